@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Runs the tiles of a job on several threads.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <type_traits>
+
+namespace quarrow {
+
+// A borrowed callable, for the duration of one call: a pointer pair instead of an allocation.
+template <typename Signature>
+class FunctionRef;
+
+template <typename Result, typename... Args>
+class FunctionRef<Result(Args...)> {
+ public:
+  template <typename Callable>
+    requires(!std::is_same_v<std::remove_cvref_t<Callable>, FunctionRef> &&
+             std::is_invocable_r_v<Result, Callable&, Args...>)
+  FunctionRef(Callable&& callable) noexcept  // NOLINT(google-explicit-constructor)
+      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(callable)))),
+        call_([](void* object, Args... args) -> Result {
+          return (*static_cast<std::add_pointer_t<Callable>>(object))(args...);
+        }) {}
+
+  Result operator()(Args... args) const { return call_(object_, args...); }
+
+ private:
+  void* object_;
+  Result (*call_)(void*, Args...);
+};
+
+// Called on the calling thread only, between tiles. Returns false to stop the job.
+class Poll {
+ public:
+  virtual ~Poll() = default;
+  virtual bool keep_going() noexcept = 0;
+};
+
+// What every executor promises:
+// - body(index, worker) is called once for each index in 0..count-1, lowest first, by at most
+//   `threads` threads; worker is 0..threads-1, and two calls with one worker never overlap.
+// - The calling thread works too (as worker 0), and polls between its own tiles, at most every
+//   50 ms, and once more while it waits for the others.
+// - Each call runs with round-to-nearest and without flush-to-zero, whatever mode the caller set;
+//   the caller's mode is back when run() returns.
+// - In a child process made by fork() all tiles run on the calling thread.
+// - body does not throw.
+// Returns false when poll stopped the job: tiles that had begun are finished, the rest never run.
+class Executor {
+ public:
+  using Body = FunctionRef<void(std::size_t index, std::size_t worker)>;
+
+  virtual ~Executor() = default;
+  virtual bool run(std::size_t count, std::size_t threads, Body body, Poll* poll) = 0;
+};
+
+// oneTBB's worker threads; where the core was built without oneTBB, the plain executor.
+Executor& default_executor();
+
+// Plain std::thread, started and joined in each call: for ThreadSanitizer, which reports false races
+// in an uninstrumented libtbb, and for builds without oneTBB.
+Executor& plain_executor();
+
+// The CPUs that this process may use: its affinity mask and cgroup CPU quota, at least 1.
+std::size_t available_cpus();
+
+}  // namespace quarrow

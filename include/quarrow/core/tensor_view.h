@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A borrowed tensor, seen as a matrix.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "quarrow/core/dtype.h"
+
+namespace quarrow {
+
+// rows = shape[0], columns = the product of the rest; a 1-D tensor is one row. Columns are
+// contiguous; rows lie row_stride_bytes apart (negative for a reversed view). Any alignment.
+// Zero rows or columns are valid, and then data is never read. Borrows: the memory must stay
+// readable and unchanged until the call that takes the view returns.
+struct TensorView {
+  const void* data = nullptr;
+  DType dtype = DType::kF32;
+  std::uint64_t rows = 0;
+  std::uint64_t cols = 0;
+  std::ptrdiff_t row_stride_bytes = 0;
+
+  std::uint64_t elements() const noexcept { return rows * cols; }
+  std::uint64_t bytes() const noexcept { return elements() * size_of(dtype); }
+};
+
+// The matrix that `shape` describes, rows one after the other. An empty shape (a 0-d tensor) is one
+// element. Throws StatusError(kSizeOverflow) when the bytes do not fit in 63 bits; a dimension of
+// zero beside overflowing ones is refused too, whatever their order. Dimensions are not negative.
+TensorView matrix_view(const void* data, DType dtype, std::span<const std::int64_t> shape);
+
+}  // namespace quarrow

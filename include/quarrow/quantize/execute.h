@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Does what a plan says. Nothing here allocates output: the caller passes memory of the sizes that
+// the plan names.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "quarrow/core/context.h"
+#include "quarrow/core/status.h"
+#include "quarrow/core/tensor_view.h"
+#include "quarrow/quantize/plan.h"
+
+namespace quarrow {
+
+// The stored form of one layer, borrowed: codes of LayerPlan::code_bytes() bytes, then
+// Geometry::scales() scales and (null when the format has none) zero points.
+struct QuantizedSpan {
+  std::uint8_t* codes = nullptr;
+  float* scales = nullptr;
+  std::uint8_t* zero_points = nullptr;
+};
+
+struct QuantizedView {
+  const std::uint8_t* codes = nullptr;
+  const float* scales = nullptr;
+  const std::uint8_t* zero_points = nullptr;
+};
+
+enum class NonFinitePolicy : std::uint8_t {
+  kRaise,     // report the layer; its outputs are unspecified
+  kSaturate,  // Inf takes the end codes, NaN the code of 0; ranges come from the finite values
+};
+
+// Quantizes every layer. statuses, one for each layer, says what became of it: kOk, kNonFinite,
+// kRangeOverflow, or kCancelled for all layers when the poll stopped the job. A failing layer does
+// not disturb the others. Returns the first status that is not ok, in the order of the layers.
+Status quantize(const Plan& plan, std::span<const TensorView> inputs,
+                std::span<const QuantizedSpan> outputs, NonFinitePolicy policy,
+                const Context& context, std::span<Status> statuses);
+
+// Writes every layer's values to `outputs`, contiguous matrices of f32, f16 or bf16 (rows x cols of
+// the layer, dtype as given), rounded to nearest even from code - zero point times scale in f32.
+struct DequantizedSpan {
+  void* data = nullptr;
+  DType dtype = DType::kF32;
+};
+Status dequantize(const Plan& plan, std::span<const QuantizedView> inputs,
+                  std::span<const DequantizedSpan> outputs, const Context& context);
+
+// Sums over the elements, in f64, from which every error figure follows. Non-finite originals are
+// left out.
+struct ErrorSums {
+  double max_abs = 0;
+  double squared_error = 0;
+  double squared_original = 0;
+  double squared_restored = 0;
+  double product = 0;
+  std::uint64_t count = 0;
+
+  void add(const ErrorSums& other) noexcept;
+  double rmse() const noexcept;
+  double sqnr_db() const noexcept;  // +Inf without error, NaN without signal
+  double cosine() const noexcept;   // 1 when both are zero
+};
+
+// Compares stored layers with their originals. Sums are made per tile and added in tile order: the
+// same bits for any number of threads.
+Status measure_error(const Plan& plan, std::span<const TensorView> originals,
+                     std::span<const QuantizedView> stored, std::span<ErrorSums> errors,
+                     const Context& context);
+
+}  // namespace quarrow

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A quantization format, as a value.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "quarrow/core/dtype.h"
+#include "quarrow/core/target.h"
+
+namespace quarrow {
+
+struct FormatSpec;
+
+// How many columns share a scale: a number of columns, the whole row, or the whole tensor.
+struct GroupSize {
+  enum class Kind : std::uint8_t { kColumns, kRow, kTensor };
+  Kind kind = Kind::kRow;
+  std::uint64_t columns = 0;  // kColumns only; at least 1
+
+  static constexpr GroupSize of(std::uint64_t columns) { return {Kind::kColumns, columns}; }
+  static constexpr GroupSize row() { return {Kind::kRow, 0}; }
+  static constexpr GroupSize tensor() { return {Kind::kTensor, 0}; }
+  friend bool operator==(const GroupSize&, const GroupSize&) = default;
+};
+
+enum class Rounding : std::uint8_t { kNearest, kStochastic };
+
+// The fields that a user may set; which of them a format knows is in its FormatSpec::fields. The
+// others keep the format's own value.
+struct Format {
+  const FormatSpec* spec = nullptr;  // an entry of the registry
+  GroupSize group_size;
+  bool symmetric = false;
+  DType scale_dtype = DType::kF32;  // f32, f16 or bf16
+  bool packed = true;               // 4 and 2 bits: several codes in a byte
+  Rounding rounding = Rounding::kNearest;
+  std::uint64_t seed = 0;  // of stochastic rounding
+
+  friend bool operator==(const Format&, const Format&) = default;
+};
+
+enum class FormatField : std::uint8_t {
+  kGroupSize = 1,
+  kSymmetric = 2,
+  kScaleDType = 4,
+  kPacked = 8,
+  kRounding = 16,  // and the seed
+};
+
+constexpr std::uint8_t operator|(FormatField a, FormatField b) noexcept {
+  return static_cast<std::uint8_t>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
+}
+constexpr std::uint8_t operator|(std::uint8_t a, FormatField b) noexcept {
+  return static_cast<std::uint8_t>(a | static_cast<unsigned>(b));
+}
+
+// Which part of a tensor one range (and so one scale) covers.
+enum class RangeSpan : std::uint8_t { kGroup, kRow, kTensor };
+
+// What a format makes of a matrix: the exact sizes of its outputs, and where tiles may end.
+struct Geometry {
+  std::uint64_t code_row_bytes = 0;  // codes: [rows, code_row_bytes] bytes
+  bool signed_codes = false;         // int8 codes instead of uint8
+  std::uint64_t scale_rows = 0;      // scales: [scale_rows, groups] floats; 0 rows: none
+  std::uint64_t groups = 0;
+  bool zero_points = false;         // uint8 zero points of the shape of the scales
+  std::uint64_t group_columns = 1;  // columns of a full group (a block), at least 1
+  std::uint64_t code_step = 1;      // columns whose codes fill whole bytes: 2 for packed 4-bit codes
+  std::uint64_t code_step_bytes = 1;
+  RangeSpan range_span = RangeSpan::kGroup;
+
+  std::uint64_t scales() const noexcept { return scale_rows * groups; }
+};
+
+struct FormatKernels;
+
+// One line of the registry.
+struct FormatSpec {
+  std::string_view name;
+  std::string_view summary;  // one line for a person
+  int bits;
+  std::uint8_t fields;  // FormatField bits that a user may set
+  Format defaults;      // defaults.spec is filled in by default_format()
+  // Sizes for a matrix of rows x cols. Throws StatusError(kSizeOverflow).
+  Geometry (*geometry)(const Format& format, std::uint64_t rows, std::uint64_t cols);
+  const FormatKernels& (*kernels)(Target target) noexcept;
+};
+
+// Every format, in the order in which people should see them.
+std::span<const FormatSpec> registry() noexcept;
+
+// The entry of that name; null when there is none.
+const FormatSpec* find_format(std::string_view name) noexcept;
+
+// The registered name nearest to `name` by edit distance.
+std::string_view nearest_format_name(std::string_view name) noexcept;
+
+// The format with its defaults.
+Format default_format(const FormatSpec& spec) noexcept;
+
+}  // namespace quarrow

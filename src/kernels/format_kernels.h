@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a kernel file offers to the engine, and what the engine hands to it. Kernels are noexcept,
+// never allocate, and see pointers and counts only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "quarrow/core/dtype.h"
+#include "quarrow/core/status.h"
+#include "quarrow/core/target.h"
+
+namespace quarrow {
+
+// The range of some values, zero included: lo = min(0, finite values), hi = max(0, finite values).
+struct Range {
+  float lo = 0.0F;
+  float hi = 0.0F;
+};
+
+// What a tile found in its input. Positions are flat indices into the layer.
+struct TileReport {
+  std::uint64_t non_finite = 0;  // how many
+  std::uint64_t first_non_finite = 0;
+  NonFiniteKind kind = NonFiniteKind::kNaN;
+  bool range_overflow = false;
+  std::uint64_t first_overflow = 0;  // where the first group with hi - lo beyond f32 starts
+};
+
+// The fields of a format that a kernel needs.
+struct CodeRule {
+  int bits = 8;
+  bool symmetric = false;
+  bool packed = false;  // several codes in a byte, low bits first
+  DType scale_dtype = DType::kF32;
+  bool saturate = false;    // see NonFinitePolicy; otherwise non-finite values are counted, and the
+                            // outputs of their groups are unspecified
+  bool stochastic = false;
+  std::uint64_t random_key = 0;
+};
+
+// The input of a tile: rows x cols elements, rows row_stride_bytes apart, columns contiguous, any
+// alignment.
+struct InputTile {
+  const std::byte* data = nullptr;
+  DType dtype = DType::kF32;
+  std::size_t rows = 0;
+  std::size_t cols = 0;
+  std::ptrdiff_t row_stride_bytes = 0;
+  std::uint64_t first_index = 0;   // flat index of the first element in the layer
+  std::uint64_t layer_cols = 0;    // so that the row below starts at first_index + layer_cols
+};
+
+// group_size columns share a scale (the last group of the tile may be shorter); group_size >= cols
+// for a row, a tensor, or a piece of a group. Codes of the row below lie codes_row_bytes further,
+// its scales and zero points scales_row_stride elements further (0 for one scale per tensor).
+struct QuantizeTile {
+  InputTile input;
+  std::size_t group_size = 1;
+  CodeRule rule;
+  // The range of the span that this tile is a piece of, found by an earlier pass. Null: the tile
+  // holds whole groups, and the kernel finds their ranges.
+  const Range* range = nullptr;
+  std::uint8_t* codes = nullptr;
+  std::size_t codes_row_bytes = 0;
+  float* scales = nullptr;
+  std::uint8_t* zero_points = nullptr;  // null when symmetric or unused
+  std::size_t scales_row_stride = 0;
+};
+
+struct DequantizeTile {
+  const std::uint8_t* codes = nullptr;
+  std::size_t codes_row_bytes = 0;
+  const float* scales = nullptr;
+  const std::uint8_t* zero_points = nullptr;
+  std::size_t scales_row_stride = 0;
+  std::size_t rows = 0;
+  std::size_t cols = 0;
+  std::size_t group_size = 1;
+  CodeRule rule;
+  void* output = nullptr;  // any alignment
+  DType dtype = DType::kF32;  // f32, f16 or bf16
+  std::size_t output_row_bytes = 0;
+};
+
+// One format on one target.
+struct FormatKernels {
+  // Ranges, scales, zero points and codes of a tile.
+  void (*quantize)(const QuantizeTile& tile, TileReport& report) noexcept;
+  void (*dequantize)(const DequantizeTile& tile) noexcept;
+  // True when range_overflow can be reported for this range (asked after a range pass).
+  bool (*range_overflows)(const CodeRule& rule, const Range& range) noexcept;
+};
+
+// Kernels that do not depend on the format, on one target.
+struct SharedKernels {
+  // The range of all elements of a tile; non-finite ones are counted and left out of the range.
+  void (*range)(const InputTile& tile, Range& range, TileReport& report) noexcept;
+  // x to f32, as the quantizers read it: `count` contiguous elements. For error statistics.
+  void (*decode)(const std::byte* data, DType dtype, std::size_t count, float* values) noexcept;
+};
+
+const SharedKernels& shared_kernels(Target target) noexcept;
+
+}  // namespace quarrow

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One tile at a time, for callers that bring the bytes themselves (execute.cpp from memory, the file
+// pipeline from a file).
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "kernels/format_kernels.h"
+#include "quarrow/quantize/execute.h"
+#include "quarrow/quantize/plan.h"
+
+namespace quarrow {
+
+// The input of a tile: `data` points at the tile's own first element.
+InputTile input_tile(const LayerPlan& layer, const Tile& tile, const void* data,
+                     std::ptrdiff_t row_stride_bytes) noexcept;
+
+// Quantizes one tile. `output` points at the tile's own first code, scale and zero point, laid out
+// as in the layer (placement() says where) or tightly, with the strides given. `range`: what the
+// range pass found for the tile's span, or null when the layer has no range pass.
+struct TileOutput {
+  QuantizedSpan first;
+  std::size_t codes_row_bytes = 0;
+  std::size_t scales_row_stride = 0;
+};
+void quantize_tile(const LayerPlan& layer, const InputTile& input, const TileOutput& output,
+                   const Range* range, NonFinitePolicy policy, Target target,
+                   TileReport& report) noexcept;
+
+// Adds the error of one tile, stored as quantize_tile left it.
+void measure_tile(const LayerPlan& layer, const InputTile& original, const TileOutput& stored,
+                  Target target, ErrorSums& sums) noexcept;
+
+// How many ranges a layer with a range pass has, and which of them a tile belongs to.
+std::uint64_t range_count(const LayerPlan& layer) noexcept;
+std::uint64_t range_index(const LayerPlan& layer, const Tile& tile) noexcept;
+
+// Widens `range` by what another tile of the same span found.
+void widen(Range& range, const Range& other) noexcept;
+
+// The status of a layer from the reports of its tiles, given in tile order.
+void add_report(TileReport& total, const TileReport& tile) noexcept;
+Status to_status(std::size_t layer, const TileReport& total, NonFinitePolicy policy) noexcept;
+
+}  // namespace quarrow
