@@ -21,7 +21,7 @@ InputTile input_tile(const LayerPlan& layer, const Tile& tile, const void* data,
 // as in the layer (placement() says where) or tightly, with the strides given. `range`: what the
 // range pass found for the tile's span, or null when the layer has no range pass.
 struct TileOutput {
-  QuantizedSpan first;
+  QuantizedSpan first;  // scales and zero_points null: not written, another tile of the span does
   std::size_t codes_row_bytes = 0;
   std::size_t scales_row_stride = 0;
 };
@@ -29,9 +29,19 @@ void quantize_tile(const LayerPlan& layer, const InputTile& input, const TileOut
                    const Range* range, NonFinitePolicy policy, Target target,
                    TileReport& report) noexcept;
 
-// Adds the error of one tile, stored as quantize_tile left it.
+// Adds the error of one tile, stored as quantize_tile left it (its scales present). `restored` is
+// scratch of rows x cols floats of the tile.
 void measure_tile(const LayerPlan& layer, const InputTile& original, const TileOutput& stored,
-                  Target target, ErrorSums& sums) noexcept;
+                  Target target, float* restored, ErrorSums& sums) noexcept;
+
+// Where the output of a tile lies in the outputs of its layer. With `writer` false for a tile whose
+// scale another tile of the same span writes: its scales are left out.
+TileOutput tile_output(const LayerPlan& layer, const Tile& tile, const QuantizedSpan& layer_output)
+    noexcept;
+
+// False for the tiles of a span that do not start it: they share the scale that the first one
+// writes.
+bool writes_scales(const LayerPlan& layer, const Tile& tile) noexcept;
 
 // How many ranges a layer with a range pass has, and which of them a tile belongs to.
 std::uint64_t range_count(const LayerPlan& layer) noexcept;

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string_view>
 #include <type_traits>
 
 namespace quarrow {
@@ -43,7 +44,7 @@ class Poll {
 // - body(index, worker) is called once for each index in 0..count-1, lowest first, by at most
 //   `threads` threads; worker is 0..threads-1, and two calls with one worker never overlap.
 // - The calling thread works too (as worker 0), and polls between its own tiles, at most every
-//   50 ms, and once more while it waits for the others.
+//   50 ms.
 // - Each call runs with round-to-nearest and without flush-to-zero, whatever mode the caller set;
 //   the caller's mode is back when run() returns.
 // - In a child process made by fork() all tiles run on the calling thread.
@@ -54,15 +55,20 @@ class Executor {
   using Body = FunctionRef<void(std::size_t index, std::size_t worker)>;
 
   virtual ~Executor() = default;
+  virtual std::string_view name() const noexcept = 0;
   virtual bool run(std::size_t count, std::size_t threads, Body body, Poll* poll) = 0;
 };
 
-// oneTBB's worker threads; where the core was built without oneTBB, the plain executor.
+// oneTBB's worker threads ("onetbb"). `threads` beyond the CPUs of this process are not started.
+// Where the core was built without oneTBB, this is the plain executor.
 Executor& default_executor();
 
 // Plain std::thread, started and joined in each call: for ThreadSanitizer, which reports false races
-// in an uninstrumented libtbb, and for builds without oneTBB.
+// in an uninstrumented libtbb, and for builds without oneTBB ("plain").
 Executor& plain_executor();
+
+// The executor of that name; null when this build has none.
+Executor* executor_from_name(std::string_view name) noexcept;
 
 // The CPUs that this process may use: its affinity mask and cgroup CPU quota, at least 1.
 std::size_t available_cpus();

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/tile_loop.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+
+namespace quarrow {
+namespace {
+
+constexpr auto kPollInterval = std::chrono::milliseconds(50);
+
+std::atomic<bool> forked_child{false};
+
+[[maybe_unused]] const int kForkHandler =
+    pthread_atfork(nullptr, nullptr, [] { forked_child.store(true, std::memory_order_relaxed); });
+
+}  // namespace
+
+bool TileLoop::run_one(std::size_t worker) noexcept {
+  if (stopped_.load(std::memory_order_relaxed)) return false;
+  const std::size_t index = next_.fetch_add(1, std::memory_order_relaxed);
+  if (index >= count_) return false;
+  body_(index, worker);
+  return true;
+}
+
+void TileLoop::poll_if_due() noexcept {
+  if (poll_ == nullptr) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - last_poll_ < kPollInterval) return;
+  last_poll_ = now;
+  if (!poll_->keep_going()) stopped_.store(true, std::memory_order_relaxed);
+}
+
+void TileLoop::work(std::size_t worker) noexcept {
+  const DefaultFloatingPointMode mode;
+  while (run_one(worker)) {
+  }
+}
+
+void TileLoop::lead() noexcept {
+  const DefaultFloatingPointMode mode;
+  while (run_one(0)) poll_if_due();
+}
+
+bool in_forked_child() noexcept { return forked_child.load(std::memory_order_relaxed); }
+
+std::size_t useful_threads(std::size_t count, std::size_t threads) noexcept {
+  if (in_forked_child()) return 1;
+  return std::max<std::size_t>(1, std::min(count, threads));
+}
+
+}  // namespace quarrow

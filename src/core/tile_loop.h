@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The loop that the threads of a job share, whatever starts them.
+#pragma once
+
+#include <atomic>
+#include <cfenv>
+#include <chrono>
+#include <cstddef>
+
+#include "quarrow/core/executor.h"
+
+namespace quarrow {
+
+// Round-to-nearest without flush-to-zero for a scope: a caller with another mode would get other
+// bits on its own thread than on the workers.
+class DefaultFloatingPointMode {
+ public:
+  DefaultFloatingPointMode() noexcept {
+    std::fegetenv(&saved_);
+    std::fesetenv(FE_DFL_ENV);
+  }
+  ~DefaultFloatingPointMode() { std::fesetenv(&saved_); }
+  DefaultFloatingPointMode(const DefaultFloatingPointMode&) = delete;
+  DefaultFloatingPointMode& operator=(const DefaultFloatingPointMode&) = delete;
+
+ private:
+  std::fenv_t saved_;
+};
+
+// Hands out the indices of one job, lowest first.
+class TileLoop {
+ public:
+  TileLoop(std::size_t count, Executor::Body body, Poll* poll) noexcept
+      : count_(count), body_(body), poll_(poll) {}
+
+  // Runs tiles until none is left. Each thread calls one of the two, once.
+  void work(std::size_t worker) noexcept;
+  void lead() noexcept;  // the calling thread: worker 0, polls
+
+  bool completed() const noexcept { return !stopped_.load(std::memory_order_relaxed); }
+
+ private:
+  bool run_one(std::size_t worker) noexcept;
+  void poll_if_due() noexcept;
+
+  std::size_t count_;
+  Executor::Body body_;
+  Poll* poll_;
+  std::chrono::steady_clock::time_point last_poll_ = std::chrono::steady_clock::now();
+  std::atomic<std::size_t> next_{0};
+  std::atomic<bool> stopped_{false};
+};
+
+// True in a process that fork() made after this library was loaded: no worker thread exists there.
+bool in_forked_child() noexcept;
+
+// The threads worth using: no more than there are tiles, one in a forked child, at least one.
+std::size_t useful_threads(std::size_t count, std::size_t threads) noexcept;
+
+}  // namespace quarrow
