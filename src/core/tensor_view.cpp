@@ -7,7 +7,8 @@
 namespace quarrow {
 
 TensorView matrix_view(const void* data, DType dtype, std::span<const std::int64_t> shape) {
-  // Zeros are left out of the checked product, so that an overflow beside one is found in any order.
+  // Zeros are left out of the checked product, so that an overflow beside one is found in any
+  // order.
   std::uint64_t bytes = size_of(dtype);
   bool empty = false;
   for (const std::int64_t dimension : shape) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One tile at a time, for callers that bring the bytes themselves (execute.cpp from memory, the file
-// pipeline from a file).
+// One tile at a time, for callers that bring the bytes themselves (execute.cpp from memory, the
+// file pipeline from a file).
 #pragma once
 
 #include <cstddef>
@@ -29,6 +29,10 @@ void quantize_tile(const LayerPlan& layer, const InputTile& input, const TileOut
                    const Range* range, NonFinitePolicy policy, Target target,
                    TileReport& report) noexcept;
 
+// Writes the values of one tile; `output` points at its first element, rows row_bytes apart.
+void dequantize_tile(const LayerPlan& layer, const Tile& tile, const TileOutput& stored,
+                     Target target, const DequantizedSpan& output, std::size_t row_bytes) noexcept;
+
 // Adds the error of one tile, stored as quantize_tile left it (its scales present). `restored` is
 // scratch of rows x cols floats of the tile.
 void measure_tile(const LayerPlan& layer, const InputTile& original, const TileOutput& stored,
@@ -36,8 +40,8 @@ void measure_tile(const LayerPlan& layer, const InputTile& original, const TileO
 
 // Where the output of a tile lies in the outputs of its layer. With `writer` false for a tile whose
 // scale another tile of the same span writes: its scales are left out.
-TileOutput tile_output(const LayerPlan& layer, const Tile& tile, const QuantizedSpan& layer_output)
-    noexcept;
+TileOutput tile_output(const LayerPlan& layer, const Tile& tile,
+                       const QuantizedSpan& layer_output) noexcept;
 
 // False for the tiles of a span that do not start it: they share the scale that the first one
 // writes.
@@ -49,6 +53,9 @@ std::uint64_t range_index(const LayerPlan& layer, const Tile& tile) noexcept;
 
 // Widens `range` by what another tile of the same span found.
 void widen(Range& range, const Range& other) noexcept;
+
+// Whether a range found by the range pass is beyond the format (its hi - lo overflows f32).
+bool range_overflows(const LayerPlan& layer, const Range& range, Target target) noexcept;
 
 // The status of a layer from the reports of its tiles, given in tile order.
 void add_report(TileReport& total, const TileReport& tile) noexcept;

@@ -63,8 +63,8 @@ class Executor {
 // Where the core was built without oneTBB, this is the plain executor.
 Executor& default_executor();
 
-// Plain std::thread, started and joined in each call: for ThreadSanitizer, which reports false races
-// in an uninstrumented libtbb, and for builds without oneTBB ("plain").
+// Plain std::thread, started and joined in each call: for ThreadSanitizer, which reports false
+// races in an uninstrumented libtbb, and for builds without oneTBB ("plain").
 Executor& plain_executor();
 
 // The executor of that name; null when this build has none.

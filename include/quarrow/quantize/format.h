@@ -69,7 +69,7 @@ struct Geometry {
   std::uint64_t groups = 0;
   bool zero_points = false;         // uint8 zero points of the shape of the scales
   std::uint64_t group_columns = 1;  // columns of a full group (a block), at least 1
-  std::uint64_t code_step = 1;      // columns whose codes fill whole bytes: 2 for packed 4-bit codes
+  std::uint64_t code_step = 1;  // columns whose codes fill whole bytes: 2 for packed 4-bit codes
   std::uint64_t code_step_bytes = 1;
   RangeSpan range_span = RangeSpan::kGroup;
 
@@ -97,7 +97,7 @@ std::span<const FormatSpec> registry() noexcept;
 const FormatSpec* find_format(std::string_view name) noexcept;
 
 // The registered name nearest to `name` by edit distance.
-std::string_view nearest_format_name(std::string_view name) noexcept;
+std::string_view nearest_format_name(std::string_view name);
 
 // The format with its defaults.
 Format default_format(const FormatSpec& spec) noexcept;

@@ -15,8 +15,8 @@
 
 namespace quarrow {
 
-// A rectangle of one layer: whole rows, or a stretch of columns of one row. It holds whole groups, or
-// (where a group is larger than a tile) a piece of one group; its codes start and end on bytes.
+// A rectangle of one layer: whole rows, or a stretch of columns of one row. It holds whole groups,
+// or (where a group is larger than a tile) a piece of one group; its codes start and end on bytes.
 struct Tile {
   std::size_t layer = 0;
   std::uint64_t row = 0;
@@ -34,7 +34,7 @@ struct LayerPlan {
   DType dtype = DType::kF32;
   std::uint64_t rows = 0;
   std::uint64_t cols = 0;
-  Geometry geometry;
+  Geometry geometry = {};
   std::uint64_t random_key = 0;  // of stochastic rounding: XXH3_64(name) xor seed
   bool range_pass = false;       // ranges are found in a pass of their own, before the codes
   std::size_t first_tile = 0;    // in Plan::tiles

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quarrow/quantize/execute.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "quantize/run_tile.h"
+
+namespace quarrow {
+namespace {
+
+// Below this, waking another thread costs more than it saves.
+constexpr std::uint64_t kSerialBytes = 2 * kTileBytes;
+
+std::size_t threads_for(const Plan& plan, const Context& context) {
+  return plan.input_bytes <= kSerialBytes ? 1 : context.threads;
+}
+
+// Runs one pass over all tiles of the plan. Body is body(tile index, tile, layer, worker).
+template <typename Body>
+bool for_each_tile(const Plan& plan, const Context& context, Body body) {
+  const auto run_one = [&](std::size_t index, std::size_t worker) {
+    const Tile& tile = plan.tiles[index];
+    body(index, tile, plan.layers[tile.layer], worker);
+  };
+  return context.executor->run(plan.tiles.size(), threads_for(plan, context), run_one,
+                               context.poll);
+}
+
+const std::byte* tile_data(const TensorView& view, const Tile& tile) {
+  return static_cast<const std::byte*>(view.data) +
+         static_cast<std::ptrdiff_t>(tile.row) * view.row_stride_bytes +
+         tile.col * size_of(view.dtype);
+}
+
+// An output of `quantize` read again: measure_error and dequantize never write through it.
+QuantizedSpan as_span(const QuantizedView& view) {
+  return {const_cast<std::uint8_t*>(view.codes), const_cast<float*>(view.scales),
+          const_cast<std::uint8_t*>(view.zero_points)};
+}
+
+// Like tile_output, with the shared scale of a span for every tile of it.
+TileOutput stored_tile(const LayerPlan& layer, const Tile& tile, const QuantizedView& stored) {
+  TileOutput output = tile_output(layer, tile, as_span(stored));
+  const std::uint64_t offset = placement(layer, tile).scale_offset;
+  if (stored.scales != nullptr) output.first.scales = as_span(stored).scales + offset;
+  if (stored.zero_points != nullptr) {
+    output.first.zero_points = as_span(stored).zero_points + offset;
+  }
+  return output;
+}
+
+// One call of quantize(): the ranges that cross tiles, then the codes.
+class QuantizeJob {
+ public:
+  QuantizeJob(const Plan& plan, std::span<const TensorView> inputs,
+              std::span<const QuantizedSpan> outputs, NonFinitePolicy policy,
+              const Context& context)
+      : plan_(plan),
+        inputs_(inputs),
+        outputs_(outputs),
+        policy_(policy),
+        context_(context),
+        reports_(plan.tiles.size()) {}
+
+  bool run(std::span<Status> statuses) {
+    if (plan_.range_pass && !find_ranges(statuses)) return false;
+    if (!write_codes(statuses)) return false;
+    collect_reports(statuses, /*range_pass=*/false);
+    return true;
+  }
+
+ private:
+  InputTile input(const Tile& tile, const LayerPlan& layer) const {
+    const TensorView& view = inputs_[tile.layer];
+    return input_tile(layer, tile, tile_data(view, tile), view.row_stride_bytes);
+  }
+
+  bool find_ranges(std::span<Status> statuses) {
+    std::vector<Range> found(plan_.tiles.size());
+    const bool completed = for_each_tile(
+        plan_, context_,
+        [&](std::size_t index, const Tile& tile, const LayerPlan& layer, std::size_t) {
+          if (!layer.range_pass) return;
+          shared_kernels(context_.target).range(input(tile, layer), found[index], reports_[index]);
+        });
+    if (!completed) return false;
+    join_ranges(found);
+    collect_reports(statuses, /*range_pass=*/true);
+    return true;
+  }
+
+  // The range of a span is that of all its tiles together.
+  void join_ranges(const std::vector<Range>& found) {
+    first_range_.resize(plan_.layers.size());
+    for (std::size_t i = 0; i < plan_.layers.size(); ++i) {
+      const LayerPlan& layer = plan_.layers[i];
+      if (!layer.range_pass) continue;
+      first_range_[i] = ranges_.size();
+      ranges_.resize(ranges_.size() + range_count(layer));
+      for (std::size_t t = layer.first_tile; t < layer.first_tile + layer.tile_count; ++t) {
+        widen(range_of(layer, plan_.tiles[t]), found[t]);
+      }
+      report_overflow(layer);
+    }
+  }
+
+  void report_overflow(const LayerPlan& layer) {
+    for (std::size_t t = layer.first_tile; t < layer.first_tile + layer.tile_count; ++t) {
+      const Tile& tile = plan_.tiles[t];
+      if (!writes_scales(layer, tile)) continue;
+      if (range_overflows(layer, range_of(layer, tile), context_.target)) {
+        reports_[t].range_overflow = true;
+        reports_[t].first_overflow = tile.row * layer.cols + tile.col;
+        return;
+      }
+    }
+  }
+
+  Range& range_of(const LayerPlan& layer, const Tile& tile) {
+    return ranges_[first_range_[tile.layer] + range_index(layer, tile)];
+  }
+
+  bool write_codes(std::span<const Status> statuses) {
+    return for_each_tile(
+        plan_, context_,
+        [&](std::size_t index, const Tile& tile, const LayerPlan& layer, std::size_t) {
+          if (!statuses[tile.layer].ok()) return;
+          const TileOutput output = tile_output(layer, tile, outputs_[tile.layer]);
+          const Range* range = layer.range_pass ? &range_of(layer, tile) : nullptr;
+          TileReport known;  // the range pass has reported already
+          TileReport& report = layer.range_pass ? known : reports_[index];
+          quantize_tile(layer, input(tile, layer), output, range, policy_, context_.target, report);
+        });
+  }
+
+  void collect_reports(std::span<Status> statuses, bool range_pass) const {
+    for (std::size_t i = 0; i < plan_.layers.size(); ++i) {
+      const LayerPlan& layer = plan_.layers[i];
+      if (layer.range_pass != range_pass) continue;
+      TileReport total;
+      for (std::size_t t = layer.first_tile; t < layer.first_tile + layer.tile_count; ++t) {
+        add_report(total, reports_[t]);
+      }
+      statuses[i] = to_status(i, total, policy_);
+    }
+  }
+
+  const Plan& plan_;
+  std::span<const TensorView> inputs_;
+  std::span<const QuantizedSpan> outputs_;
+  NonFinitePolicy policy_;
+  const Context& context_;
+  std::vector<TileReport> reports_;
+  std::vector<Range> ranges_;
+  std::vector<std::size_t> first_range_;  // of each layer, in ranges_
+};
+
+Status wrong_count(std::size_t expected, std::initializer_list<std::size_t> sizes) {
+  const bool right = std::ranges::all_of(sizes, [=](std::size_t size) { return size == expected; });
+  return right ? Status{} : Status{.code = StatusCode::kWrongLayerCount, .count = expected};
+}
+
+}  // namespace
+
+Status quantize(const Plan& plan, std::span<const TensorView> inputs,
+                std::span<const QuantizedSpan> outputs, NonFinitePolicy policy,
+                const Context& context, std::span<Status> statuses) {
+  const Status count =
+      wrong_count(plan.layers.size(), {inputs.size(), outputs.size(), statuses.size()});
+  if (!count.ok()) return count;
+  for (std::size_t i = 0; i < statuses.size(); ++i) statuses[i] = {.layer = i};
+  if (!QuantizeJob(plan, inputs, outputs, policy, context).run(statuses)) {
+    for (Status& status : statuses) status.code = StatusCode::kCancelled;
+  }
+  const auto failed = std::ranges::find_if_not(statuses, &Status::ok);
+  return failed == statuses.end() ? Status{} : *failed;
+}
+
+Status dequantize(const Plan& plan, std::span<const QuantizedView> inputs,
+                  std::span<const DequantizedSpan> outputs, const Context& context) {
+  const Status count = wrong_count(plan.layers.size(), {inputs.size(), outputs.size()});
+  if (!count.ok()) return count;
+  const bool completed = for_each_tile(
+      plan, context, [&](std::size_t, const Tile& tile, const LayerPlan& layer, std::size_t) {
+        const DequantizedSpan& output = outputs[tile.layer];
+        const std::size_t row_bytes = layer.cols * size_of(output.dtype);
+        dequantize_tile(layer, tile, stored_tile(layer, tile, inputs[tile.layer]), context.target,
+                        {.data = static_cast<std::byte*>(output.data) + tile.row * row_bytes +
+                                 tile.col * size_of(output.dtype),
+                         .dtype = output.dtype},
+                        row_bytes);
+      });
+  return completed ? Status{} : Status{.code = StatusCode::kCancelled};
+}
+
+Status measure_error(const Plan& plan, std::span<const TensorView> originals,
+                     std::span<const QuantizedView> stored, std::span<ErrorSums> errors,
+                     const Context& context) {
+  const Status count =
+      wrong_count(plan.layers.size(), {originals.size(), stored.size(), errors.size()});
+  if (!count.ok()) return count;
+  std::uint64_t largest = 0;
+  for (const Tile& tile : plan.tiles) largest = std::max(largest, tile.rows * tile.cols);
+  std::vector<std::vector<float>> restored(threads_for(plan, context));
+  std::vector<ErrorSums> sums(plan.tiles.size());
+  for (auto& scratch : restored) scratch.resize(largest);
+  const bool completed = for_each_tile(
+      plan, context,
+      [&](std::size_t index, const Tile& tile, const LayerPlan& layer, std::size_t worker) {
+        const TensorView& view = originals[tile.layer];
+        measure_tile(layer, input_tile(layer, tile, tile_data(view, tile), view.row_stride_bytes),
+                     stored_tile(layer, tile, stored[tile.layer]), context.target,
+                     restored[worker].data(), sums[index]);
+      });
+  if (!completed) return {.code = StatusCode::kCancelled};
+  for (std::size_t t = 0; t < plan.tiles.size(); ++t) errors[plan.tiles[t].layer].add(sums[t]);
+  return {};
+}
+
+}  // namespace quarrow

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quarrow/quantize/plan.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "core/checked_math.h"
+#include "quarrow/core/status.h"
+
+namespace quarrow {
+namespace {
+
+// Cuts layers into tiles.
+class Tiler {
+ public:
+  Tiler(std::size_t index, LayerPlan& layer, std::vector<Tile>& tiles)
+      : index_(index), layer_(layer), tiles_(tiles), columns_(kTileBytes / size_of(layer.dtype)) {}
+
+  void cut() {
+    const Geometry& geometry = layer_.geometry;
+    if (layer_.elements() == 0) {
+      // Scales without elements (a row, a tensor) still get the value of an all-zero group.
+      if (geometry.scales() != 0) add(0, geometry.scale_rows, 0, 0);
+      return;
+    }
+    layer_.range_pass = geometry.range_span == RangeSpan::kTensor;
+    if (layer_.cols <= columns_) {
+      cut_whole_rows(columns_ / layer_.cols);
+    } else if (can_cut_groups()) {
+      layer_.range_pass = true;
+      cut_pieces_of_groups();
+    } else {
+      cut_whole_groups();
+    }
+  }
+
+ private:
+  // A group beyond a tile can be cut where its pieces, and so the group itself, start on a byte.
+  bool can_cut_groups() const {
+    const Geometry& geometry = layer_.geometry;
+    return geometry.group_columns > columns_ &&
+           (geometry.groups == 1 || geometry.group_columns % geometry.code_step == 0);
+  }
+
+  void cut_whole_rows(std::uint64_t rows_per_tile) {
+    for (std::uint64_t row = 0; row < layer_.rows; row += rows_per_tile) {
+      add(row, std::min(rows_per_tile, layer_.rows - row), 0, layer_.cols);
+    }
+  }
+
+  void cut_pieces_of_groups() {
+    const std::uint64_t group = layer_.geometry.group_columns;
+    const std::uint64_t piece = columns_ / layer_.geometry.code_step * layer_.geometry.code_step;
+    for (std::uint64_t row = 0; row < layer_.rows; ++row) {
+      for (std::uint64_t start = 0; start < layer_.cols; start += group) {
+        const std::uint64_t end = std::min(start + group, layer_.cols);
+        for (std::uint64_t col = start; col < end; col += piece) {
+          add(row, 1, col, std::min(piece, end - col));
+        }
+      }
+    }
+  }
+
+  void cut_whole_groups() {
+    const std::uint64_t step = std::lcm(layer_.geometry.group_columns, layer_.geometry.code_step);
+    const std::uint64_t columns = std::max<std::uint64_t>(1, columns_ / step) * step;
+    for (std::uint64_t row = 0; row < layer_.rows; ++row) {
+      for (std::uint64_t col = 0; col < layer_.cols; col += columns) {
+        add(row, 1, col, std::min(columns, layer_.cols - col));
+      }
+    }
+  }
+
+  void add(std::uint64_t row, std::uint64_t rows, std::uint64_t col, std::uint64_t cols) {
+    tiles_.push_back({.layer = index_, .row = row, .rows = rows, .col = col, .cols = cols});
+  }
+
+  std::size_t index_;
+  LayerPlan& layer_;
+  std::vector<Tile>& tiles_;
+  std::uint64_t columns_;  // of one tile of one row
+};
+
+}  // namespace
+
+TilePlacement placement(const LayerPlan& layer, const Tile& tile) noexcept {
+  const Geometry& geometry = layer.geometry;
+  const auto code_bytes = [&geometry](std::uint64_t cols) {
+    return (cols + geometry.code_step - 1) / geometry.code_step * geometry.code_step_bytes;
+  };
+  const std::uint64_t scale_row = geometry.scale_rows == 1 ? 0 : tile.row;
+  const std::uint64_t first_group = tile.col / geometry.group_columns;
+  const std::uint64_t end_group =
+      (tile.col + tile.cols + geometry.group_columns - 1) / geometry.group_columns;
+  return {
+      .code_offset = tile.row * geometry.code_row_bytes + code_bytes(tile.col),
+      .code_row_bytes = code_bytes(tile.cols),
+      .scale_offset = scale_row * geometry.groups + first_group,
+      .scale_row_count = tile.cols == 0 ? geometry.groups : end_group - first_group,
+  };
+}
+
+Plan make_plan(std::span<const LayerRequest> layers) {
+  Plan plan;
+  plan.layers.reserve(layers.size());
+  for (const LayerRequest& request : layers) {
+    const std::size_t index = plan.layers.size();
+    LayerPlan layer{.format = request.format,
+                    .dtype = request.view.dtype,
+                    .rows = request.view.rows,
+                    .cols = request.view.cols};
+    try {
+      layer.geometry = request.format.spec->geometry(request.format, layer.rows, layer.cols);
+    } catch (const StatusError& error) {
+      Status status = error.status();
+      status.layer = index;
+      throw StatusError(status);
+    }
+    if (request.format.rounding == Rounding::kStochastic) {
+      layer.random_key =
+          XXH3_64bits(request.name.data(), request.name.size()) ^ request.format.seed;
+    }
+    layer.first_tile = plan.tiles.size();
+    Tiler(index, layer, plan.tiles).cut();
+    layer.tile_count = plan.tiles.size() - layer.first_tile;
+    plan.input_bytes += layer.elements() * size_of(layer.dtype);
+    plan.range_pass |= layer.range_pass;
+    plan.layers.push_back(layer);
+  }
+  return plan;
+}
+
+}  // namespace quarrow

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quantize/run_tile.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace quarrow {
+namespace {
+
+CodeRule code_rule(const LayerPlan& layer, NonFinitePolicy policy) noexcept {
+  const Format& format = layer.format;
+  return {.bits = format.spec->bits,
+          .symmetric = format.symmetric,
+          .packed = format.packed && format.spec->bits < 8,
+          .scale_dtype = format.scale_dtype,
+          .saturate = policy == NonFinitePolicy::kSaturate,
+          .stochastic = format.rounding == Rounding::kStochastic,
+          .random_key = layer.random_key};
+}
+
+// Sums of differences in eight fixed lanes: the compiler may use vectors without changing a bit.
+class ErrorLanes {
+ public:
+  void add(const float* originals, const float* restored, std::size_t count) noexcept {
+    std::size_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) {
+      for (std::size_t lane = 0; lane < kLanes; ++lane) {
+        add_one(lane, originals[i + lane], restored[i + lane]);
+      }
+    }
+    for (std::size_t lane = 0; i < count; ++i, ++lane) add_one(lane, originals[i], restored[i]);
+  }
+
+  void add_to(ErrorSums& sums) const noexcept {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      sums.add({.max_abs = max_abs_[lane],
+                .squared_error = squared_error_[lane],
+                .squared_original = squared_original_[lane],
+                .squared_restored = squared_restored_[lane],
+                .product = product_[lane],
+                .count = static_cast<std::uint64_t>(count_[lane])});
+    }
+  }
+
+ private:
+  static constexpr std::size_t kLanes = 8;
+  using Lanes = std::array<double, kLanes>;
+
+  void add_one(std::size_t lane, float original_value, float restored_value) noexcept {
+    // A non-finite original is left out by a selection, which vectorises, not by a branch.
+    const bool finite = std::fabs(original_value) <= std::numeric_limits<float>::max();
+    const double original = finite ? static_cast<double>(original_value) : 0.0;
+    const double restored = finite ? static_cast<double>(restored_value) : 0.0;
+    const double error = std::fabs(original - restored);
+    max_abs_[lane] = max_abs_[lane] < error ? error : max_abs_[lane];
+    squared_error_[lane] += error * error;
+    squared_original_[lane] += original * original;
+    squared_restored_[lane] += restored * restored;
+    product_[lane] += original * restored;
+    count_[lane] += finite ? 1.0 : 0.0;
+  }
+
+  Lanes max_abs_{};
+  Lanes squared_error_{};
+  Lanes squared_original_{};
+  Lanes squared_restored_{};
+  Lanes product_{};
+  Lanes count_{};
+};
+
+}  // namespace
+
+InputTile input_tile(const LayerPlan& layer, const Tile& tile, const void* data,
+                     std::ptrdiff_t row_stride_bytes) noexcept {
+  return {.data = static_cast<const std::byte*>(data),
+          .dtype = layer.dtype,
+          .rows = tile.rows,
+          .cols = tile.cols,
+          .row_stride_bytes = row_stride_bytes,
+          .first_index = tile.row * layer.cols + tile.col,
+          .layer_cols = layer.cols};
+}
+
+bool writes_scales(const LayerPlan& layer, const Tile& tile) noexcept {
+  if (layer.geometry.scale_rows == 1 && tile.row != 0) return false;
+  return tile.col % layer.geometry.group_columns == 0;
+}
+
+TileOutput tile_output(const LayerPlan& layer, const Tile& tile,
+                       const QuantizedSpan& layer_output) noexcept {
+  const TilePlacement at = placement(layer, tile);
+  TileOutput output;
+  output.first.codes = layer_output.codes + at.code_offset;
+  output.codes_row_bytes = layer.geometry.code_row_bytes;
+  if (writes_scales(layer, tile) && layer_output.scales != nullptr) {
+    output.first.scales = layer_output.scales + at.scale_offset;
+    if (layer_output.zero_points != nullptr) {
+      output.first.zero_points = layer_output.zero_points + at.scale_offset;
+    }
+  }
+  output.scales_row_stride = layer.geometry.scale_rows == 1 ? 0 : layer.geometry.groups;
+  return output;
+}
+
+void quantize_tile(const LayerPlan& layer, const InputTile& input, const TileOutput& output,
+                   const Range* range, NonFinitePolicy policy, Target target,
+                   TileReport& report) noexcept {
+  const QuantizeTile tile{.input = input,
+                          .group_size = layer.geometry.group_columns,
+                          .rule = code_rule(layer, policy),
+                          .range = range,
+                          .codes = output.first.codes,
+                          .codes_row_bytes = output.codes_row_bytes,
+                          .scales = output.first.scales,
+                          .zero_points = output.first.zero_points,
+                          .scales_row_stride = output.scales_row_stride};
+  layer.format.spec->kernels(target).quantize(tile, report);
+}
+
+void dequantize_tile(const LayerPlan& layer, const Tile& tile, const TileOutput& stored,
+                     Target target, const DequantizedSpan& output, std::size_t row_bytes) noexcept {
+  const DequantizeTile job{.codes = stored.first.codes,
+                           .codes_row_bytes = stored.codes_row_bytes,
+                           .scales = stored.first.scales,
+                           .zero_points = stored.first.zero_points,
+                           .scales_row_stride = stored.scales_row_stride,
+                           .rows = tile.rows,
+                           .cols = tile.cols,
+                           .group_size = layer.geometry.group_columns,
+                           .rule = code_rule(layer, NonFinitePolicy::kRaise),
+                           .output = output.data,
+                           .dtype = output.dtype,
+                           .output_row_bytes = row_bytes};
+  layer.format.spec->kernels(target).dequantize(job);
+}
+
+void measure_tile(const LayerPlan& layer, const InputTile& original, const TileOutput& stored,
+                  Target target, float* restored, ErrorSums& sums) noexcept {
+  dequantize_tile(layer, {.rows = original.rows, .cols = original.cols}, stored, target,
+                  {.data = restored, .dtype = DType::kF32}, original.cols * sizeof(float));
+
+  constexpr std::size_t kStretch = 1024;
+  std::array<float, kStretch> originals;
+  ErrorLanes lanes;
+  for (std::size_t row = 0; row < original.rows; ++row) {
+    const std::byte* data =
+        original.data + static_cast<std::ptrdiff_t>(row) * original.row_stride_bytes;
+    for (std::size_t col = 0; col < original.cols; col += kStretch) {
+      const std::size_t count = std::min(kStretch, original.cols - col);
+      shared_kernels(target).decode(data + col * size_of(original.dtype), original.dtype, count,
+                                    originals.data());
+      lanes.add(originals.data(), restored + row * original.cols + col, count);
+    }
+  }
+  lanes.add_to(sums);
+}
+
+std::uint64_t range_count(const LayerPlan& layer) noexcept {
+  switch (layer.geometry.range_span) {
+    case RangeSpan::kTensor:
+      return 1;
+    case RangeSpan::kRow:
+      return layer.rows;
+    case RangeSpan::kGroup:
+      return layer.rows * layer.geometry.groups;
+  }
+  return 0;
+}
+
+std::uint64_t range_index(const LayerPlan& layer, const Tile& tile) noexcept {
+  switch (layer.geometry.range_span) {
+    case RangeSpan::kTensor:
+      return 0;
+    case RangeSpan::kRow:
+      return tile.row;
+    case RangeSpan::kGroup:
+      return tile.row * layer.geometry.groups + tile.col / layer.geometry.group_columns;
+  }
+  return 0;
+}
+
+void widen(Range& range, const Range& other) noexcept {
+  range.lo = std::min(range.lo, other.lo);
+  range.hi = std::max(range.hi, other.hi);
+}
+
+bool range_overflows(const LayerPlan& layer, const Range& range, Target target) noexcept {
+  return layer.format.spec->kernels(target).range_overflows(
+      code_rule(layer, NonFinitePolicy::kRaise), range);
+}
+
+void add_report(TileReport& total, const TileReport& tile) noexcept {
+  if (total.non_finite == 0 && tile.non_finite != 0) {
+    total.first_non_finite = tile.first_non_finite;
+    total.kind = tile.kind;
+  }
+  total.non_finite += tile.non_finite;
+  if (!total.range_overflow && tile.range_overflow) {
+    total.range_overflow = true;
+    total.first_overflow = tile.first_overflow;
+  }
+}
+
+Status to_status(std::size_t layer, const TileReport& total, NonFinitePolicy policy) noexcept {
+  if (total.non_finite != 0 && policy == NonFinitePolicy::kRaise) {
+    return {.code = StatusCode::kNonFinite,
+            .layer = layer,
+            .position = total.first_non_finite,
+            .count = total.non_finite,
+            .kind = total.kind};
+  }
+  if (total.range_overflow) {
+    return {.code = StatusCode::kRangeOverflow, .layer = layer, .position = total.first_overflow};
+  }
+  return {.layer = layer};
+}
+
+}  // namespace quarrow
