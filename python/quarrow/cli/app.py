@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands put together, and how each failure becomes one line and an exit code."""
+
+import io
+import logging
+import sys
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+import quarrow
+from quarrow.cli.info import info
+from quarrow.cli.quantize import quantize
+from quarrow.cli.stopping import Stopped, stop_on_signals
+from quarrow.cli.terminal import abandon_output, complain
+
+EXIT_FAILED = 1
+EXIT_DAMAGED_FILE = 2
+
+app = typer.Typer(
+    name="quarrow",
+    help="Quantize the weights of checkpoints at memory speed.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(quantize)
+app.command()(info)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 (typer calls it)
+    if wanted:
+        print(f"quarrow {quarrow.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+class _WarningLines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        complain("warning", record.getMessage())
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code; `arguments` are those of the process if None."""
+    logging.getLogger("quarrow").addHandler(_WarningLines(logging.WARNING))
+    stop_on_signals()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the terminal's encoding lacks must not end in a UnicodeEncodeError.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    code = _run_command(arguments)
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        # The interpreter flushes once more at its end, and would fail again, with a traceback.
+        abandon_output()
+        if not isinstance(error, BrokenPipeError):
+            complain("error", f"standard output: {error.strerror}")
+        return code or EXIT_FAILED
+    return code
+
+
+def _run_command(arguments: list[str] | None) -> int:
+    try:
+        # Without standalone_mode=False typer would print a usage error itself and exit with 2.
+        code = app(arguments, prog_name="quarrow", standalone_mode=False)
+    except TyperException as error:
+        complain("error", _usage_message(error))
+    except quarrow.CheckpointError as error:
+        complain("error", str(error))
+        return EXIT_DAMAGED_FILE
+    except quarrow.QuarrowError as error:
+        complain("error", str(error))
+    except OSError as error:
+        complain("error", _os_message(error))
+    except MemoryError:
+        complain("error", "out of memory")
+    except Stopped as stopped:
+        complain("error", str(stopped))
+        return stopped.exit_code
+    else:
+        return code or 0
+    return EXIT_FAILED
+
+
+def _usage_message(error: TyperException) -> str:
+    # typer spreads some messages over several lines.
+    message = " ".join(error.format_message().split()).removesuffix(".")
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "quarrow"
+    return f"{message} (see '{command} --help')"
+
+
+def _os_message(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    return reason if error.filename is None else f"{error.filename}: {reason}"

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `quarrow quantize` prints after the job, for a person."""
+
+from collections import Counter
+
+from quarrow.cli.terminal import printable, size_text
+from quarrow.files import FileReport, LayerReport
+
+_WORST_LAYERS = 5
+
+
+def print_summary(report: FileReport) -> None:
+    """Print sizes, time, what became of the tensors, and the largest errors if measured."""
+    size = f"{size_text(report.bytes_in)} -> {size_text(report.bytes_out)}"
+    if report.bytes_in:
+        size += f" ({report.bytes_out / report.bytes_in:.1%} of it)"
+    time = f"{report.seconds:.2f} s"
+    if report.seconds:
+        time += f" ({size_text(int(report.bytes_in / report.seconds))}/s)"
+    _print_row("size", size)
+    _print_row("time", time)
+    _print_tensors(report.layers)
+    _print_errors([layer for layer in report.layers if layer.error is not None])
+
+
+def _print_row(label: str, text: str) -> None:
+    print(f"{label:<12}{text}")
+
+
+def _print_tensors(layers: list[LayerReport]) -> None:
+    quantized = Counter(layer.format for layer in layers if layer.action == "quantized")
+    left_alone = Counter(layer.reason for layer in layers if layer.action != "quantized")
+    for format_name, count in quantized.items():
+        _print_row("quantized", f"{_tensors(count)} to {format_name}")
+    if not quantized:
+        _print_row("quantized", _tensors(0))
+    for reason, count in left_alone.most_common():
+        _print_row("left alone", f"{_tensors(count)}: {printable(reason or 'no reason given')}")
+
+
+def _tensors(count: int) -> str:
+    return f"{count:,} tensor" if count == 1 else f"{count:,} tensors"
+
+
+def _print_errors(measured: list[LayerReport]) -> None:
+    if not measured:
+        return
+    print(f"\n{'SQNR':>8}  {'max error':>9}  {'RMSE':>8}  layers with the largest error")
+    for layer in sorted(measured, key=lambda layer: layer.error["sqnr_db"])[:_WORST_LAYERS]:
+        error = layer.error
+        print(
+            f"{error['sqnr_db']:>5.1f} dB  {error['max_abs']:>9.3g}  {error['rmse']:>8.3g}"
+            f"  {printable(layer.name)}"
+        )

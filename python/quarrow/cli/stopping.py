@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ctrl-C and SIGTERM as an exception that passes through a running job and stops it cleanly."""
+
+import signal
+from types import FrameType
+
+
+class Stopped(BaseException):
+    """A signal asked the process to end. Not an Exception: nothing on the way may swallow it.
+
+    Attributes
+    ----------
+    exit_code : int
+        128 plus the signal's number, as shells report it.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.exit_code = 128 + number
+        super().__init__("interrupted" if number == signal.SIGINT else "terminated")
+
+
+def stop_on_signals() -> None:
+    """Make SIGINT and SIGTERM raise `Stopped`, except where the caller has them ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    raise Stopped(number)
