@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "array_argument.h"
+
+#include <nanobind/stl/string.h>
+
+#include <algorithm>
+#include <string>
+
+#include "errors.h"
+
+namespace nb = nanobind;
+
+namespace quarrow::python {
+namespace {
+
+nb::object numpy() { return nb::module_::import_("numpy"); }
+
+char buffer_format(ElementType type) noexcept {
+  switch (type) {
+    case ElementType::kUInt8:
+      return 'B';
+    case ElementType::kInt8:
+      return 'b';
+    case ElementType::kFloat16:
+      return 'e';
+    case ElementType::kFloat32:
+      return 'f';
+    case ElementType::kBFloat16:
+      break;
+  }
+  return 'H';
+}
+
+nb::dlpack::dtype dlpack_dtype(ElementType type) noexcept {
+  switch (type) {
+    case ElementType::kUInt8:
+      return nb::dtype<std::uint8_t>();
+    case ElementType::kInt8:
+      return nb::dtype<std::int8_t>();
+    case ElementType::kFloat16:
+      return {static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float), 16, 1};
+    case ElementType::kFloat32:
+      return nb::dtype<float>();
+    case ElementType::kBFloat16:
+      break;
+  }
+  return nb::dtype<std::uint16_t>();
+}
+
+std::string dtype_text(nb::handle array) {
+  return nb::cast<std::string>(nb::str(array.attr("dtype")));
+}
+
+// ml_dtypes arrays refuse the buffer protocol; their uint16 view does not.
+nb::object plain_view(nb::handle array, ElementType type) {
+  if (type == ElementType::kBFloat16 && dtype_text(array) == "bfloat16") {
+    return array.attr("view")("uint16");
+  }
+  return nb::borrow(array);
+}
+
+class HeldBuffer {
+ public:
+  explicit HeldBuffer(nb::handle object) {
+    held_ = PyObject_GetBuffer(object.ptr(), &buffer_, PyBUF_RECORDS_RO) == 0;
+    if (!held_) {
+      PyErr_Clear();
+    }
+  }
+  ~HeldBuffer() {
+    if (held_) {
+      PyBuffer_Release(&buffer_);
+    }
+  }
+  HeldBuffer(const HeldBuffer&) = delete;
+  HeldBuffer& operator=(const HeldBuffer&) = delete;
+  const Py_buffer* get() const noexcept { return held_ ? &buffer_ : nullptr; }
+
+ private:
+  Py_buffer buffer_{};
+  bool held_ = false;
+};
+
+std::string wanted(const ArraySpec& spec) {
+  return std::string(spec.role) + " must be a C-contiguous numpy array of " +
+         std::string(name_of(spec.type)) + " and shape " + shape_text(spec.shape);
+}
+
+}  // namespace
+
+std::string_view name_of(ElementType type) noexcept {
+  switch (type) {
+    case ElementType::kUInt8:
+      return "uint8";
+    case ElementType::kInt8:
+      return "int8";
+    case ElementType::kFloat16:
+      return "float16";
+    case ElementType::kFloat32:
+      return "float32";
+    case ElementType::kBFloat16:
+      break;
+  }
+  return "bfloat16";
+}
+
+std::uint64_t size_of(ElementType type) noexcept {
+  switch (type) {
+    case ElementType::kUInt8:
+    case ElementType::kInt8:
+      return 1;
+    case ElementType::kFloat32:
+      return 4;
+    case ElementType::kFloat16:
+    case ElementType::kBFloat16:
+      break;
+  }
+  return 2;
+}
+
+std::uint64_t ArraySpec::bytes() const noexcept {
+  std::uint64_t elements = 1;
+  for (const std::int64_t dimension : shape) {
+    elements *= static_cast<std::uint64_t>(dimension);
+  }
+  return elements * size_of(type);
+}
+
+ArrayMemory array_argument(nb::handle array, const ArraySpec& spec, nb::handle name) {
+  if (!nb::isinstance(array, numpy().attr("ndarray"))) {
+    raise_invalid_input(wanted(spec) + ", not " + short_repr(array.type()), name);
+  }
+  const nb::object plain = plain_view(array, spec.type);
+  const HeldBuffer held(plain);
+  const Py_buffer* buffer = held.get();
+  const bool right_type = buffer != nullptr && buffer->format != nullptr &&
+                          buffer->format[0] == buffer_format(spec.type) &&
+                          buffer->format[1] == '\0';
+  const bool right_shape = right_type &&
+                           static_cast<std::size_t>(buffer->ndim) == spec.shape.size() &&
+                           std::equal(spec.shape.begin(), spec.shape.end(), buffer->shape);
+  if (!right_shape) {
+    raise_invalid_input(wanted(spec) + ", not " + dtype_text(array) + " and shape " +
+                            nb::cast<std::string>(nb::str(array.attr("shape"))),
+                        name);
+  }
+  if (PyBuffer_IsContiguous(buffer, 'C') == 0) {
+    raise_invalid_input(wanted(spec) + ", and this one is not contiguous", name);
+  }
+  return {.data = buffer->buf, .writable = buffer->readonly == 0};
+}
+
+void* output_argument(nb::handle array, const ArraySpec& spec, nb::handle name) {
+  const ArrayMemory memory = array_argument(array, spec, name);
+  if (!memory.writable) {
+    raise_invalid_input(wanted(spec) + " that can be written, and this one is read-only", name);
+  }
+  return memory.data;
+}
+
+nb::object array_over(void* data, const ArraySpec& spec, const std::shared_ptr<std::byte>& memory) {
+  auto* keeper = new std::shared_ptr<std::byte>(memory);
+  const nb::capsule owner(keeper, [](void* pointer) noexcept {
+    delete static_cast<std::shared_ptr<std::byte>*>(pointer);
+  });
+  std::vector<std::size_t> shape(spec.shape.begin(), spec.shape.end());
+  const nb::ndarray<nb::numpy> array(data, shape.size(), shape.data(), owner, nullptr,
+                                     dlpack_dtype(spec.type));
+  nb::object exported = nb::cast(array, nb::rv_policy::reference);
+  if (spec.type == ElementType::kBFloat16 && has_ml_dtypes()) {
+    return exported.attr("view")(nb::module_::import_("ml_dtypes").attr("bfloat16"));
+  }
+  return exported;
+}
+
+bool has_ml_dtypes() {
+  static const bool installed = [] {
+    try {
+      nb::module_::import_("ml_dtypes");
+      return true;
+    } catch (const nb::python_error& error) {
+      if (!error.matches(PyExc_ImportError)) {
+        throw;
+      }
+      return false;
+    }
+  }();
+  return installed;
+}
+
+}  // namespace quarrow::python

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// numpy arrays whose dtype and shape are laid down: outputs that the caller brings, and the parts
+// of a stored tensor.
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace quarrow::python {
+
+enum class ElementType : std::uint8_t { kUInt8, kInt8, kFloat16, kFloat32, kBFloat16 };
+
+// "uint8", "float16"...
+std::string_view name_of(ElementType type) noexcept;
+std::uint64_t size_of(ElementType type) noexcept;
+
+struct ArraySpec {
+  std::string_view role;  // for messages: "codes"
+  ElementType type = ElementType::kUInt8;
+  std::vector<std::int64_t> shape;
+
+  std::uint64_t bytes() const noexcept;
+};
+
+// The memory of a numpy array; valid while the array lives.
+struct ArrayMemory {
+  void* data = nullptr;
+  bool writable = false;
+};
+
+// Checks a numpy array against `spec`: C-contiguous, dtype and shape exactly as said (kBFloat16: an
+// ml_dtypes array, or uint16). Raises InvalidInputError with the layer's `name` in front.
+ArrayMemory array_argument(nanobind::handle array, const ArraySpec& spec, nanobind::handle name);
+
+// The same, and it must be writable.
+void* output_argument(nanobind::handle array, const ArraySpec& spec, nanobind::handle name);
+
+// A numpy array over `data`, which lies in `memory` and keeps it alive. kBFloat16: ml_dtypes'
+// dtype when that is installed, else uint16.
+nanobind::object array_over(void* data, const ArraySpec& spec,
+                            const std::shared_ptr<std::byte>& memory);
+
+// True when ml_dtypes can be imported; found out once.
+bool has_ml_dtypes();
+
+}  // namespace quarrow::python

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string_view.h>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "bindings.h"
+#include "call_context.h"
+#include "errors.h"
+#include "format_argument.h"
+#include "input_array.h"
+#include "quantized_tensor.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace quarrow::python {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+NonFinitePolicy non_finite_argument(nb::handle value) {
+  if (PyUnicode_Check(value.ptr())) {
+    if (PyUnicode_CompareWithASCIIString(value.ptr(), "raise") == 0) {
+      return NonFinitePolicy::kRaise;
+    }
+    if (PyUnicode_CompareWithASCIIString(value.ptr(), "saturate") == 0) {
+      return NonFinitePolicy::kSaturate;
+    }
+  }
+  raise_invalid_input("nonfinite must be 'raise' or 'saturate', not " + short_repr(value));
+}
+
+// The name as UTF-8; empty for None.
+std::string_view name_argument(nb::handle name) {
+  if (name.is_none()) {
+    return {};
+  }
+  if (!PyUnicode_Check(name.ptr())) {
+    raise_invalid_input("name must be a str or None, not " + short_repr(name));
+  }
+  Py_ssize_t size = 0;
+  const char* text = PyUnicode_AsUTF8AndSize(name.ptr(), &size);
+  if (text == nullptr) {
+    PyErr_Clear();
+    raise_invalid_input("name must be valid Unicode, not " + short_repr(name));
+  }
+  return {text, static_cast<std::size_t>(size)};
+}
+
+bool copy_argument(nb::handle value) {
+  if (!PyBool_Check(value.ptr())) {
+    raise_invalid_input("copy must be True or False, not " + short_repr(value));
+  }
+  return value.is(nb::handle(Py_True));
+}
+
+Plan plan_of(const InputArray& input, const Format& format, std::string_view name,
+             nb::handle name_object) {
+  try {
+    const LayerRequest request{input.view(), format, name};
+    return make_plan({&request, 1});
+  } catch (const StatusError& error) {
+    raise_status(error.status(), {.name = name_object, .shape = input.shape()});
+  }
+}
+
+void check_overlap(const InputArray& input, const QuantizedTensor& out, nb::handle name) {
+  const QuantizedView view = out.stored();
+  const LayerPlan& layer = out.layer();
+  const std::uint64_t scales = layer.geometry.scales();
+  if (input.overlaps(view.codes, layer.code_bytes()) ||
+      input.overlaps(view.scales, scales * sizeof(float)) ||
+      input.overlaps(view.zero_points, layer.geometry.zero_points ? scales : 0)) {
+    raise_invalid_input("out must not overlap the input", name);
+  }
+}
+
+// The tensor to write to, as a Python object: a new one, the one passed as out=, or a new one over
+// the arrays passed as out=.
+nb::object output_of(nb::handle out, const LayerPlan& layer, const InputArray& input,
+                     nb::handle name) {
+  if (out.is_none()) {
+    return nb::cast(QuantizedTensor(layer, input.shape(), name));
+  }
+  nb::object result;
+  QuantizedTensor* tensor = nullptr;
+  if (nb::try_cast(out, tensor, false) && tensor != nullptr) {
+    if (!(tensor->layer().format == layer.format) || tensor->shape() != input.shape()) {
+      raise_invalid_input("out must have the format " + format_repr(layer.format) +
+                              " and the shape " + shape_text(input.shape()) + ", not " +
+                              format_repr(tensor->layer().format) + " and " +
+                              shape_text(tensor->shape()),
+                          name);
+    }
+    if (!tensor->writable()) {
+      raise_invalid_input("out must be writable, and it holds a read-only array", name);
+    }
+    result = nb::borrow(out);
+  } else if (nb::isinstance<nb::tuple>(out) && nb::len(out) == 3) {
+    result = nb::cast(QuantizedTensor(layer, input.shape(), name, out[0], out[1], out[2], true));
+  } else {
+    raise_invalid_input(
+        "out must be a QuantizedTensor or a tuple (codes, scales, zero_points), "
+        "not " +
+            short_repr(out.type()),
+        name);
+  }
+  check_overlap(input, nb::cast<QuantizedTensor&>(result), name);
+  return result;
+}
+
+nb::object quantize_one(nb::handle w, nb::handle format, nb::handle name, nb::handle out,
+                        nb::handle copy, nb::handle nonfinite, nb::handle threads,
+                        nb::handle group_size, nb::handle symmetric, nb::handle scale_dtype,
+                        nb::handle packed, nb::handle rounding, nb::handle seed,
+                        const nb::kwargs& unknown) {
+  const Clock::time_point entered = Clock::now();
+  const Format wanted = format_argument(
+      format, {group_size, symmetric, scale_dtype, packed, rounding, seed}, unknown);
+  const NonFinitePolicy policy = non_finite_argument(nonfinite);
+  const std::string_view name_text = name_argument(name);
+  const InputArray input(w, name, copy_argument(copy));
+  const Clock::time_point viewed = Clock::now();
+
+  const Plan plan = plan_of(input, wanted, name_text, name);
+  CoreCall call(threads, plan.input_bytes, plan.tiles.size());
+  nb::object result = output_of(out, plan.layers[0], input, name);
+  QuantizedTensor& tensor = nb::cast<QuantizedTensor&>(result);
+  const QuantizedSpan span = tensor.span();
+  const Clock::time_point allocated = Clock::now();
+
+  Status layer_status;
+  const Status status = call.run([&](const Context& context) {
+    return quantize(plan, {&input.view(), 1}, {&span, 1}, policy, context, {&layer_status, 1});
+  });
+  const Clock::time_point done = Clock::now();
+  if (!status.ok()) {
+    raise_status(status, {name, input.shape(), input.view().cols});
+  }
+
+  tensor.written();
+  CallStats stats;
+  stats.bytes_in = input.view().bytes();
+  stats.bytes_out = tensor.bytes();
+  stats.bytes_copied = input.bytes_copied();
+  stats.view_seconds = seconds(entered, viewed);
+  stats.alloc_seconds = seconds(viewed, allocated);
+  stats.core_seconds = seconds(allocated, done);
+  stats.threads = call.context().threads;
+  stats.isa = name_of(call.context().target);
+  const Clock::time_point exported = Clock::now();
+  stats.export_seconds = seconds(done, exported);
+  stats.total_seconds = seconds(entered, exported);
+  tensor.describe(name, input.view().dtype, stats);
+  return result;
+}
+
+constexpr const char* kQuantizeDoc = R"(Quantize one tensor.
+
+The input is read where it lies: numpy arrays (read-only too), torch, jax and mlx tensors on the CPU
+(DLPack), array.array and memoryview of floats, ml_dtypes.bfloat16. Rows may be strided; within a
+row the values must be contiguous. rows is shape[0], columns the product of the rest; a 1-D tensor
+is one row. The lock is released while the engine works.
+
+Parameters
+----------
+w : array
+    float32, float16, bfloat16 or float64; at least one dimension.
+format : str or Format
+    How to quantize; ``quarrow.formats()`` lists the names. The fields of a format
+    (``group_size``, ``symmetric``, ``scale_dtype``, ``packed``, ``rounding``, ``seed``) are
+    keywords too; None leaves the format's own value.
+name : str, optional
+    Of the layer, for messages; stochastic rounding depends on it.
+out : QuantizedTensor or tuple, optional
+    Where to write: a QuantizedTensor of this format and shape, which is returned, or a tuple
+    ``(codes, scales, zero_points)`` of writable C-contiguous numpy arrays. It must not overlap
+    ``w``. Its contents are unspecified after an error.
+copy : bool
+    Permits a copy of an input that cannot be read in place; ``stats.bytes_copied`` shows it.
+nonfinite : "raise" or "saturate"
+    What to do with NaN and Inf: raise NonFiniteError, or give Inf the end codes and NaN the code
+    of 0.
+threads : int, optional
+    At most so many threads. The default is QUARROW_NUM_THREADS, or the CPUs that this process may
+    use. Results do not depend on it.
+
+Returns
+-------
+QuantizedTensor
+
+Raises
+------
+UnsupportedFormatError
+    The format's name or one of its fields is unknown.
+NonFiniteError
+    The input has NaN or Inf.
+InvalidInputError
+    The input, ``out`` or another argument cannot be used; the message says what to do.
+
+Examples
+--------
+>>> import numpy as np, quarrow as qr
+>>> q = qr.quantize(np.arange(8, dtype=np.float32), "int4", group_size=4)
+>>> q.codes
+array([[ 80, 250,  64, 218]], dtype=uint8)
+>>> q.scales.shape
+(1, 2)
+)";
+
+}  // namespace
+
+void bind_quantize(nb::module_& m) {
+  m.def("quantize", &quantize_one, "w"_a.none(), "format"_a.none(), nb::kw_only(),
+        "name"_a = nb::none(), "out"_a = nb::none(), "copy"_a = false, "nonfinite"_a = "raise",
+        "threads"_a = nb::none(), "group_size"_a = nb::none(), "symmetric"_a = nb::none(),
+        "scale_dtype"_a = nb::none(), "packed"_a = nb::none(), "rounding"_a = nb::none(),
+        "seed"_a = nb::none(), "unknown"_a,
+        nb::sig("def quantize(w: object, format: str | Format, *, name: str | None = None, "
+                "out: QuantizedTensor | tuple[numpy.typing.NDArray[typing.Any], "
+                "numpy.typing.NDArray[typing.Any], numpy.typing.NDArray[numpy.uint8] | None] | "
+                "None = None, copy: bool = False, nonfinite: str = 'raise', threads: int | None = "
+                "None, group_size: int | str | None = None, symmetric: bool | None = None, "
+                "scale_dtype: str | None = None, packed: bool | None = None, rounding: str | None "
+                "= None, seed: int | None = None) -> QuantizedTensor"),
+        kQuantizeDoc);
+}
+
+}  // namespace quarrow::python

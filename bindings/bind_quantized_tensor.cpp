@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+
+#include <span>
+
+#include "bindings.h"
+#include "call_context.h"
+#include "errors.h"
+#include "format_argument.h"
+#include "input_array.h"
+#include "output_memory.h"
+#include "quantized_tensor.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace quarrow::python {
+namespace {
+
+ElementType element_type(DType dtype) {
+  switch (dtype) {
+    case DType::kF16:
+      return ElementType::kFloat16;
+    case DType::kBF16:
+      return ElementType::kBFloat16;
+    case DType::kF32:
+    case DType::kF64:
+      break;
+  }
+  return ElementType::kFloat32;
+}
+
+std::vector<std::int64_t> shape_argument(nb::handle shape) {
+  std::vector<std::int64_t> result;
+  if (nb::isinstance<nb::tuple>(shape) || nb::isinstance<nb::list>(shape)) {
+    for (const nb::handle dimension : shape) {
+      std::int64_t value = -1;
+      if (PyBool_Check(dimension.ptr()) || !nb::try_cast(dimension, value, false) || value < 0) {
+        result.clear();
+        break;
+      }
+      result.push_back(value);
+    }
+  }
+  if (result.empty()) {
+    raise_invalid_input("shape must be a tuple of at least one whole number from 0, not " +
+                        short_repr(shape));
+  }
+  return result;
+}
+
+// The plan of one layer that is known by its shape alone.
+Plan plan_of(const Format& format, DType dtype, std::span<const std::int64_t> shape,
+             nb::handle name) {
+  try {
+    const LayerRequest request{matrix_view(nullptr, dtype, shape), format, {}};
+    return make_plan({&request, 1});
+  } catch (const StatusError& error) {
+    raise_status(error.status(), {.name = name, .shape = shape});
+  }
+}
+
+QuantizedTensor from_arrays(nb::handle codes, nb::handle scales, nb::handle zero_points,
+                            const Format& format, nb::handle shape, nb::handle dtype,
+                            nb::handle name) {
+  std::vector<std::int64_t> dimensions = shape_argument(shape);
+  const Plan plan = plan_of(format, dtype_argument(dtype, "dtype"), dimensions, name);
+  return {plan.layers[0], std::move(dimensions), name, codes, scales, zero_points, false};
+}
+
+nb::object dequantize(const QuantizedTensor& self, nb::handle dtype, nb::handle out,
+                      nb::handle threads) {
+  const DType target = dtype_argument(dtype, "dtype");
+  if (target == DType::kF64) {
+    raise_invalid_input("dtype must be 'float32', 'float16' or 'bfloat16', not 'float64'",
+                        self.name());
+  }
+  const LayerPlan& layer = self.layer();
+  const Plan plan = plan_of(layer.format, layer.dtype, self.shape(), self.name());
+  const ArraySpec spec{"out", element_type(target), self.shape()};
+  std::shared_ptr<std::byte> memory;
+  DequantizedSpan span{nullptr, target};
+  if (out.is_none()) {
+    memory = allocate_output(spec.bytes());
+    span.data = memory.get();
+  } else {
+    span.data = output_argument(out, spec, self.name());
+  }
+  const QuantizedView stored = self.stored();
+  CoreCall call(threads, plan.input_bytes, plan.tiles.size());
+  const Status status = call.run(
+      [&](const Context& context) { return dequantize(plan, {&stored, 1}, {&span, 1}, context); });
+  if (!status.ok()) {
+    raise_status(status, {self.name(), self.shape(), layer.cols});
+  }
+  return out.is_none() ? array_over(span.data, spec, memory) : nb::borrow(out);
+}
+
+nb::object error(const QuantizedTensor& self, nb::handle w, nb::handle threads) {
+  const InputArray original(w, self.name(), false);
+  if (original.shape() != self.shape()) {
+    raise_invalid_input("the original must have the shape " + shape_text(self.shape()) + ", not " +
+                            shape_text(original.shape()),
+                        self.name());
+  }
+  const Plan plan = plan_of(self.layer().format, original.view().dtype, self.shape(), self.name());
+  const QuantizedView stored = self.stored();
+  ErrorSums sums;
+  CoreCall call(threads, plan.input_bytes, plan.tiles.size());
+  const Status status = call.run([&](const Context& context) {
+    return measure_error(plan, {&original.view(), 1}, {&stored, 1}, {&sums, 1}, context);
+  });
+  if (!status.ok()) {
+    raise_status(status, {self.name(), self.shape(), self.layer().cols});
+  }
+  return nb::module_::import_("quarrow.descriptions")
+      .attr("ErrorStats")("max_abs"_a = sums.max_abs, "rmse"_a = sums.rmse(),
+                          "sqnr_db"_a = sums.sqnr_db(), "cosine"_a = sums.cosine());
+}
+
+nb::object stats(const QuantizedTensor& self) {
+  const CallStats& s = self.stats();
+  return nb::module_::import_("quarrow.descriptions")
+      .attr("CallStats")("bytes_in"_a = s.bytes_in, "bytes_out"_a = s.bytes_out,
+                         "bytes_copied"_a = s.bytes_copied, "view_seconds"_a = s.view_seconds,
+                         "alloc_seconds"_a = s.alloc_seconds, "core_seconds"_a = s.core_seconds,
+                         "export_seconds"_a = s.export_seconds, "total_seconds"_a = s.total_seconds,
+                         "threads"_a = s.threads, "isa"_a = s.isa);
+}
+
+nb::tuple shape_tuple(const QuantizedTensor& self) {
+  nb::list dimensions;
+  for (const std::int64_t dimension : self.shape()) {
+    dimensions.append(dimension);
+  }
+  return nb::tuple(dimensions);
+}
+
+std::string repr(const QuantizedTensor& self) {
+  std::string text = "QuantizedTensor(";
+  if (!self.name().is_none()) {
+    text += std::string(nb::repr(self.name()).c_str()) + ", ";
+  }
+  return text + "shape=" + shape_text(self.shape()) + ", dtype='" +
+         std::string(name_of(self.layer().dtype)) +
+         "', format=" + format_repr(self.layer().format) +
+         ", nbytes=" + std::to_string(self.bytes()) + ")";
+}
+
+constexpr const char* kClassDoc =
+    R"(A quantized tensor: codes, scales, zero points, and what they mean.
+
+``quantize`` makes them. Build one from arrays of your own to dequantize it, or to pass it as
+``out=``; the arrays are held, not copied (scales of float16 are).
+
+Parameters
+----------
+codes : numpy.ndarray
+    uint8 (int8 for signed 8-bit codes), [rows, bytes of a row], C-contiguous. rows is shape[0]; a
+    1-D tensor is one row.
+scales : numpy.ndarray
+    float32, or float16 where the format says so, [rows, groups]; [1, 1] for one scale per tensor.
+zero_points : numpy.ndarray or None
+    uint8, of the shape of the scales; None when the format has none.
+format : Format
+    How the codes are to be read.
+shape : tuple of int
+    Of the tensor.
+dtype : str, optional
+    Of the tensor that was quantized.
+name : str, optional
+    Of the layer, for messages.
+
+Raises
+------
+InvalidInputError
+    An array has another dtype or shape, or is not contiguous.
+
+Examples
+--------
+>>> import numpy as np, quarrow as qr
+>>> q = qr.quantize(np.ones((2, 4), np.float32), "int8")
+>>> qr.QuantizedTensor(q.codes, q.scales, q.zero_points, q.format, q.shape) == q
+True
+)";
+
+constexpr const char* kDequantizeDoc = R"(The values that the codes stand for.
+
+Parameters
+----------
+dtype : "float32", "float16" or "bfloat16"
+    Of the result. bfloat16 takes ml_dtypes; where that is not installed the result is uint16.
+out : numpy.ndarray, optional
+    Written and returned: C-contiguous, of this dtype and of ``shape``.
+threads : int, optional
+    At most so many threads.
+
+Returns
+-------
+numpy.ndarray
+    (code - zero point) * scale in float32, rounded to nearest even.
+
+Examples
+--------
+>>> import numpy as np, quarrow as qr
+>>> qr.quantize(np.array([0.0, 1.0, 15.0], np.float32), "int4").dequantize()
+array([ 0.,  1., 15.], dtype=float32)
+)";
+
+constexpr const char* kErrorDoc = R"(How far the stored values are from ``w``.
+
+Parameters
+----------
+w : array
+    The original, of this shape. Its NaN and Inf are left out.
+threads : int, optional
+    At most so many threads; the figures do not depend on it.
+
+Returns
+-------
+ErrorStats
+    ``max_abs``, ``rmse``, ``sqnr_db`` (inf without error), ``cosine``.
+)";
+
+}  // namespace
+
+void bind_quantized_tensor(nb::module_& m) {
+  using Self = QuantizedTensor;
+  nb::class_<Self> cls(m, "QuantizedTensor", kClassDoc, nb::is_final());
+  cls.def(
+         "__init__",
+         [](Self* self, nb::handle codes, nb::handle scales, nb::handle zero_points,
+            const Format& format, nb::handle shape, nb::handle dtype, nb::handle name) {
+           new (self) Self(from_arrays(codes, scales, zero_points, format, shape, dtype, name));
+         },
+         "codes"_a, "scales"_a, "zero_points"_a.none(), "format"_a, "shape"_a,
+         "dtype"_a = "float32", "name"_a = nb::none(),
+         nb::sig("def __init__(self, codes: numpy.typing.NDArray[typing.Any], scales: "
+                 "numpy.typing.NDArray[typing.Any], zero_points: "
+                 "numpy.typing.NDArray[numpy.uint8] | None, format: Format, shape: "
+                 "collections.abc.Sequence[int], dtype: str = 'float32', name: str | None = None) "
+                 "-> None"))
+      .def_prop_ro("codes", &Self::codes, nb::lock_self(),
+                   nb::sig("def codes(self) -> numpy.typing.NDArray[typing.Any]"),
+                   "uint8 (int8 for signed 8-bit codes), [rows, bytes of a row].")
+      .def_prop_ro("scales", &Self::scales, nb::lock_self(),
+                   nb::sig("def scales(self) -> numpy.typing.NDArray[typing.Any]"),
+                   "float32 or float16, [rows, groups]. bfloat16 scales are float32; float16 "
+                   "scales are a read-only copy.")
+      .def_prop_ro("zero_points", &Self::zero_points, nb::lock_self(),
+                   nb::sig("def zero_points(self) -> numpy.typing.NDArray[numpy.uint8] | None"),
+                   "uint8, of the shape of the scales; None when symmetric.")
+      .def_prop_ro(
+          "format", [](const Self& self) { return self.layer().format; },
+          "How the codes are to be read.")
+      .def_prop_ro("shape", &shape_tuple, nb::sig("def shape(self) -> tuple[int, ...]"),
+                   "Of the tensor that was quantized.")
+      .def_prop_ro(
+          "dtype", [](const Self& self) { return numpy_dtype(self.layer().dtype); },
+          nb::sig("def dtype(self) -> numpy.dtype[typing.Any]"),
+          "Of the tensor that was quantized; bfloat16 is uint16 without ml_dtypes.")
+      .def_prop_ro(
+          "dtype_name", [](const Self& self) { return name_of(self.layer().dtype); },
+          "The same by name: 'bfloat16'.")
+      .def_prop_ro("nbytes", &Self::bytes, "Of codes, scales and zero points together.")
+      .def_prop_ro(
+          "name", [](const Self& self) { return nb::borrow(self.name()); },
+          nb::sig("def name(self) -> str | None"), "The layer's name, if it has one.")
+      .def_prop_ro("stats", &stats, nb::sig("def stats(self) -> quarrow.descriptions.CallStats"),
+                   "What the call that made it did, and how long each part took.")
+      .def("dequantize", &dequantize, "dtype"_a = "float32", "out"_a = nb::none(), nb::kw_only(),
+           "threads"_a = nb::none(),
+           nb::sig("def dequantize(self, dtype: str = 'float32', out: "
+                   "numpy.typing.NDArray[typing.Any] | None = None, *, threads: int | None = None) "
+                   "-> numpy.typing.NDArray[typing.Any]"),
+           kDequantizeDoc)
+      .def("error", &error, "w"_a.none(), nb::kw_only(), "threads"_a = nb::none(),
+           nb::sig("def error(self, w: object, *, threads: int | None = None) -> "
+                   "quarrow.descriptions.ErrorStats"),
+           kErrorDoc)
+      .def("copy", &Self::copy, "The same values in memory of their own.")
+      .def("__copy__", &Self::copy)
+      .def(
+          "__deepcopy__", [](const Self& self, nb::handle) { return self.copy(); }, "memo"_a,
+          nb::sig("def __deepcopy__(self, memo: object) -> QuantizedTensor"))
+      .def(
+          "__eq__",
+          [](const Self& self, nb::handle other) -> nb::object {
+            Self* tensor = nullptr;
+            if (!nb::try_cast(other, tensor, false) || tensor == nullptr) {
+              return nb::borrow(Py_NotImplemented);
+            }
+            return nb::bool_(self.same_values(*tensor));
+          },
+          nb::arg("other").none(), nb::sig("def __eq__(self, other: object, /) -> bool"),
+          "Same format, shape, dtype and bytes; names and stats do not count.")
+      .def(
+          "__reduce__",
+          [](nb::handle_t<Self> self) {
+            return nb::make_tuple(
+                self.type(),
+                nb::make_tuple(self.attr("codes"), self.attr("scales"), self.attr("zero_points"),
+                               self.attr("format"), self.attr("shape"), self.attr("dtype_name"),
+                               self.attr("name")));
+          },
+          nb::sig("def __reduce__(self) -> tuple[typing.Any, ...]"))
+      .def("__repr__", &repr);
+  cls.attr("__hash__") = nb::none();
+
+  m.def(
+      "dequantize",
+      [](const Self& q, nb::handle dtype, nb::handle out, nb::handle threads) {
+        return dequantize(q, dtype, out, threads);
+      },
+      "q"_a, "dtype"_a = "float32", "out"_a = nb::none(), nb::kw_only(), "threads"_a = nb::none(),
+      nb::sig("def dequantize(q: QuantizedTensor, dtype: str = 'float32', out: "
+              "numpy.typing.NDArray[typing.Any] | None = None, *, threads: int | None = None) -> "
+              "numpy.typing.NDArray[typing.Any]"),
+      "The values of ``q``: the same as ``q.dequantize(dtype, out)``.");
+}
+
+}  // namespace quarrow::python

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "call_context.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "errors.h"
+
+namespace nb = nanobind;
+
+namespace quarrow::python {
+namespace {
+
+// Below this a job takes less than taking the lock back can: other threads may then hold it for a
+// whole switch interval (5 ms).
+constexpr std::uint64_t kReleaseLockFrom = 64 * 1024;
+
+// More threads than this are a mistake in the caller's arithmetic.
+constexpr std::size_t kMostThreads = 1024;
+
+[[noreturn]] void raise_threads(std::string_view what, const std::string& received) {
+  raise_invalid_input(std::string(what) + " must be a whole number from 1 to " +
+                      std::to_string(kMostThreads) + ", not " + received);
+}
+
+std::size_t default_threads() {
+  // 0: not known yet. The variable is read once, at the first call that needs it.
+  static std::size_t cached = 0;
+  if (cached != 0) {
+    return cached;
+  }
+  const char* variable = std::getenv("QUARROW_NUM_THREADS");
+  if (variable == nullptr || *variable == '\0') {
+    return cached = available_cpus();
+  }
+  const std::string_view text = variable;
+  std::size_t threads = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), threads);
+  if (error != std::errc() || end != text.data() + text.size() || threads == 0 ||
+      threads > kMostThreads) {
+    raise_threads("the environment variable QUARROW_NUM_THREADS", "'" + std::string(text) + "'");
+  }
+  return cached = threads;
+}
+
+}  // namespace
+
+std::size_t threads_argument(nb::handle threads) {
+  if (threads.is_none()) {
+    return default_threads();
+  }
+  if (!PyBool_Check(threads.ptr()) && PyIndex_Check(threads.ptr())) {
+    const Py_ssize_t count = PyNumber_AsSsize_t(threads.ptr(), nullptr);
+    if (count == -1 && PyErr_Occurred() != nullptr) {
+      throw nb::python_error();
+    }
+    if (count >= 1 && static_cast<std::size_t>(count) <= kMostThreads) {
+      return static_cast<std::size_t>(count);
+    }
+  }
+  raise_threads("threads", short_repr(threads));
+}
+
+Target target_in_use() {
+  const std::optional<Target> target = default_target();
+  if (target) {
+    return *target;
+  }
+  std::string runnable;
+  for (const Target each : runnable_targets()) {
+    runnable += runnable.empty() ? "" : ", ";
+    runnable += name_of(each);
+  }
+  raise_invalid_input("the environment variable QUARROW_FORCE_ISA names '" +
+                      std::string(forced_target_name()) +
+                      "', which cannot run here; this machine can run " + runnable);
+}
+
+bool SignalPoll::keep_going() noexcept {
+  const nb::gil_scoped_acquire locked;
+  return PyErr_CheckSignals() == 0;
+}
+
+CoreCall::CoreCall(nb::handle threads, std::uint64_t bytes, std::size_t tiles)
+    : release_lock_(bytes >= kReleaseLockFrom) {
+  context_.executor = &default_executor();
+  context_.target = target_in_use();
+  context_.threads = std::min(threads_argument(threads), std::max<std::size_t>(tiles, 1));
+  context_.poll = release_lock_ ? &poll_ : nullptr;
+}
+
+}  // namespace quarrow::python

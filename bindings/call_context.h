@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How a call from Python runs in the core: threads, target, the lock, and Ctrl-C.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "quarrow/core/context.h"
+
+namespace quarrow::python {
+
+// The value of a threads= argument: a positive int; None means QUARROW_NUM_THREADS, or else the
+// CPUs that this process may use. Raises InvalidInputError for anything else, an unusable
+// QUARROW_NUM_THREADS included.
+std::size_t threads_argument(nanobind::handle threads);
+
+// The target of this process. Raises InvalidInputError when QUARROW_FORCE_ISA names one that cannot
+// run here.
+Target target_in_use();
+
+// Looks for signals, with the lock held. A handler that raises (KeyboardInterrupt) stops the job;
+// its exception stays set in the calling thread, for raise_status(kCancelled).
+class SignalPoll final : public Poll {
+ public:
+  bool keep_going() noexcept override;
+};
+
+// The Context of one call, and the lock while it runs. Make one on the stack:
+//   CoreCall call(threads, plan.input_bytes, plan.tiles.size());
+//   const Status status = call.run([&](const Context& context) { return quantize(...); });
+class CoreCall {
+ public:
+  // `bytes` decides whether the lock is released; `tiles` limits the threads.
+  CoreCall(nanobind::handle threads, std::uint64_t bytes, std::size_t tiles);
+  CoreCall(const CoreCall&) = delete;
+  CoreCall& operator=(const CoreCall&) = delete;
+
+  template <typename Job>
+  auto run(Job&& job) {
+    std::optional<nanobind::gil_scoped_release> unlocked;
+    if (release_lock_) {
+      unlocked.emplace();
+    }
+    return job(context_);
+  }
+
+  const Context& context() const noexcept { return context_; }
+
+ private:
+  SignalPoll poll_;
+  Context context_;
+  bool release_lock_;
+};
+
+}  // namespace quarrow::python

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "errors.h"
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+
+#include <string>
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace quarrow::python {
+namespace {
+
+constexpr std::size_t kLongestRepr = 60;
+
+nb::object exception_class(const char* name) {
+  return nb::module_::import_("quarrow.exceptions").attr(name);
+}
+
+[[noreturn]] void raise(const nb::object& exception) {
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
+  throw nb::python_error();
+}
+
+nb::object name_or_none(nb::handle name) { return name.is_valid() ? nb::borrow(name) : nb::none(); }
+
+std::string with_layer(std::string_view message, nb::handle name) {
+  if (!name.is_valid() || name.is_none()) {
+    return std::string(message);
+  }
+  return "layer " + std::string(nb::repr(name).c_str()) + ": " + std::string(message);
+}
+
+[[noreturn]] void raise_named(const char* class_name, std::string_view message, nb::handle name) {
+  raise(exception_class(class_name)(with_layer(message, name), "name"_a = name_or_none(name)));
+}
+
+std::string place(std::uint64_t index, std::uint64_t cols) {
+  const std::uint64_t width = cols == 0 ? 1 : cols;
+  return "index " + std::to_string(index) + " (row " + std::to_string(index / width) + ", column " +
+         std::to_string(index % width) + ")";
+}
+
+std::string_view text_of(NonFiniteKind kind) {
+  switch (kind) {
+    case NonFiniteKind::kPositiveInf:
+      return "+Inf";
+    case NonFiniteKind::kNegativeInf:
+      return "-Inf";
+    case NonFiniteKind::kNaN:
+      break;
+  }
+  return "NaN";
+}
+
+[[noreturn]] void raise_non_finite(const Status& status, const LayerFacts& layer) {
+  const std::string_view kind = text_of(status.kind);
+  const std::string count =
+      status.count == 1 ? "1 value is" : std::to_string(status.count) + " values are";
+  const std::string message = count + " NaN or Inf; the first, " + std::string(kind) + ", at " +
+                              place(status.position, layer.cols);
+  raise(exception_class("NonFiniteError")(
+      with_layer(message, layer.name), "name"_a = name_or_none(layer.name),
+      "index"_a = status.position, "count"_a = status.count, "kind"_a = kind));
+}
+
+}  // namespace
+
+std::string short_repr(nb::handle object) {
+  std::string text = nb::repr(object).c_str();
+  if (text.size() > kLongestRepr) {
+    std::size_t end = kLongestRepr;
+    while ((static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) {
+      --end;
+    }
+    text.resize(end);
+    text += "...";
+  }
+  return text;
+}
+
+std::string shape_text(std::span<const std::int64_t> shape) {
+  std::string text = "(";
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    text += i == 0 ? "" : ", ";
+    text += std::to_string(shape[i]);
+  }
+  text += shape.size() == 1 ? ",)" : ")";
+  return text;
+}
+
+void raise_invalid_input(std::string_view message, nb::handle name) {
+  raise_named("InvalidInputError", message, name);
+}
+
+void raise_unsupported_format(std::string_view message, nb::handle name) {
+  raise_named("UnsupportedFormatError", message, name);
+}
+
+void raise_status(const Status& status, const LayerFacts& layer) {
+  switch (status.code) {
+    case StatusCode::kCancelled:
+      throw nb::python_error();
+    case StatusCode::kNonFinite:
+      raise_non_finite(status, layer);
+    case StatusCode::kRangeOverflow:
+      raise_invalid_input("the group that starts at " + place(status.position, layer.cols) +
+                              " spans more than float32 can hold (max - min overflows); divide "
+                              "the tensor by a constant first",
+                          layer.name);
+    case StatusCode::kSizeOverflow:
+      raise_invalid_input("a tensor of shape " + shape_text(layer.shape) +
+                              " is too large: its size or that of its result does not fit in "
+                              "63 bits",
+                          layer.name);
+    case StatusCode::kWrongLayerCount:
+    case StatusCode::kOk:
+      break;
+  }
+  raise_named("QuarrowError", "the engine was called with mismatched layers", layer.name);
+}
+
+}  // namespace quarrow::python

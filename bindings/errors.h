@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Python exceptions, and the only place where words are made from what the core reports. Every
+// function needs the lock, and throws nanobind::python_error with the exception set.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "quarrow/core/status.h"
+
+namespace quarrow::python {
+
+// What a person needs to know about the layer that a Status speaks of.
+struct LayerFacts {
+  nanobind::handle name;                // a str, or None when the caller gave no name
+  std::span<const std::int64_t> shape;  // as the caller sees it
+  std::uint64_t cols = 1;               // of the matrix: index / cols is the row
+};
+
+// InvalidInputError. The message gets "layer 'x': " in front when `name` is a str.
+[[noreturn]] void raise_invalid_input(std::string_view message, nanobind::handle name = {});
+
+// UnsupportedFormatError, in the same way.
+[[noreturn]] void raise_unsupported_format(std::string_view message, nanobind::handle name = {});
+
+// The exception that `status`, which is not ok, stands for. kCancelled: the exception that the poll
+// left set in this thread.
+[[noreturn]] void raise_status(const Status& status, const LayerFacts& layer);
+
+// repr(object) as UTF-8, cut where it is longer than a line.
+std::string short_repr(nanobind::handle object);
+
+// (2, 3), as Python writes a tuple.
+std::string shape_text(std::span<const std::int64_t> shape);
+
+}  // namespace quarrow::python

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Formats as Python callers write them.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <string>
+#include <string_view>
+
+#include "quarrow/core/dtype.h"
+#include "quarrow/quantize/format.h"
+
+namespace quarrow::python {
+
+// The fields of a format as keywords; None: not given.
+struct FormatFields {
+  nanobind::handle group_size;
+  nanobind::handle symmetric;
+  nanobind::handle scale_dtype;
+  nanobind::handle packed;
+  nanobind::handle rounding;
+  nanobind::handle seed;
+};
+
+// `format`: a registered name or a Format, with the given fields in place of its own. Raises
+// UnsupportedFormatError for an unknown name or a field that the format lacks (a keyword left in
+// `unknown` is one), InvalidInputError for a value that a field cannot take.
+Format format_argument(nanobind::handle format, const FormatFields& fields,
+                       const nanobind::kwargs& unknown);
+
+// A dtype by name ("bfloat16") or as anything that numpy.dtype understands. `role` is the
+// argument's name for messages. Raises InvalidInputError.
+DType dtype_argument(nanobind::handle dtype, std::string_view role);
+
+// The values of fields, as Python spells them.
+nanobind::object group_size_object(const GroupSize& group_size);
+std::string_view rounding_name(Rounding rounding) noexcept;
+
+// True when a user may set `field` on formats of this kind.
+bool has_field(const FormatSpec& spec, FormatField field) noexcept;
+
+// Format('int4', group_size=128, ...): every field that the format has, so that evaluating it gives
+// the format back.
+std::string format_repr(const Format& format);
+
+}  // namespace quarrow::python

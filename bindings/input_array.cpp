@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "input_array.h"
+
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+
+#include <algorithm>
+#include <bit>
+#include <string>
+#include <string_view>
+
+#include "errors.h"
+
+namespace nb = nanobind;
+
+namespace quarrow::python {
+namespace {
+
+// A struct-module format of one native float; nothing for anything else.
+std::optional<DType> dtype_of_buffer(const char* format) {
+  if (format == nullptr) {
+    return std::nullopt;
+  }
+  constexpr char kNativeOrder = std::endian::native == std::endian::little ? '<' : '>';
+  if (*format == '@' || *format == '=' || *format == kNativeOrder) {
+    ++format;
+  }
+  if (format[0] == '\0' || format[1] != '\0') {
+    return std::nullopt;
+  }
+  switch (format[0]) {
+    case 'f':
+      return DType::kF32;
+    case 'e':
+      return DType::kF16;
+    case 'd':
+      return DType::kF64;
+    default:
+      return std::nullopt;
+  }
+}
+
+std::optional<DType> dtype_of_dlpack(nb::dlpack::dtype dtype) {
+  if (dtype.lanes != 1) {
+    return std::nullopt;
+  }
+  if (dtype.code == static_cast<std::uint8_t>(nb::dlpack::dtype_code::Bfloat)) {
+    return dtype.bits == 16 ? std::optional(DType::kBF16) : std::nullopt;
+  }
+  if (dtype.code == static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float)) {
+    switch (dtype.bits) {
+      case 16:
+        return DType::kF16;
+      case 32:
+        return DType::kF32;
+      case 64:
+        return DType::kF64;
+      default:
+        break;
+    }
+  }
+  return std::nullopt;
+}
+
+// True when all dimensions but the first lie one after the other. A 1-D tensor is one row, so there
+// the only dimension has to.
+bool columns_contiguous(std::span<const std::int64_t> shape,
+                        std::span<const std::int64_t> strides_bytes, std::size_t element_bytes) {
+  const std::size_t first = shape.size() == 1 ? 0 : 1;
+  auto expected = static_cast<std::int64_t>(element_bytes);
+  for (std::size_t i = shape.size(); i-- > first;) {
+    if (shape[i] != 1 && strides_bytes[i] != expected) {
+      return false;
+    }
+    expected *= shape[i];
+  }
+  return true;
+}
+
+}  // namespace
+
+InputArray::InputArray(nb::handle tensor, nb::handle name, bool copy) {
+  if (!borrow_buffer(tensor, name, std::nullopt) && !borrow_dlpack(tensor, name)) {
+    coerce(tensor, name, copy);
+  }
+}
+
+InputArray::~InputArray() {
+  if (holds_buffer_) {
+    PyBuffer_Release(&buffer_);
+  }
+}
+
+bool InputArray::borrow_buffer(nb::handle tensor, nb::handle name, std::optional<DType> dtype) {
+  if (PyObject_CheckBuffer(tensor.ptr()) == 0) {
+    return false;
+  }
+  if (PyObject_GetBuffer(tensor.ptr(), &buffer_, PyBUF_RECORDS_RO) != 0) {
+    PyErr_Clear();
+    return false;
+  }
+  holds_buffer_ = true;
+  if (!dtype) {
+    dtype = dtype_of_buffer(buffer_.format);
+  }
+  if (dtype && buffer_.ndim > 0) {
+    const auto dimensions = static_cast<std::size_t>(buffer_.ndim);
+    shape_.assign(buffer_.shape, buffer_.shape + dimensions);
+    std::int64_t strides[PyBUF_MAX_NDIM];
+    std::copy(buffer_.strides, buffer_.strides + dimensions, strides);
+    if (set_view(buffer_.buf, *dtype, {strides, dimensions}, name)) {
+      return true;
+    }
+  }
+  PyBuffer_Release(&buffer_);
+  holds_buffer_ = false;
+  return false;
+}
+
+bool InputArray::borrow_dlpack(nb::handle tensor, nb::handle name) {
+  nb::ndarray<nb::ro> array;
+  if (!nb::try_cast(tensor, array, false)) {
+    PyErr_Clear();
+    return false;
+  }
+  const std::optional<DType> dtype = dtype_of_dlpack(array.dtype());
+  if (array.device_type() != nb::device::cpu::value || !dtype || array.ndim() == 0 ||
+      array.ndim() > PyBUF_MAX_NDIM) {
+    return false;
+  }
+  shape_.clear();
+  std::int64_t strides[PyBUF_MAX_NDIM];
+  for (std::size_t i = 0; i < array.ndim(); ++i) {
+    shape_.push_back(static_cast<std::int64_t>(array.shape(i)));
+    strides[i] = array.stride(i) * static_cast<std::int64_t>(size_of(*dtype));
+  }
+  if (!set_view(array.data(), *dtype, {strides, array.ndim()}, name)) {
+    return false;
+  }
+  dlpack_ = std::move(array);
+  return true;
+}
+
+bool InputArray::set_view(const void* data, DType dtype,
+                          std::span<const std::int64_t> strides_bytes, nb::handle name) {
+  try {
+    view_ = matrix_view(data, dtype, shape_);
+  } catch (const StatusError& error) {
+    raise_status(error.status(), {.name = name, .shape = shape_});
+  }
+  if (view_.elements() == 0) {
+    return true;
+  }
+  if (!columns_contiguous(shape_, strides_bytes, size_of(dtype))) {
+    return false;
+  }
+  if (shape_.size() > 1 && shape_[0] > 1) {
+    view_.row_stride_bytes = strides_bytes[0];
+  }
+  return true;
+}
+
+void InputArray::coerce(nb::handle tensor, nb::handle name, bool copy) {
+  const nb::object coercion = nb::module_::import_("quarrow.input_coercion");
+  const auto [array, dtype_name, copied] =
+      nb::cast<std::tuple<nb::object, std::optional<std::string>, std::uint64_t>>(
+          coercion.attr("readable")(tensor, name, copy));
+  bytes_copied_ = copied;
+  const std::optional<DType> dtype =
+      dtype_name ? dtype_from_name(*dtype_name) : std::optional<DType>();
+  if (!borrow_buffer(array, name, dtype) && !borrow_dlpack(array, name)) {
+    raise_invalid_input("cannot read " + short_repr(nb::handle(tensor.type())) +
+                            "; pass a numpy array or a DLPack tensor on the CPU",
+                        name);
+  }
+}
+
+bool InputArray::overlaps(const void* data, std::uint64_t bytes) const noexcept {
+  if (view_.elements() == 0 || bytes == 0) {
+    return false;
+  }
+  const auto row_bytes = static_cast<std::intptr_t>(view_.cols * size_of(view_.dtype));
+  const auto first = reinterpret_cast<std::intptr_t>(view_.data);
+  const std::intptr_t last =
+      first + static_cast<std::intptr_t>(view_.rows - 1) * view_.row_stride_bytes;
+  const auto begin = reinterpret_cast<std::intptr_t>(data);
+  const std::intptr_t end = begin + static_cast<std::intptr_t>(bytes);
+  return begin < std::max(first, last) + row_bytes && std::min(first, last) < end;
+}
+
+}  // namespace quarrow::python

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A tensor that a caller passed in, borrowed where it lies.
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "quarrow/core/tensor_view.h"
+
+namespace quarrow::python {
+
+// Reads f32, f16, f64 through the buffer protocol (numpy, read-only too; array.array; memoryview)
+// and f32, f16, bf16, f64 through DLPack (versioned and old capsules). What neither gives is handed
+// to quarrow.input_coercion, which views, copies (when `copy` is true) or raises the
+// InvalidInputError that says what is wrong. Keeps the memory alive and exported for its own
+// lifetime. Needs the lock in constructor and destructor.
+class InputArray {
+ public:
+  // `name`: the layer's name for messages, or None.
+  InputArray(nanobind::handle tensor, nanobind::handle name, bool copy);
+  ~InputArray();
+  InputArray(const InputArray&) = delete;
+  InputArray& operator=(const InputArray&) = delete;
+
+  const TensorView& view() const noexcept { return view_; }
+  const std::vector<std::int64_t>& shape() const noexcept { return shape_; }
+  std::uint64_t bytes_copied() const noexcept { return bytes_copied_; }
+
+  // True when some byte of [data, data + bytes) may belong to this tensor.
+  bool overlaps(const void* data, std::uint64_t bytes) const noexcept;
+
+ private:
+  // Each returns false, with nothing held, when it cannot read the tensor in place. A dtype given
+  // stands for the exporter's own: numpy has no code for bfloat16.
+  bool borrow_buffer(nanobind::handle tensor, nanobind::handle name, std::optional<DType> dtype);
+  bool borrow_dlpack(nanobind::handle tensor, nanobind::handle name);
+  bool set_view(const void* data, DType dtype, std::span<const std::int64_t> strides_bytes,
+                nanobind::handle name);
+  void coerce(nanobind::handle tensor, nanobind::handle name, bool copy);
+
+  TensorView view_;
+  std::vector<std::int64_t> shape_;
+  std::uint64_t bytes_copied_ = 0;
+  Py_buffer buffer_{};
+  bool holds_buffer_ = false;
+  nanobind::ndarray<nanobind::ro> dlpack_;
+};
+
+}  // namespace quarrow::python

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where all results come from.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+namespace quarrow::python {
+
+// `bytes` of uninitialised memory, on a cache line. Throws std::bad_alloc.
+std::shared_ptr<std::byte> allocate_output(std::size_t bytes);
+
+}  // namespace quarrow::python

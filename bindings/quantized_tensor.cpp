@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quantized_tensor.h"
+
+#include <nanobind/stl/string_view.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "errors.h"
+#include "output_memory.h"
+
+namespace nb = nanobind;
+
+namespace quarrow::python {
+namespace {
+
+constexpr std::uint64_t kAlignment = 64;
+
+constexpr std::uint64_t aligned(std::uint64_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+std::vector<std::int64_t> dimensions(std::uint64_t rows, std::uint64_t cols) {
+  return {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(cols)};
+}
+
+bool same_bytes(const void* a, const void* b, std::uint64_t bytes) noexcept {
+  return bytes == 0 || std::memcmp(a, b, bytes) == 0;
+}
+
+void copy_bytes(void* to, const void* from, std::uint64_t bytes) noexcept {
+  if (bytes != 0) {
+    std::memcpy(to, from, bytes);
+  }
+}
+
+}  // namespace
+
+QuantizedTensor::QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_t> shape,
+                                 nb::handle name)
+    : layer_(layer), shape_(std::move(shape)), name_(nb::borrow(name)) {
+  const std::uint64_t scale_count = layer.geometry.scales();
+  const std::uint64_t scales_at = aligned(layer.code_bytes());
+  const std::uint64_t zero_points_at = scales_at + aligned(scale_count * sizeof(float));
+  memory_ = allocate_output(zero_points_at + (layer.geometry.zero_points ? scale_count : 0));
+  codes_ = reinterpret_cast<std::uint8_t*>(memory_.get());
+  scales_ = reinterpret_cast<float*>(memory_.get() + scales_at);
+  if (layer.geometry.zero_points) {
+    zero_points_ = reinterpret_cast<std::uint8_t*>(memory_.get() + zero_points_at);
+  }
+}
+
+QuantizedTensor::QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_t> shape,
+                                 nb::handle name, nb::handle codes, nb::handle scales,
+                                 nb::handle zero_points, bool writable)
+    : layer_(layer), shape_(std::move(shape)), name_(nb::borrow(name)) {
+  const auto take = [&](nb::handle array, const ArraySpec& spec, nb::object& held) {
+    const ArrayMemory memory = array_argument(array, spec, name);
+    if (writable) {
+      output_argument(array, spec, name);
+    }
+    writable_ = writable_ && memory.writable;
+    held = nb::borrow(array);
+    return memory.data;
+  };
+  codes_ = static_cast<std::uint8_t*>(take(codes, codes_spec(), codes_array_));
+  void* scale_data = take(scales, scales_spec(), scales_array_);
+  callers_scales_ = true;
+  if (has_half_scales()) {
+    memory_ = allocate_output(layer.geometry.scales() * sizeof(float));
+    scales_ = reinterpret_cast<float*>(memory_.get());
+    const ArraySpec wide{"scales", ElementType::kFloat32, scales_spec().shape};
+    nb::module_::import_("numpy").attr("copyto")(array_over(scales_, wide, memory_), scales_array_);
+  } else {
+    scales_ = static_cast<float*>(scale_data);
+  }
+  if (layer.geometry.zero_points) {
+    zero_points_ =
+        static_cast<std::uint8_t*>(take(zero_points, zero_points_spec(), zero_points_array_));
+  } else if (!zero_points.is_none()) {
+    raise_invalid_input("zero_points must be None: this format has none", name);
+  }
+}
+
+ArraySpec QuantizedTensor::codes_spec() const {
+  const Geometry& geometry = layer_.geometry;
+  return {"codes", geometry.signed_codes ? ElementType::kInt8 : ElementType::kUInt8,
+          dimensions(layer_.rows, geometry.code_row_bytes)};
+}
+
+ArraySpec QuantizedTensor::scales_spec() const {
+  return {"scales", has_half_scales() ? ElementType::kFloat16 : ElementType::kFloat32,
+          dimensions(layer_.geometry.scale_rows, layer_.geometry.groups)};
+}
+
+ArraySpec QuantizedTensor::zero_points_spec() const {
+  return {"zero_points", ElementType::kUInt8,
+          dimensions(layer_.geometry.scale_rows, layer_.geometry.groups)};
+}
+
+std::uint64_t QuantizedTensor::bytes() const noexcept {
+  const std::uint64_t scale_bytes = has_half_scales() ? 2 : sizeof(float);
+  return layer_.code_bytes() +
+         layer_.geometry.scales() * (scale_bytes + (layer_.geometry.zero_points ? 1 : 0));
+}
+
+nb::object QuantizedTensor::codes() {
+  if (!codes_array_.is_valid()) {
+    codes_array_ = array_over(codes_, codes_spec(), memory_);
+  }
+  return codes_array_;
+}
+
+nb::object QuantizedTensor::scales() {
+  if (!scales_array_.is_valid()) {
+    const ArraySpec wide{"scales", ElementType::kFloat32, scales_spec().shape};
+    scales_array_ = array_over(scales_, wide, memory_);
+    if (has_half_scales()) {
+      scales_array_ = scales_array_.attr("astype")("float16");
+      // A write to this copy would not reach the tensor.
+      scales_array_.attr("setflags")(nb::arg("write") = false);
+    }
+  }
+  return scales_array_;
+}
+
+nb::object QuantizedTensor::zero_points() {
+  if (!layer_.geometry.zero_points) {
+    return nb::none();
+  }
+  if (!zero_points_array_.is_valid()) {
+    zero_points_array_ = array_over(zero_points_, zero_points_spec(), memory_);
+  }
+  return zero_points_array_;
+}
+
+void QuantizedTensor::written() {
+  if (!has_half_scales()) {
+    return;
+  }
+  if (!callers_scales_) {
+    scales_array_.reset();
+    return;
+  }
+  const ArraySpec wide{"scales", ElementType::kFloat32, scales_spec().shape};
+  nb::module_::import_("numpy").attr("copyto")(scales_array_, array_over(scales_, wide, memory_),
+                                               nb::arg("casting") = "same_kind");
+}
+
+void QuantizedTensor::describe(nb::handle name, DType dtype, const CallStats& stats) {
+  name_ = nb::borrow(name);
+  layer_.dtype = dtype;
+  stats_ = stats;
+}
+
+QuantizedTensor QuantizedTensor::copy() const {
+  QuantizedTensor result(layer_, shape_, name_);
+  copy_bytes(result.codes_, codes_, layer_.code_bytes());
+  copy_bytes(result.scales_, scales_, layer_.geometry.scales() * sizeof(float));
+  if (layer_.geometry.zero_points) {
+    copy_bytes(result.zero_points_, zero_points_, layer_.geometry.scales());
+  }
+  result.stats_ = stats_;
+  return result;
+}
+
+bool QuantizedTensor::same_values(const QuantizedTensor& other) const noexcept {
+  return layer_.format == other.layer_.format && layer_.dtype == other.layer_.dtype &&
+         shape_ == other.shape_ && same_bytes(codes_, other.codes_, layer_.code_bytes()) &&
+         same_bytes(scales_, other.scales_, layer_.geometry.scales() * sizeof(float)) &&
+         same_bytes(zero_points_, other.zero_points_,
+                    layer_.geometry.zero_points ? layer_.geometry.scales() : 0);
+}
+
+nb::object numpy_dtype(DType dtype) {
+  if (dtype == DType::kBF16) {
+    if (has_ml_dtypes()) {
+      return nb::module_::import_("numpy").attr("dtype")(
+          nb::module_::import_("ml_dtypes").attr("bfloat16"));
+    }
+    return nb::module_::import_("numpy").attr("dtype")("uint16");
+  }
+  return nb::module_::import_("numpy").attr("dtype")(name_of(dtype));
+}
+
+}  // namespace quarrow::python

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The result of a quantization, as Python holds it.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "array_argument.h"
+#include "quarrow/core/dtype.h"
+#include "quarrow/quantize/execute.h"
+#include "quarrow/quantize/plan.h"
+
+namespace quarrow::python {
+
+// What one call did, and how long each part of it took. Seconds.
+struct CallStats {
+  std::uint64_t bytes_in = 0;
+  std::uint64_t bytes_out = 0;
+  std::uint64_t bytes_copied = 0;  // of the input, before it could be read
+  double view_seconds = 0;         // finding the input's memory
+  double alloc_seconds = 0;        // plan and output memory
+  double core_seconds = 0;
+  double export_seconds = 0;
+  double total_seconds = 0;
+  std::size_t threads = 0;
+  std::string_view isa;
+};
+
+// Owns its codes, scales and zero points in one block of memory, or holds the numpy arrays of a
+// caller. The numpy arrays of owned parts are made when read, once. Scales are kept in f32 whatever
+// the scale dtype: every f16 value is an f32 value. Needs the lock, except in stored() and span().
+class QuantizedTensor {
+ public:
+  // Allocates. `layer` is of a plan for a tensor of `shape`.
+  QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_t> shape, nanobind::handle name);
+
+  // Over a caller's numpy arrays, which must have the dtypes and shapes of the format (scales of
+  // float16 are widened into memory of its own). With `writable` they must be writable too. Raises
+  // InvalidInputError.
+  QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_t> shape, nanobind::handle name,
+                  nanobind::handle codes, nanobind::handle scales, nanobind::handle zero_points,
+                  bool writable);
+
+  const LayerPlan& layer() const noexcept { return layer_; }
+  const std::vector<std::int64_t>& shape() const noexcept { return shape_; }
+  nanobind::handle name() const noexcept { return name_; }
+  std::uint64_t bytes() const noexcept;  // of the three arrays, as Python sees them
+  bool writable() const noexcept { return writable_; }
+
+  nanobind::object codes();
+  nanobind::object scales();
+  nanobind::object zero_points();  // None when the format has none
+
+  QuantizedView stored() const noexcept { return {codes_, scales_, zero_points_}; }
+  QuantizedSpan span() noexcept { return {codes_, scales_, zero_points_}; }
+  // To be called when span() was written: passes float16 scales on to those who see them.
+  void written();
+
+  // Takes over what a new result in this memory describes.
+  void describe(nanobind::handle name, DType dtype, const CallStats& stats);
+  const CallStats& stats() const noexcept { return stats_; }
+
+  QuantizedTensor copy() const;
+  bool same_values(const QuantizedTensor& other) const noexcept;
+
+ private:
+  ArraySpec codes_spec() const;
+  ArraySpec scales_spec() const;
+  ArraySpec zero_points_spec() const;
+  bool has_half_scales() const noexcept { return layer_.format.scale_dtype == DType::kF16; }
+
+  LayerPlan layer_;
+  std::vector<std::int64_t> shape_;
+  nanobind::object name_;
+  std::shared_ptr<std::byte> memory_;
+  std::uint8_t* codes_ = nullptr;
+  float* scales_ = nullptr;
+  std::uint8_t* zero_points_ = nullptr;
+  nanobind::object codes_array_;
+  nanobind::object scales_array_;
+  nanobind::object zero_points_array_;
+  bool writable_ = true;
+  bool callers_scales_ = false;  // scales_array_ is the caller's: write to it, do not remake it
+  CallStats stats_;
+};
+
+// The numpy dtype that stands for `dtype`; for bfloat16 ml_dtypes' when installed, else uint16.
+nanobind::object numpy_dtype(DType dtype);
+
+}  // namespace quarrow::python

@@ -1,0 +1,342 @@
+"""
+The compiled part of quarrow: borrows arrays, owns results, holds no policy.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+import numpy.typing
+
+import quarrow.descriptions
+
+
+class Format:
+    """
+    A quantization format, as a value.
+
+    Parameters
+    ----------
+    name : str
+        A registered name; ``quarrow.formats()`` lists them.
+    group_size : int, "row" or "tensor", optional
+        How many columns share a scale.
+    symmetric : bool, optional
+        Signed codes around zero, without zero points.
+    scale_dtype : "float32", "float16" or "bfloat16", optional
+        What scales are rounded to.
+    packed : bool, optional
+        Several 4-bit or 2-bit codes in a byte. No effect on 8 bits.
+    rounding : "nearest" or "stochastic", optional
+        How values between two codes are rounded.
+    seed : int, optional
+        Of stochastic rounding; the layer's name counts too.
+
+    Raises
+    ------
+    UnsupportedFormatError
+        The name is unknown, or the format has no such field.
+    InvalidInputError
+        A field cannot take the value.
+
+    Examples
+    --------
+    >>> import quarrow as qr
+    >>> qr.Format("int4", group_size=64).group_size
+    64
+    >>> qr.Format("int4") == qr.Format("int4", group_size=128)
+    True
+    """
+
+    def __init__(self, name: str, *, group_size: int | str | None = None, symmetric: bool | None = None, scale_dtype: str | None = None, packed: bool | None = None, rounding: str | None = None, seed: int | None = None) -> None: ...
+
+    def replace(self, *, group_size: int | str | None = None, symmetric: bool | None = None, scale_dtype: str | None = None, packed: bool | None = None, rounding: str | None = None, seed: int | None = None) -> Format:
+        """The same format with the given fields changed."""
+
+    @property
+    def name(self) -> str:
+        """The registered name."""
+
+    @property
+    def bits(self) -> int:
+        """Bits of a code."""
+
+    @property
+    def group_size(self) -> int | str:
+        """How many columns share a scale: a number, 'row' or 'tensor'."""
+
+    @property
+    def symmetric(self) -> bool:
+        """Signed codes, without zero points."""
+
+    @property
+    def scale_dtype(self) -> str:
+        """What scales are rounded to."""
+
+    @property
+    def packed(self) -> bool:
+        """Several codes in a byte."""
+
+    @property
+    def rounding(self) -> str:
+        """'nearest' or 'stochastic'."""
+
+    @property
+    def seed(self) -> int:
+        """Of stochastic rounding."""
+
+    def fields(self) -> dict[str, int | str | bool]:
+        """The fields that this kind of format has, with their values."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+
+    def __hash__(self) -> int: ...
+
+    def __repr__(self) -> str: ...
+
+    def __copy__(self) -> Format: ...
+
+    def __deepcopy__(self, memo: object) -> Format: ...
+
+    def __getstate__(self) -> tuple[str, dict[str, int | str | bool]]: ...
+
+    def __setstate__(self, state: tuple[str, dict[str, int | str | bool]]) -> None: ...
+
+def formats() -> list[quarrow.descriptions.FormatDescription]:
+    """
+    Every format that works in this build.
+
+    Returns
+    -------
+    list of FormatDescription
+        Named tuples ``(name, summary, bits, fields, defaults)``.
+
+    Examples
+    --------
+    >>> import quarrow as qr
+    >>> [each.name for each in qr.formats()]
+    ['int8', 'int4', 'int2', 'int8_rowwise']
+    """
+
+class QuantizedTensor:
+    """
+    A quantized tensor: codes, scales, zero points, and what they mean.
+
+    ``quantize`` makes them. Build one from arrays of your own to dequantize it, or to pass it as
+    ``out=``; the arrays are held, not copied (scales of float16 are).
+
+    Parameters
+    ----------
+    codes : numpy.ndarray
+        uint8 (int8 for signed 8-bit codes), [rows, bytes of a row], C-contiguous. rows is shape[0]; a
+        1-D tensor is one row.
+    scales : numpy.ndarray
+        float32, or float16 where the format says so, [rows, groups]; [1, 1] for one scale per tensor.
+    zero_points : numpy.ndarray or None
+        uint8, of the shape of the scales; None when the format has none.
+    format : Format
+        How the codes are to be read.
+    shape : tuple of int
+        Of the tensor.
+    dtype : str, optional
+        Of the tensor that was quantized.
+    name : str, optional
+        Of the layer, for messages.
+
+    Raises
+    ------
+    InvalidInputError
+        An array has another dtype or shape, or is not contiguous.
+
+    Examples
+    --------
+    >>> import numpy as np, quarrow as qr
+    >>> q = qr.quantize(np.ones((2, 4), np.float32), "int8")
+    >>> qr.QuantizedTensor(q.codes, q.scales, q.zero_points, q.format, q.shape) == q
+    True
+    """
+
+    def __init__(self, codes: numpy.typing.NDArray[Any], scales: numpy.typing.NDArray[Any], zero_points: numpy.typing.NDArray[numpy.uint8] | None, format: Format, shape: Sequence[int], dtype: str = 'float32', name: str | None = None) -> None: ...
+
+    @property
+    def codes(self) -> numpy.typing.NDArray[Any]:
+        """uint8 (int8 for signed 8-bit codes), [rows, bytes of a row]."""
+
+    @property
+    def scales(self) -> numpy.typing.NDArray[Any]:
+        """
+        float32 or float16, [rows, groups]. bfloat16 scales are float32; float16 scales are a read-only copy.
+        """
+
+    @property
+    def zero_points(self) -> numpy.typing.NDArray[numpy.uint8] | None:
+        """uint8, of the shape of the scales; None when symmetric."""
+
+    @property
+    def format(self) -> Format:
+        """How the codes are to be read."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the tensor that was quantized."""
+
+    @property
+    def dtype(self) -> numpy.dtype[Any]:
+        """
+        Of the tensor that was quantized; bfloat16 is uint16 without ml_dtypes.
+        """
+
+    @property
+    def dtype_name(self) -> str:
+        """The same by name: 'bfloat16'."""
+
+    @property
+    def nbytes(self) -> int:
+        """Of codes, scales and zero points together."""
+
+    @property
+    def name(self) -> str | None:
+        """The layer's name, if it has one."""
+
+    @property
+    def stats(self) -> quarrow.descriptions.CallStats:
+        """What the call that made it did, and how long each part took."""
+
+    def dequantize(self, dtype: str = 'float32', out: numpy.typing.NDArray[Any] | None = None, *, threads: int | None = None) -> numpy.typing.NDArray[Any]:
+        """
+        The values that the codes stand for.
+
+        Parameters
+        ----------
+        dtype : "float32", "float16" or "bfloat16"
+            Of the result. bfloat16 takes ml_dtypes; where that is not installed the result is uint16.
+        out : numpy.ndarray, optional
+            Written and returned: C-contiguous, of this dtype and of ``shape``.
+        threads : int, optional
+            At most so many threads.
+
+        Returns
+        -------
+        numpy.ndarray
+            (code - zero point) * scale in float32, rounded to nearest even.
+
+        Examples
+        --------
+        >>> import numpy as np, quarrow as qr
+        >>> qr.quantize(np.array([0.0, 1.0, 15.0], np.float32), "int4").dequantize()
+        array([ 0.,  1., 15.], dtype=float32)
+        """
+
+    def error(self, w: object, *, threads: int | None = None) -> quarrow.descriptions.ErrorStats:
+        """
+        How far the stored values are from ``w``.
+
+        Parameters
+        ----------
+        w : array
+            The original, of this shape. Its NaN and Inf are left out.
+        threads : int, optional
+            At most so many threads; the figures do not depend on it.
+
+        Returns
+        -------
+        ErrorStats
+            ``max_abs``, ``rmse``, ``sqnr_db`` (inf without error), ``cosine``.
+        """
+
+    def copy(self) -> QuantizedTensor:
+        """The same values in memory of their own."""
+
+    def __copy__(self) -> QuantizedTensor: ...
+
+    def __deepcopy__(self, memo: object) -> QuantizedTensor: ...
+
+    def __eq__(self, other: object, /) -> bool:
+        """Same format, shape, dtype and bytes; names and stats do not count."""
+
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+    def __repr__(self) -> str: ...
+
+    __hash__: None = None
+
+def dequantize(q: QuantizedTensor, dtype: str = 'float32', out: numpy.typing.NDArray[Any] | None = None, *, threads: int | None = None) -> numpy.typing.NDArray[Any]:
+    """The values of ``q``: the same as ``q.dequantize(dtype, out)``."""
+
+def quantize(w: object, format: str | Format, *, name: str | None = None, out: QuantizedTensor | tuple[numpy.typing.NDArray[Any], numpy.typing.NDArray[Any], numpy.typing.NDArray[numpy.uint8] | None] | None = None, copy: bool = False, nonfinite: str = 'raise', threads: int | None = None, group_size: int | str | None = None, symmetric: bool | None = None, scale_dtype: str | None = None, packed: bool | None = None, rounding: str | None = None, seed: int | None = None) -> QuantizedTensor:
+    """
+    Quantize one tensor.
+
+    The input is read where it lies: numpy arrays (read-only too), torch, jax and mlx tensors on the CPU
+    (DLPack), array.array and memoryview of floats, ml_dtypes.bfloat16. Rows may be strided; within a
+    row the values must be contiguous. rows is shape[0], columns the product of the rest; a 1-D tensor
+    is one row. The lock is released while the engine works.
+
+    Parameters
+    ----------
+    w : array
+        float32, float16, bfloat16 or float64; at least one dimension.
+    format : str or Format
+        How to quantize; ``quarrow.formats()`` lists the names. The fields of a format
+        (``group_size``, ``symmetric``, ``scale_dtype``, ``packed``, ``rounding``, ``seed``) are
+        keywords too; None leaves the format's own value.
+    name : str, optional
+        Of the layer, for messages; stochastic rounding depends on it.
+    out : QuantizedTensor or tuple, optional
+        Where to write: a QuantizedTensor of this format and shape, which is returned, or a tuple
+        ``(codes, scales, zero_points)`` of writable C-contiguous numpy arrays. It must not overlap
+        ``w``. Its contents are unspecified after an error.
+    copy : bool
+        Permits a copy of an input that cannot be read in place; ``stats.bytes_copied`` shows it.
+    nonfinite : "raise" or "saturate"
+        What to do with NaN and Inf: raise NonFiniteError, or give Inf the end codes and NaN the code
+        of 0.
+    threads : int, optional
+        At most so many threads. The default is QUARROW_NUM_THREADS, or the CPUs that this process may
+        use. Results do not depend on it.
+
+    Returns
+    -------
+    QuantizedTensor
+
+    Raises
+    ------
+    UnsupportedFormatError
+        The format's name or one of its fields is unknown.
+    NonFiniteError
+        The input has NaN or Inf.
+    InvalidInputError
+        The input, ``out`` or another argument cannot be used; the message says what to do.
+
+    Examples
+    --------
+    >>> import numpy as np, quarrow as qr
+    >>> q = qr.quantize(np.arange(8, dtype=np.float32), "int4", group_size=4)
+    >>> q.codes
+    array([[ 80, 250,  64, 218]], dtype=uint8)
+    >>> q.scales.shape
+    (1, 2)
+    """
+
+def info() -> dict[str, Any]:
+    """
+    What this build is and how it runs here.
+
+    Returns
+    -------
+    dict
+        ``version``, ``isa`` (the instruction set in use), ``runnable_isas`` (best first), ``threads``
+        (the default), ``cpus``, ``executor``, ``build`` and ``dependencies``.
+
+    Raises
+    ------
+    InvalidInputError
+        QUARROW_FORCE_ISA or QUARROW_NUM_THREADS cannot be honoured.
+
+    Examples
+    --------
+    >>> import quarrow as qr
+    >>> info = qr.info()
+    >>> info["isa"] in info["runnable_isas"]
+    True
+    """

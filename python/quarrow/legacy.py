@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lists in, lists out: kept so that old calls work, and as the measured baseline."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, TypedDict
+
+import numpy as np
+
+from quarrow import _core
+from quarrow.exceptions import InvalidInputError, UnsupportedFormatError
+
+_BIT_WIDTHS = (2, 4, 8)
+
+
+class LegacyLayer(TypedDict):
+    """One quantized layer in plain Python objects."""
+
+    codes: list[int]
+    scales: list[float]
+    zero_points: list[int]
+    shape: list[int]
+    bit_width: int
+
+
+def quantize(layers: Mapping[str, Sequence[Any]], bit_width: int = 8) -> dict[str, LegacyLayer]:
+    """Quantize lists of numbers, each with one scale and zero point.
+
+    The same values as ``quarrow.quantize(np.array(values), f"int{bit_width}",
+    group_size="tensor", packed=False)``. Lists cost far more than the quantization itself: pass
+    arrays to ``quarrow.quantize`` wherever there are any.
+
+    Parameters
+    ----------
+    layers : mapping of str to list
+        Lists (or tuples) of float or int, nested to any depth as long as every level is regular.
+    bit_width : int
+        8, 4 or 2.
+
+    Returns
+    -------
+    dict
+        For each name ``codes`` (flat, in C order), ``scales``, ``zero_points``, ``shape`` and
+        ``bit_width``.
+
+    Raises
+    ------
+    UnsupportedFormatError
+        There is no format of that width.
+    NonFiniteError
+        A layer has NaN or Inf.
+    InvalidInputError
+        A layer is empty, ragged, or has something other than numbers in it.
+
+    Examples
+    --------
+    >>> import quarrow as qr
+    >>> qr.legacy.quantize({"a": [0.0, 1.0, 15.0]}, bit_width=4)["a"]["codes"]
+    [0, 1, 15]
+    """
+    if isinstance(bit_width, bool) or bit_width not in _BIT_WIDTHS:
+        message = f"bit_width must be 8, 4 or 2, not {bit_width!r}"
+        raise UnsupportedFormatError(message)
+    if not isinstance(layers, Mapping):
+        message = (
+            f"layers must be a mapping of names to lists, not {type(layers).__name__}; for one "
+            "array call quarrow.quantize"
+        )
+        raise InvalidInputError(message)
+    return {name: _quantize_layer(name, values, bit_width) for name, values in layers.items()}
+
+
+def _quantize_layer(name: str, values: Sequence[Any], bit_width: int) -> LegacyLayer:
+    if not isinstance(name, str):
+        message = f"the name of a layer must be a str, not {name!r}"
+        raise InvalidInputError(message)
+    shape = _shape_of(name, values)
+    array = np.array(_flat(name, values, shape), dtype=np.float64)
+    q = _core.quantize(array, f"int{bit_width}", name=name, group_size="tensor", packed=False)
+    zero_points = q.zero_points
+    return {
+        "codes": q.codes.ravel().tolist(),
+        "scales": q.scales.ravel().tolist(),
+        "zero_points": [] if zero_points is None else zero_points.ravel().tolist(),
+        "shape": shape,
+        "bit_width": bit_width,
+    }
+
+
+def _reject(name: str, message: str) -> NoReturn:
+    text = f"layer {name!r}: {message}"
+    raise InvalidInputError(text, name=name)
+
+
+def _shape_of(name: str, values: object) -> list[int]:
+    """Follow the first element of every level."""
+    if not isinstance(values, list | tuple):
+        _reject(name, f"got {type(values).__name__}; pass a list of numbers")
+    shape: list[int] = []
+    while isinstance(values, list | tuple):
+        if not values:
+            _reject(name, "got an empty list; pass at least one number")
+        shape.append(len(values))
+        values = values[0]
+    return shape
+
+
+def _flat(name: str, values: Sequence[Any], shape: list[int]) -> list[float]:
+    level: list[Any] = [values]
+    for size in shape:
+        for each in level:
+            if not isinstance(each, list | tuple) or len(each) != size:
+                _reject(name, f"the lists are ragged: expected the shape {tuple(shape)}")
+        level = [item for each in level for item in each]
+    for item in level:
+        if isinstance(item, bool) or not isinstance(item, float | int):
+            what = "the lists are ragged" if isinstance(item, list | tuple) else "got"
+            _reject(name, f"{what}: {item!r} of type {type(item).__name__} where a number belongs")
+    try:
+        return [float(item) for item in level]
+    except OverflowError:
+        _reject(name, "an int is beyond what a float can hold")
