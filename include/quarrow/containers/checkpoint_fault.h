@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is wrong with a checkpoint file, or with the paths of a job. The containers state facts; the
+// words that a person reads are made by the caller (bindings/file_errors.cpp for Python). What the
+// operating system refuses is a std::filesystem::filesystem_error with the path of the user's file.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace quarrow {
+
+// One rule that a file broke.
+enum class FileRule : std::uint8_t {
+  // It is something else.
+  kEmptyFile,
+  kLfsPointer,
+  kHtml,
+  kPickle,
+  kZip,
+  kZeros,
+  kGguf,
+  kJson,
+  kFolder,
+  kDevice,  // a device, pipe or socket
+  // The header's frame.
+  kLengthTruncated,  // fewer than the 8 bytes of the header length
+  kHeaderEmpty,
+  kHeaderTooLarge,
+  kHeaderPastEnd,
+  kHeaderStart,  // the first byte is not '{'
+  kHeaderNul,    // a NUL byte, usually as padding
+  // The header's JSON.
+  kInvalidUtf8,
+  kInvalidJson,
+  kTooDeep,
+  kDuplicateKey,
+  kMetadataNotStrings,
+  kEntryNotObject,
+  kMissingField,
+  kFieldType,
+  kUnknownDType,
+  kTooManyDimensions,
+  // What the header says about the data.
+  kShapeOverflow,
+  kPartialByte,  // the elements do not fill whole bytes
+  kOffsetsReversed,
+  kOffsetsPastEnd,
+  kSizeMismatch,
+  kOverlap,
+  kHole,
+  kTrailingBytes,
+  // It changed while it was read.
+  kShrank,
+  kChanged,
+};
+
+// The rule's name for programs, such as "duplicate_key". Never changes.
+std::string_view name_of(FileRule rule) noexcept;
+
+// A damaged, hostile or foreign file.
+class CheckpointFault : public std::exception {
+ public:
+  FileRule rule;
+  std::string path;
+  std::string tensor;                     // empty: the rule is not about one tensor
+  std::optional<std::uint64_t> position;  // bytes from the start of the file
+  std::string detail;                     // the key, field, dtype or parser message in question
+
+  CheckpointFault(FileRule broken, std::string file) noexcept
+      : rule(broken), path(std::move(file)) {}
+  const char* what() const noexcept override { return name_of(rule).data(); }
+};
+
+// One way in which the destination of a job cannot be what the caller named.
+enum class PathRule : std::uint8_t {
+  kSameFile,       // source and destination are one file, perhaps by a link
+  kFolder,         // the destination is a folder
+  kNotRegular,     // the destination is a device, pipe or socket
+  kBeingWritten,   // another job of this process writes the same destination
+  kHeaderTooLarge  // the output's header would be longer than readers accept
+};
+
+class PathFault : public std::exception {
+ public:
+  PathRule rule;
+  std::string path;
+
+  PathFault(PathRule broken, std::string file) noexcept : rule(broken), path(std::move(file)) {}
+  const char* what() const noexcept override { return "quarrow::PathFault"; }
+};
+
+}  // namespace quarrow

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a file holds, without its data.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <memory_resource>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "quarrow/containers/stored_dtype.h"
+
+namespace quarrow {
+
+// One tensor. Borrows its name and shape from a table, or from whoever made it.
+struct TensorEntry {
+  std::string_view name;  // UTF-8, any characters, NUL included
+  std::span<const std::uint64_t> shape;
+  StoredDType dtype = StoredDType::kF32;
+  std::uint64_t begin = 0;  // bytes from the start of the data
+  std::uint64_t end = 0;
+
+  std::uint64_t bytes() const noexcept { return end - begin; }
+};
+
+// Bytes of a tensor of that shape. Nothing when they do not fit in 63 bits, whatever the order of
+// the dimensions and even beside a dimension of zero, or (partial_byte is set) when the elements do
+// not fill whole bytes.
+std::optional<std::uint64_t> tensor_bytes(StoredDType dtype, std::span<const std::uint64_t> shape,
+                                          bool& partial_byte) noexcept;
+
+// The tensors of a file in the order of their data, and its metadata in the order of the file.
+// Owns names, shapes and metadata; what it hands out stays valid as long as it lives. Movable.
+class TensorTable {
+ public:
+  using Metadata = std::vector<std::pair<std::string_view, std::string_view>>;
+
+  TensorTable();
+  TensorTable(TensorTable&&) noexcept = default;
+  TensorTable& operator=(TensorTable&&) noexcept = default;
+
+  std::size_t size() const noexcept { return entries_.size(); }
+  const TensorEntry& operator[](std::size_t index) const noexcept { return entries_[index]; }
+  std::span<const TensorEntry> entries() const noexcept { return entries_; }
+
+  // Nothing when the file has no metadata; an empty list when it has an empty one.
+  const std::optional<Metadata>& metadata() const noexcept { return metadata_; }
+
+  // The tensor of that name; null when there is none. Valid after seal().
+  const TensorEntry* find(std::string_view name) const noexcept;
+
+  // For readers. Texts and shapes are copied into the table.
+  void reserve(std::size_t entries);
+  std::string_view keep(std::string_view text);
+  std::span<const std::uint64_t> keep(std::span<const std::uint64_t> shape);
+  void add(const TensorEntry& entry) { entries_.push_back(entry); }
+  void set_metadata(Metadata metadata) { metadata_ = std::move(metadata); }
+  // Sorts by position and by name. No more entries after this.
+  void seal();
+
+ private:
+  std::unique_ptr<std::pmr::monotonic_buffer_resource> memory_;
+  std::vector<TensorEntry> entries_;
+  std::vector<std::uint32_t> by_name_;
+  std::optional<Metadata> metadata_;
+};
+
+}  // namespace quarrow

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "containers/foreign_file.h"
+#include "containers/header_stream.h"
+#include "containers/safetensors_header.h"
+#include "quarrow/containers/checkpoint_fault.h"
+#include "quarrow/containers/safetensors.h"
+
+namespace quarrow {
+namespace {
+
+constexpr std::uint64_t kLengthBytes = 8;
+
+[[noreturn]] void fail(FileRule rule, const std::string& path, std::uint64_t position) {
+  CheckpointFault fault(rule, path);
+  fault.position = position;
+  throw fault;
+}
+
+// The header's length, once it is sure that a header of that length can be there.
+std::uint64_t checked_header_length(const File& file, std::uint64_t file_bytes) {
+  std::array<char, kForeignFileBytes> first{};
+  const std::size_t got = file.read_at(first.data(), first.size(), 0);
+  const std::string_view first_bytes(first.data(), got);
+  std::uint64_t length = 0;
+  std::optional<FileRule> broken;
+  std::uint64_t position = 0;
+  if (got < kLengthBytes) {
+    broken = FileRule::kLengthTruncated;
+  } else {
+    for (std::size_t index = kLengthBytes; index-- > 0;) {
+      length = length << 8 | static_cast<unsigned char>(first[index]);
+    }
+    if (length == 0) {
+      broken = FileRule::kHeaderEmpty;
+    } else if (length > kMaxHeaderBytes) {
+      broken = FileRule::kHeaderTooLarge;
+    } else if (length > file_bytes - kLengthBytes) {
+      broken = FileRule::kHeaderPastEnd;
+    } else if (got > kLengthBytes && first[kLengthBytes] != '{') {
+      broken = FileRule::kHeaderStart;
+      position = kLengthBytes;
+    }
+  }
+  if (!broken) return length;
+  if (const auto foreign = foreign_file(first_bytes, file_bytes)) {
+    throw CheckpointFault(*foreign, file.path());
+  }
+  fail(*broken, file.path(), position);
+}
+
+// The format wants the data covered exactly: each tensor begins where the one before it ended.
+void check_coverage(const SafetensorsFile& opened) {
+  const std::uint64_t data_bytes = opened.identity.bytes - opened.data_start;
+  std::uint64_t covered = 0;
+  for (const TensorEntry& entry : opened.tensors.entries()) {
+    std::optional<FileRule> broken;
+    if (entry.end > data_bytes) {
+      broken = FileRule::kOffsetsPastEnd;
+    } else if (entry.begin < covered) {
+      broken = FileRule::kOverlap;
+    } else if (entry.begin > covered) {
+      broken = FileRule::kHole;
+    }
+    if (broken) {
+      CheckpointFault fault(*broken, opened.file.path());
+      fault.tensor = std::string(entry.name);
+      fault.position = opened.data_start + (entry.begin > covered ? covered : entry.begin);
+      throw fault;
+    }
+    covered = entry.end;
+  }
+  if (covered != data_bytes) {
+    fail(FileRule::kTrailingBytes, opened.file.path(), opened.data_start + covered);
+  }
+}
+
+}  // namespace
+
+SafetensorsFile open_safetensors(const std::string& path) {
+  SafetensorsFile opened{File::open_to_read(path), {}, 0, 0, {}};
+  opened.identity = opened.file.identity();
+  opened.header_bytes = checked_header_length(opened.file, opened.identity.bytes);
+  opened.data_start = kLengthBytes + opened.header_bytes;
+
+  HeaderStream stream(opened.file, kLengthBytes, opened.data_start);
+  SafetensorsHeaderReader reader(stream, opened.file.path(), opened.tensors);
+  nlohmann::json::sax_parse(HeaderIterator(stream), HeaderIterator(), &reader);
+  opened.tensors.seal();
+  check_coverage(opened);
+  return opened;
+}
+
+}  // namespace quarrow

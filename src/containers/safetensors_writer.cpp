@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "quarrow/containers/safetensors.h"
+#include "quarrow/core/executor.h"
+
+namespace quarrow {
+namespace {
+
+constexpr std::uint64_t kLengthBytes = 8;
+constexpr std::uint64_t kDataAlignment = 8;
+constexpr std::size_t kWriteBytes = 256 * 1024;
+
+using Sink = FunctionRef<void(std::string_view)>;
+
+std::string quoted(std::string_view text) { return nlohmann::json(text).dump(); }
+
+std::string entry_text(const TensorEntry& entry) {
+  std::string text = quoted(entry.name);
+  text.append(":{\"dtype\":\"").append(name_of(entry.dtype)).append("\",\"shape\":[");
+  for (std::size_t axis = 0; axis < entry.shape.size(); ++axis) {
+    if (axis > 0) text += ',';
+    text += std::to_string(entry.shape[axis]);
+  }
+  text.append("],\"data_offsets\":[").append(std::to_string(entry.begin)).append(",");
+  text.append(std::to_string(entry.end)).append("]}");
+  return text;
+}
+
+// Hands out the JSON in pieces, so that a header is never held in memory.
+void for_each_piece(const SafetensorsHeader& header, Sink sink) {
+  std::string_view separator = "{";
+  if (header.metadata != nullptr && header.metadata->has_value()) {
+    sink("{\"__metadata__\":{");
+    separator = "";
+    for (const auto& [key, value] : **header.metadata) {
+      sink(std::string(separator) + quoted(key) + ":" + quoted(value));
+      separator = ",";
+    }
+    sink("}");
+    separator = ",";
+  }
+  for (const std::uint32_t index : header.order) {
+    sink(std::string(separator) + entry_text(header.entries[index]));
+    separator = ",";
+  }
+  sink(separator == "{" ? "{}" : "}");
+}
+
+}  // namespace
+
+std::uint64_t assign_offsets(std::span<TensorEntry> entries, std::vector<std::uint32_t>& order) {
+  order.resize(entries.size());
+  std::iota(order.begin(), order.end(), std::uint32_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::uint32_t left, std::uint32_t right) {
+    // Narrower types than a byte need no alignment of their own.
+    return std::max(bits_of(entries[left].dtype), 8U) > std::max(bits_of(entries[right].dtype), 8U);
+  });
+  std::uint64_t offset = 0;
+  for (const std::uint32_t index : order) {
+    TensorEntry& entry = entries[index];
+    bool partial_byte = false;
+    const auto bytes = tensor_bytes(entry.dtype, entry.shape, partial_byte);
+    constexpr std::uint64_t kMaxBytes = std::numeric_limits<std::int64_t>::max();
+    if (!bytes || *bytes > kMaxBytes - offset) throw std::length_error("tensor data");
+    entry.begin = offset;
+    offset += *bytes;
+    entry.end = offset;
+  }
+  return offset;
+}
+
+std::uint64_t SafetensorsHeader::bytes() const {
+  std::uint64_t json_bytes = 0;
+  for_each_piece(*this, [&](std::string_view piece) { json_bytes += piece.size(); });
+  const std::uint64_t total = kLengthBytes + json_bytes;
+  return (total + kDataAlignment - 1) / kDataAlignment * kDataAlignment;
+}
+
+void SafetensorsHeader::write(const File& file) const {
+  const std::uint64_t total = bytes();
+  std::string buffer;
+  for (std::uint64_t length = total - kLengthBytes; buffer.size() < kLengthBytes; length >>= 8) {
+    buffer.push_back(static_cast<char>(length & 0xff));
+  }
+  std::uint64_t written = 0;
+  const auto flush = [&] {
+    file.write_at(buffer.data(), buffer.size(), written);
+    written += buffer.size();
+    buffer.clear();
+  };
+  for_each_piece(*this, [&](std::string_view piece) {
+    buffer.append(piece);
+    if (buffer.size() >= kWriteBytes) flush();
+  });
+  buffer.append(static_cast<std::size_t>(total - written - buffer.size()), ' ');
+  flush();
+}
+
+}  // namespace quarrow

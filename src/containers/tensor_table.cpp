@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quarrow/containers/tensor_table.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <numeric>
+
+namespace quarrow {
+
+std::optional<std::uint64_t> tensor_bytes(StoredDType dtype, std::span<const std::uint64_t> shape,
+                                          bool& partial_byte) noexcept {
+  constexpr std::uint64_t kMaxBits = std::numeric_limits<std::int64_t>::max();
+  partial_byte = false;
+  std::uint64_t bits = bits_of(dtype);
+  bool empty = false;
+  for (const std::uint64_t dimension : shape) {
+    empty = empty || dimension == 0;
+    const std::uint64_t factor = std::max<std::uint64_t>(dimension, 1);
+    if (factor > kMaxBits / bits) return std::nullopt;
+    bits *= factor;
+  }
+  if (empty) return 0;
+  partial_byte = bits % 8 != 0;
+  if (partial_byte) return std::nullopt;
+  return bits / 8;
+}
+
+TensorTable::TensorTable() : memory_(std::make_unique<std::pmr::monotonic_buffer_resource>()) {}
+
+const TensorEntry* TensorTable::find(std::string_view name) const noexcept {
+  const auto below = [this](std::uint32_t index, std::string_view key) {
+    return entries_[index].name < key;
+  };
+  const auto found = std::lower_bound(by_name_.begin(), by_name_.end(), name, below);
+  if (found == by_name_.end() || entries_[*found].name != name) return nullptr;
+  return &entries_[*found];
+}
+
+void TensorTable::reserve(std::size_t entries) { entries_.reserve(entries); }
+
+std::string_view TensorTable::keep(std::string_view text) {
+  if (text.empty()) return {};
+  char* copy = static_cast<char*>(memory_->allocate(text.size(), 1));
+  std::memcpy(copy, text.data(), text.size());
+  return {copy, text.size()};
+}
+
+std::span<const std::uint64_t> TensorTable::keep(std::span<const std::uint64_t> shape) {
+  if (shape.empty()) return {};
+  void* copy = memory_->allocate(shape.size_bytes(), alignof(std::uint64_t));
+  std::memcpy(copy, shape.data(), shape.size_bytes());
+  return {static_cast<const std::uint64_t*>(copy), shape.size()};
+}
+
+void TensorTable::seal() {
+  std::stable_sort(entries_.begin(), entries_.end(),
+                   [](const TensorEntry& left, const TensorEntry& right) {
+                     return left.begin != right.begin ? left.begin < right.begin
+                                                      : left.end < right.end;
+                   });
+  by_name_.resize(entries_.size());
+  std::iota(by_name_.begin(), by_name_.end(), std::uint32_t{0});
+  std::sort(by_name_.begin(), by_name_.end(), [this](std::uint32_t left, std::uint32_t right) {
+    return entries_[left].name < entries_[right].name;
+  });
+}
+
+}  // namespace quarrow
