@@ -15,7 +15,7 @@ def main() -> None:
     130: interrupted. 143: terminated.
     """
     try:
-        from quarrow.cli.app import run
+        from quarrow.cli.app import run  # noqa: PLC0415 (its imports are what may be missing)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _EXTRA:
             raise

@@ -2,7 +2,7 @@
 """`quarrow info`."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,7 +20,23 @@ def info(
     """  # noqa: D301 (typer takes a backspace for "keep these lines as they are")
     facts = quarrow.info()
     if as_json:
-        print(json.dumps(facts, indent=2))
-        return
-    for name, value in facts.items():
-        print(f"{name:<12}{value}")
+        formats = {each.name: each.summary for each in quarrow.formats()}
+        print(json.dumps({**facts, "formats": formats}, indent=2))
+    else:
+        _print_facts(facts)
+        print("\nformats")
+        for each in quarrow.formats():
+            print(f"  {each.name:<14}{each.summary}")
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    build = facts["build"]
+    libraries = [f"{name} {version}" for name, version in facts["dependencies"].items() if version]
+    for label, text in (
+        ("quarrow", facts["version"]),
+        ("runs on", f"{facts['isa']} (this machine has {', '.join(facts['runnable_isas'])})"),
+        ("threads", f"{facts['threads']} by {facts['executor']}, {facts['cpus']} CPUs allowed"),
+        ("built with", f"{build['compiler']}, {build['type']}"),
+        ("libraries", ", ".join(libraries)),
+    ):
+        print(f"{label:<12}{text}")

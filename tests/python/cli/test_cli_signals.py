@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A signal in the middle of a job: exit code, one line, nothing left behind."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cli_process import COMMAND
+
+DEADLINE_SECONDS = 60
+# A test run in the background may have SIGINT ignored, and children inherit that.
+DEFAULT_SIGINT = ("env", "--default-signal=INT")
+IGNORED_SIGINT = ("env", "--ignore-signal=INT")
+
+
+@contextmanager
+def running_job(
+    source: Path, *options: str, environment: tuple[str, ...] = DEFAULT_SIGINT
+) -> Iterator[subprocess.Popen[str]]:
+    """Start a job and wait until its temporary file exists; end it whatever happens."""
+    arguments = ("quantize", source.name, "out.safetensors", "-f", "int8_rowwise", "--no-sync")
+    job = subprocess.Popen(
+        [*environment, *COMMAND, *arguments, *options],
+        cwd=source.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not temporaries(source.parent):
+            assert job.poll() is None, job.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        yield job
+    finally:
+        job.kill()
+        job.communicate()
+        source.unlink()
+
+
+def temporaries(folder: Path) -> list[Path]:
+    return list(folder.glob(".*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("number", "word", "code"),
+    [(signal.SIGINT, "interrupted", 130), (signal.SIGTERM, "terminated", 143)],
+)
+def test_a_signal_stops_the_job_cleanly(
+    huge_model: Path, number: signal.Signals, word: str, code: int
+) -> None:
+    with running_job(huge_model) as job:
+        job.send_signal(number)
+        output, errors = job.communicate(timeout=DEADLINE_SECONDS)
+        assert job.returncode == code
+        assert (output, errors) == ("", f"quarrow: error: {word}\n")
+        assert list(huge_model.parent.iterdir()) == [huge_model]
+
+
+def test_a_signal_leaves_the_old_file(huge_model: Path) -> None:
+    out = huge_model.parent / "out.safetensors"
+    out.write_bytes(b"old")
+    with running_job(huge_model, "--force") as job:
+        job.terminate()
+        assert job.wait(DEADLINE_SECONDS) == 143
+        assert out.read_bytes() == b"old"
+        assert temporaries(out.parent) == []
+
+
+def test_an_ignored_sigint_stays_ignored(huge_model: Path) -> None:
+    with running_job(huge_model, environment=IGNORED_SIGINT) as job:
+        job.send_signal(signal.SIGINT)
+        # SIGINT, were it not ignored, would be delivered before SIGTERM: its number is lower.
+        job.terminate()
+        assert job.wait(DEADLINE_SECONDS) == 143

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Help, `info`, the missing extra, and streams that go away."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import quarrow
+from cli_process import COMMAND
+
+RunCli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.mark.parametrize("arguments", [(), ("quantize",), ("info",)])
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_fits_80_columns_and_goes_to_standard_output(
+    run_cli: RunCli, arguments: tuple[str, ...], option: str
+) -> None:
+    result = run_cli(*arguments, option, environment={"COLUMNS": "80"})
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "Usage: quarrow" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_each_command_has_an_example_that_parses(run_cli: RunCli, model: Path) -> None:
+    listing = run_cli("--help").stdout.partition("Commands:")[2]
+    commands = [line.split()[0] for line in listing.strip().splitlines()]
+    assert {"quantize", "info"} <= set(commands)
+    for command in commands:
+        text = run_cli(command, "--help").stdout
+        example = re.search(r"^\s+quarrow (.+)$", text.partition("Example:")[2], re.MULTILINE)
+        assert example, command
+        assert run_cli(*example[1].split()).returncode == 0
+
+
+def test_version(run_cli: RunCli) -> None:
+    result = run_cli("--version")
+    assert (result.returncode, result.stdout) == (0, f"quarrow {quarrow.__version__}\n")
+
+
+def test_info_shows_every_format_and_the_instruction_set(run_cli: RunCli) -> None:
+    result = run_cli("info")
+    assert result.returncode == 0
+    assert quarrow.info()["isa"] in result.stdout
+    for each in quarrow.formats():
+        assert re.search(rf"^  {each.name} ", result.stdout, re.MULTILINE)
+
+
+def test_info_as_json_is_the_info_of_the_python_interface(run_cli: RunCli) -> None:
+    facts = json.loads(run_cli("info", "--json").stdout)
+    formats = facts.pop("formats")
+    assert facts == quarrow.info()
+    assert list(formats) == [each.name for each in quarrow.formats()]
+
+
+def test_info_reports_a_variable_that_cannot_be_honoured(run_cli: RunCli) -> None:
+    result = run_cli("info", environment={"QUARROW_FORCE_ISA": "ABACUS"})
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "ABACUS" in result.stderr
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_missing_extra_is_one_line_that_says_what_to_install(missing: str) -> None:
+    program = f"import sys; sys.modules[{missing!r}] = None; from quarrow.cli import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert missing in result.stderr
+    assert 'pip install "quarrow[cli]"' in result.stderr
+
+
+def test_the_installed_script_is_this_command() -> None:
+    try:
+        installed = metadata.distribution("quarrow")
+    except metadata.PackageNotFoundError:
+        pytest.skip("the package is on the path, but not installed")
+    scripts = {entry.name: entry.value for entry in installed.entry_points}
+    assert scripts["quarrow"] == "quarrow.cli:main"
+
+
+def test_a_closed_pipe_ends_the_command_quietly() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as stream:
+        result = subprocess.run(
+            [*COMMAND, "info"], stdout=stream, stderr=subprocess.PIPE, check=False
+        )
+    assert (result.returncode, result.stderr) == (1, b"")
+
+
+def test_a_full_disk_behind_standard_output_is_one_line() -> None:
+    with open("/dev/full", "wb") as stream:  # noqa: PTH123
+        result = subprocess.run(
+            [*COMMAND, "info"], stdout=stream, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "No space left" in result.stderr
+
+
+def test_standard_output_may_be_closed(model: Path) -> None:
+    script = 'exec "$@" >&-'
+    arguments = (*COMMAND, "quantize", "model.safetensors", "out.safetensors")
+    result = subprocess.run(
+        ["sh", "-c", script, "sh", *arguments, "--format", "int8_rowwise"],
+        cwd=model.parent,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert (model.parent / "out.safetensors").exists()
