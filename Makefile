@@ -1,0 +1,36 @@
+# Every target does all its set-up first (tools/setup); a second call finds it done.
+.PHONY: help demo test format lint clean
+
+# Not Make's own rules: these are commands, not files, and none may run beside another.
+.NOTPARALLEL:
+.SUFFIXES:
+
+help:
+	@echo 'make demo    write a ControlNet and a LoRA, quantize both, show size, time and error'
+	@echo 'make test    build everything and run every C++ and Python test'
+	@echo 'make format  format the C++ and the Python sources'
+	@echo 'make lint    formatters, linters and type checker, without changing a file'
+	@echo 'make clean   remove everything that these commands made'
+	@echo
+	@echo 'NO_APT=1     list the system packages that are missing instead of installing them'
+	@echo 'PYTHON=...   the Python to use, 3.11 or newer (default: python3)'
+
+demo:
+	@tools/setup package
+	@.venv/bin/python examples/demo.py
+
+test:
+	@tools/setup package cpp-tests
+	@tools/run_ctest release
+	@.venv/bin/python -m pytest -q
+
+format:
+	@tools/setup lint
+	@tools/lint --fix
+
+lint:
+	@tools/setup lint
+	@tools/lint
+
+clean:
+	rm -rf build .venv .venv-oracles demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis
