@@ -87,7 +87,7 @@ def quantize(
 
     \b
     Example:
-      quarrow quantize model.safetensors model-int8.safetensors --format int8_rowwise
+      quarrow quantize model.safetensors int8.safetensors --format int8_rowwise
     """  # noqa: D301 (typer takes a backspace for "keep these lines as they are")
     rules = parse_rules(rule or [])
     fields = _format_fields(group_size=group_size, symmetric=symmetric, scale_dtype=scale_dtype)
@@ -133,4 +133,4 @@ def _refuse_existing(source: Path, destination: Path) -> None:
     if destination.exists() and source.exists() and destination.samefile(source):
         return
     msg = f"'{destination}' exists; --force replaces it"
-    raise typer.BadParameter(msg)
+    raise quarrow.InvalidInputError(msg)

@@ -20,11 +20,11 @@ def parse_rules(texts: list[str]) -> list[tuple[str, str | None]]:
 def _parse(text: str) -> tuple[str, str | None]:
     pattern, equals, name = text.rpartition("=")
     if not (pattern and equals and name):
-        msg = f"--rule '{text}' is not REGEX=FORMAT or REGEX=none"
-        raise typer.BadParameter(msg)
+        msg = f"'{text}' is not REGEX=FORMAT or REGEX=none"
+        raise typer.BadParameter(msg, param_hint="--rule")
     try:
         re.compile(pattern)
     except re.error as error:
-        msg = f"--rule '{text}' has a bad regular expression: {error}"
-        raise typer.BadParameter(msg) from None
+        msg = f"'{text}' has a bad regular expression: {error}"
+        raise typer.BadParameter(msg, param_hint="--rule") from None
     return pattern, None if name == "none" else name
