@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How one format lies in one container: which tensors its runtime loads quantized, and the entries
+// that a quantized tensor becomes.
+#pragma once
+
+#include <cstdint>
+#include <memory_resource>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "quarrow/containers/tensor_table.h"
+
+namespace quarrow {
+
+enum class Container : std::uint8_t { kSafetensors };
+
+// Why a tensor stays as it is.
+enum class StayReason : std::uint8_t {
+  kNone,              // it is quantized
+  kRule,              // a rule of the caller's says so
+  kNotFloat,          // only f16, bf16, f32 and f64 are quantized
+  kAlreadyQuantized,  // stored codes with their scale beside them
+  kNotWeight,         // the name does not end in .weight
+  kNotMatrix,         // fewer than two dimensions: a norm, a bias, a scale
+  kConvolution,       // more than two dimensions, where the runtime loads linear weights only
+  kEmpty,             // no elements
+  kNameTaken,         // an entry that it would become exists
+};
+
+// The reason's name for programs, such as "convolution". Never changes.
+std::string_view name_of(StayReason reason) noexcept;
+
+enum class Payload : std::uint8_t { kCodes, kScales, kConstant };
+
+// One entry of a quantized tensor. Everything borrowed: from the tensor, from static memory, or from
+// the memory resource given to encode().
+struct EncodedEntry {
+  std::string_view name;
+  std::span<const std::uint64_t> shape;
+  StoredDType dtype = StoredDType::kU8;
+  Payload payload = Payload::kConstant;
+  std::string_view constant;  // the bytes of a kConstant
+};
+
+// One line of the registry.
+struct Layout {
+  std::string_view format;
+  Container container;
+  // kNone when `tensor`, one of the tensors of `file`, can be encoded.
+  StayReason (*stay_reason)(const TensorEntry& tensor, const TensorTable& file);
+  // The entries in the order in which they are stored. Sizes are those of the format's geometry.
+  std::vector<EncodedEntry> (*encode)(const TensorEntry& tensor, std::pmr::memory_resource& memory);
+};
+
+// Every layout. A new one is a source file and a line in registry.cpp.
+std::span<const Layout> layouts() noexcept;
+
+// Null when no file of that container can carry the format.
+const Layout* find_layout(std::string_view format, Container container) noexcept;
+
+// Whether the name is that of a factor of a low-rank adapter: no
+// runtime loads those quantized, so that the file is an archive.
+bool is_adapter_factor(std::string_view name) noexcept;
+
+}  // namespace quarrow

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// int8_rowwise as ComfyUI stores it in safetensors.
+#pragma once
+
+#include "quarrow/layouts/layout.h"
+
+namespace quarrow {
+
+StayReason comfy_int8_stay_reason(const TensorEntry& tensor, const TensorTable& file);
+std::vector<EncodedEntry> comfy_int8_encode(const TensorEntry& tensor,
+                                            std::pmr::memory_resource& memory);
+
+}  // namespace quarrow

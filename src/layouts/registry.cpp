@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+
+#include "layouts/comfy_int8.h"
+#include "quarrow/layouts/layout.h"
+
+namespace quarrow {
+namespace {
+
+constexpr std::array kLayouts = {
+    Layout{"int8_rowwise", Container::kSafetensors, comfy_int8_stay_reason, comfy_int8_encode},
+};
+
+// kohya's, peft's, and the two older diffusers spellings.
+constexpr std::array<std::string_view, 8> kAdapterMarks = {
+    ".lora_down.", ".lora_up.", ".lora_mid.", ".lora_A.", ".lora_B.", "_lora.", ".lora.",
+    ".lora_linear_layer."};
+
+}  // namespace
+
+std::span<const Layout> layouts() noexcept { return kLayouts; }
+
+const Layout* find_layout(std::string_view format, Container container) noexcept {
+  for (const Layout& layout : kLayouts) {
+    if (layout.format == format && layout.container == container) return &layout;
+  }
+  return nullptr;
+}
+
+bool is_adapter_factor(std::string_view name) noexcept {
+  for (const std::string_view mark : kAdapterMarks) {
+    if (name.find(mark) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
+std::string_view name_of(StayReason reason) noexcept {
+  switch (reason) {
+    case StayReason::kNone:
+      return "none";
+    case StayReason::kRule:
+      return "rule";
+    case StayReason::kNotFloat:
+      return "not_float";
+    case StayReason::kAlreadyQuantized:
+      return "already_quantized";
+    case StayReason::kNotWeight:
+      return "not_weight";
+    case StayReason::kNotMatrix:
+      return "not_matrix";
+    case StayReason::kConvolution:
+      return "convolution";
+    case StayReason::kEmpty:
+      return "empty";
+    case StayReason::kNameTaken:
+      return "name_taken";
+  }
+  return "unknown";
+}
+
+}  // namespace quarrow

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "quarrow/layouts/layout.h"
+
+namespace quarrow {
+namespace {
+
+class ComfyInt8 : public ::testing::Test {
+ protected:
+  void add(std::string_view name, StoredDType dtype, std::vector<std::uint64_t> shape) {
+    bool partial_byte = false;
+    TensorEntry entry{table_.keep(name), table_.keep(shape), dtype, end_, 0};
+    end_ += *tensor_bytes(dtype, entry.shape, partial_byte);
+    entry.end = end_;
+    table_.add(entry);
+  }
+  StayReason reason(std::string_view name) {
+    table_.seal();
+    return layout_->stay_reason(*table_.find(name), table_);
+  }
+  StayReason reason_of(std::string_view name, StoredDType dtype, std::vector<std::uint64_t> shape) {
+    add(name, dtype, std::move(shape));
+    return reason(name);
+  }
+
+  const Layout* layout_ = find_layout("int8_rowwise", Container::kSafetensors);
+  TensorTable table_;
+  std::uint64_t end_ = 0;
+  std::pmr::monotonic_buffer_resource memory_;
+};
+
+TEST_F(ComfyInt8, TakesMatricesOfEveryFloatType) {
+  for (const StoredDType dtype :
+       {StoredDType::kF16, StoredDType::kBF16, StoredDType::kF32, StoredDType::kF64}) {
+    EXPECT_EQ(reason_of(std::string(name_of(dtype)) + ".weight", dtype, {2, 3}), StayReason::kNone);
+  }
+}
+
+TEST_F(ComfyInt8, LeavesWhatComfyUiDoesNotLoadQuantized) {
+  EXPECT_EQ(reason_of("conv.weight", StoredDType::kF16, {2, 3, 3, 3}), StayReason::kConvolution);
+  EXPECT_EQ(reason_of("conv1x1.weight", StoredDType::kF16, {2, 3, 1, 1}), StayReason::kConvolution);
+  EXPECT_EQ(reason_of("norm.weight", StoredDType::kF16, {3}), StayReason::kNotMatrix);
+  EXPECT_EQ(reason_of("l.bias", StoredDType::kF16, {3}), StayReason::kNotMatrix);
+  EXPECT_EQ(reason_of("l.alpha", StoredDType::kF16, {}), StayReason::kNotMatrix);
+  EXPECT_EQ(reason_of("table", StoredDType::kF32, {3, 4}), StayReason::kNotWeight);
+  EXPECT_EQ(reason_of("weight", StoredDType::kF32, {3, 4}), StayReason::kNotWeight);
+  EXPECT_EQ(reason_of("ids.weight", StoredDType::kI64, {3, 4}), StayReason::kNotFloat);
+  EXPECT_EQ(reason_of("fp8.weight", StoredDType::kF8E4M3, {3, 4}), StayReason::kNotFloat);
+  EXPECT_EQ(reason_of("empty.weight", StoredDType::kF32, {0, 4}), StayReason::kEmpty);
+}
+
+TEST_F(ComfyInt8, LeavesStoredCodesAlone) {
+  for (const std::string_view scale : {".comfy_quant", ".weight_scale", ".scale_weight"}) {
+    const std::string layer = "l" + std::string(scale);
+    add(layer + std::string(scale), StoredDType::kF32, {});
+    EXPECT_EQ(reason_of(layer + ".weight", StoredDType::kF8E4M3, {3, 4}),
+              StayReason::kAlreadyQuantized);
+  }
+}
+
+TEST_F(ComfyInt8, NeverMakesTwoEntriesOfOneName) {
+  add("a.weight_scale", StoredDType::kF32, {});
+  EXPECT_EQ(reason_of("a.weight", StoredDType::kF32, {3, 4}), StayReason::kNameTaken);
+  add("b.comfy_quant", StoredDType::kU8, {1});
+  EXPECT_EQ(reason_of("b.weight", StoredDType::kF32, {3, 4}), StayReason::kNameTaken);
+}
+
+TEST_F(ComfyInt8, WritesTheEntriesThatComfyUiReads) {
+  add("blocks.0.weight", StoredDType::kF16, {5, 7});
+  table_.seal();
+  const auto entries = layout_->encode(table_[0], memory_);
+  ASSERT_EQ(entries.size(), 3U);
+  EXPECT_EQ(entries[0].name, "blocks.0.weight");
+  EXPECT_EQ(entries[0].dtype, StoredDType::kI8);
+  EXPECT_EQ(entries[0].payload, Payload::kCodes);
+  EXPECT_EQ(std::vector<std::uint64_t>(entries[0].shape.begin(), entries[0].shape.end()),
+            (std::vector<std::uint64_t>{5, 7}));
+  EXPECT_EQ(entries[1].name, "blocks.0.weight_scale");
+  EXPECT_EQ(entries[1].dtype, StoredDType::kF32);
+  EXPECT_EQ(entries[1].payload, Payload::kScales);
+  EXPECT_EQ(std::vector<std::uint64_t>(entries[1].shape.begin(), entries[1].shape.end()),
+            (std::vector<std::uint64_t>{5, 1}));
+  EXPECT_EQ(entries[2].name, "blocks.0.comfy_quant");
+  EXPECT_EQ(entries[2].dtype, StoredDType::kU8);
+  EXPECT_EQ(entries[2].payload, Payload::kConstant);
+  ASSERT_EQ(entries[2].shape.size(), 1U);
+  EXPECT_EQ(entries[2].shape[0], entries[2].constant.size());
+  EXPECT_EQ(entries[2].constant,
+            R"({"format": "int8_tensorwise", "orig_dtype": "torch.float16", "per_row": true})");
+}
+
+TEST_F(ComfyInt8, DescriptionIsJsonWithTheSourcesDType) {
+  const std::vector<std::pair<StoredDType, std::string>> dtypes = {
+      {StoredDType::kF16, "torch.float16"},
+      {StoredDType::kBF16, "torch.bfloat16"},
+      {StoredDType::kF32, "torch.float32"},
+      {StoredDType::kF64, "torch.float64"}};
+  for (const auto& [dtype, torch_name] : dtypes) {
+    const std::array<std::uint64_t, 2> shape = {2, 2};
+    const auto entries = layout_->encode({"l.weight", shape, dtype, 0, 0}, memory_);
+    const auto json = nlohmann::json::parse(entries[2].constant);
+    EXPECT_EQ(json, (nlohmann::json{{"format", "int8_tensorwise"},
+                                    {"orig_dtype", torch_name},
+                                    {"per_row", true}}));
+  }
+}
+
+TEST(Layouts, AreFoundByFormatAndContainer) {
+  for (const Layout& layout : layouts()) {
+    EXPECT_EQ(find_layout(layout.format, layout.container), &layout);
+  }
+  EXPECT_EQ(find_layout("int4", Container::kSafetensors), nullptr);
+}
+
+TEST(Layouts, KnowTheNamesOfAdapterFactors) {
+  for (const std::string_view name :
+       {"lora_unet_x.lora_down.weight", "lora_unet_x.lora_up.weight", "unet.a.lora_A.weight",
+        "unet.a.lora_B.default.weight", "a.to_q_lora.down.weight", "a.lora.up.weight"}) {
+    EXPECT_TRUE(is_adapter_factor(name)) << name;
+  }
+  EXPECT_FALSE(is_adapter_factor("input_blocks.1.weight"));
+  EXPECT_FALSE(is_adapter_factor("flora.weight"));
+}
+
+}  // namespace
+}  // namespace quarrow
