@@ -11,7 +11,7 @@
 #include "containers/temporary_name.h"
 #include "quarrow/containers/atomic_file.h"
 #include "quarrow/containers/checkpoint_fault.h"
-#include "test_files.h"
+#include "containers/test_files.h"
 
 namespace quarrow {
 namespace {

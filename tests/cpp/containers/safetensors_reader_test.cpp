@@ -7,7 +7,7 @@
 
 #include "quarrow/containers/checkpoint_fault.h"
 #include "quarrow/containers/safetensors.h"
-#include "test_files.h"
+#include "containers/test_files.h"
 
 namespace quarrow {
 namespace {

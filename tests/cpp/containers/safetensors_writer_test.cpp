@@ -8,7 +8,7 @@
 #include <stdexcept>
 
 #include "quarrow/containers/safetensors.h"
-#include "test_files.h"
+#include "containers/test_files.h"
 
 namespace quarrow {
 namespace {

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quarrow/pipeline/quantize_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <random>
+
+#include "containers/test_files.h"
+#include "pipeline/test_checkpoint.h"
+#include "quarrow/containers/checkpoint_fault.h"
+
+namespace quarrow {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+Format int8_rowwise() { return default_format(*find_format("int8_rowwise")); }
+
+class CountingPoll : public Poll {
+ public:
+  explicit CountingPoll(std::function<bool()> answer) : answer_(std::move(answer)) {}
+  bool keep_going() noexcept override { return answer_(); }
+
+ private:
+  std::function<bool()> answer_;
+};
+
+class RecordedProgress : public FileProgress {
+ public:
+  struct Call {
+    std::uint64_t done;
+    std::uint64_t total;
+    std::string name;
+  };
+  bool advanced(std::uint64_t done, std::uint64_t total, std::string_view name) noexcept override {
+    calls.push_back({done, total, std::string(name)});
+    return calls.size() < stop_at;
+  }
+  std::vector<Call> calls;
+  std::size_t stop_at = std::numeric_limits<std::size_t>::max();
+};
+
+class QuantizeFile : public ::testing::Test {
+ protected:
+  std::string source_path() const { return folder_ / "in.safetensors"; }
+  std::string destination() const { return folder_ / "out.safetensors"; }
+
+  SafetensorsFile write_source(const TestCheckpoint& checkpoint) {
+    folder_.write("in.safetensors", checkpoint.bytes());
+    return open_safetensors(source_path());
+  }
+
+  bool run(const SafetensorsFile& source, std::span<const std::uint8_t> choices = {}) {
+    const Format format = int8_rowwise();
+    const FilePlan plan = plan_file(source, {&format, 1}, choices);
+    return quantize_file(source, plan, destination(), options_, context_, errors_);
+  }
+
+  static Context make_context(std::size_t threads, Executor& executor = default_executor()) {
+    Context context;
+    context.executor = &executor;
+    context.target = *default_target();
+    context.threads = threads;
+    return context;
+  }
+
+  TestFolder folder_;
+  FileJobOptions options_{.sync = false};
+  Context context_ = make_context(2);
+  std::vector<ErrorSums> errors_;
+};
+
+// Shapes that cover: many rows in a tile, several tiles, rows longer than a tile (two passes), an
+// element; and everything that stays.
+TestCheckpoint mixed_checkpoint() {
+  TestCheckpoint checkpoint;
+  checkpoint.metadata = {{"format", "pt"}, {"note", "a\nb"}};
+  checkpoint.add_random("blocks.0.weight", StoredDType::kBF16, {96, 257});
+  checkpoint.add_random("blocks.0.bias", StoredDType::kBF16, {96});
+  checkpoint.add_random("blocks.1.weight", StoredDType::kF32, {700, 333});
+  checkpoint.add_random("long.weight", StoredDType::kF32, {3, 150'001});
+  checkpoint.add_random("half.weight", StoredDType::kF16, {5, 7});
+  checkpoint.add_random("wide.weight", StoredDType::kF64, {4, 9});
+  checkpoint.add_random("one.weight", StoredDType::kF32, {1, 1});
+  checkpoint.add_random("conv.weight", StoredDType::kF16, {300, 600, 3, 3});
+  checkpoint.add("empty.weight", StoredDType::kF32, {0, 4}, "");
+  checkpoint.add("step", StoredDType::kI64, {}, "12345678");
+  checkpoint.add("odd", StoredDType::kU8, {3}, "abc");
+  return checkpoint;
+}
+
+TEST_F(QuantizeFile, WritesWhatTheEngineMakesInMemory) {
+  const TestCheckpoint checkpoint = mixed_checkpoint();
+  const SafetensorsFile source = write_source(checkpoint);
+  ASSERT_TRUE(run(source));
+
+  const SafetensorsFile result = open_safetensors(destination());
+  const std::string bytes = read_bytes(destination());
+  const auto data_of = [&](std::string_view name) {
+    const TensorEntry* entry = result.tensors.find(name);
+    EXPECT_NE(entry, nullptr) << name;
+    return bytes.substr(result.data_start + entry->begin, entry->bytes());
+  };
+  EXPECT_EQ(*result.tensors.metadata(), *source.tensors.metadata());
+  std::size_t quantized = 0;
+  for (const TestTensor& tensor : checkpoint.tensors) {
+    const TensorEntry& entry = *source.tensors.find(tensor.name);
+    if (find_layout("int8_rowwise", Container::kSafetensors)
+            ->stay_reason(entry, source.tensors) != StayReason::kNone) {
+      EXPECT_EQ(data_of(tensor.name), tensor.data) << tensor.name;
+      EXPECT_EQ(result.tensors.find(tensor.name)->dtype, tensor.dtype);
+      continue;
+    }
+    ++quantized;
+    const InMemory expected(int8_rowwise(), tensor, context_);
+    const std::string layer = tensor.name.substr(0, tensor.name.size() - 7);
+    EXPECT_EQ(data_of(tensor.name), expected.codes()) << tensor.name;
+    EXPECT_EQ(data_of(layer + ".weight_scale"), expected.scales()) << tensor.name;
+  }
+  EXPECT_EQ(quantized, 6U);
+  EXPECT_EQ(result.tensors.size(), checkpoint.tensors.size() + 2 * quantized);
+}
+
+TEST_F(QuantizeFile, IsTheSameFileForAnyThreadsAndExecutor) {
+  const SafetensorsFile source = write_source(mixed_checkpoint());
+  ASSERT_TRUE(run(source));
+  const std::string expected = read_bytes(destination());
+  for (Executor* executor : {&default_executor(), &plain_executor()}) {
+    for (const std::size_t threads : {1U, 2U, 3U, 4U}) {
+      context_ = make_context(threads, *executor);
+      ASSERT_TRUE(run(source));
+      EXPECT_TRUE(read_bytes(destination()) == expected) << executor->name() << threads;
+    }
+  }
+}
+
+TEST_F(QuantizeFile, LeavesNothingButTheNewFile) {
+  const SafetensorsFile source = write_source(mixed_checkpoint());
+  options_.sync = true;
+  ASSERT_TRUE(run(source));
+  EXPECT_THAT(folder_.names(), ElementsAre("in.safetensors", "out.safetensors"));
+}
+
+TEST_F(QuantizeFile, LeavesTensorsThatTheChoicesLeave) {
+  TestCheckpoint checkpoint;
+  checkpoint.add_random("a.weight", StoredDType::kF32, {8, 8});
+  checkpoint.add_random("b.weight", StoredDType::kF32, {8, 8});
+  const SafetensorsFile source = write_source(checkpoint);
+  const std::vector<std::uint8_t> choices = {0, kLeaveTensor};
+  ASSERT_TRUE(run(source, choices));
+  const SafetensorsFile result = open_safetensors(destination());
+  EXPECT_EQ(result.tensors.find("a.weight")->dtype, StoredDType::kI8);
+  EXPECT_EQ(result.tensors.find("b.weight")->dtype, StoredDType::kF32);
+}
+
+TEST_F(QuantizeFile, WritesAFileWithoutTensors) {
+  const SafetensorsFile source = write_source({});
+  ASSERT_TRUE(run(source));
+  EXPECT_EQ(open_safetensors(destination()).tensors.size(), 0U);
+}
+
+TEST_F(QuantizeFile, CopiesAcrossFileSystems) {
+  // The kernel does not copy between two kinds of file system.
+  if (::access("/dev/shm", W_OK) != 0) GTEST_SKIP() << "there is no /dev/shm to write to";
+  const SafetensorsFile source = write_source(mixed_checkpoint());
+  ASSERT_TRUE(run(source));
+  const Format format = int8_rowwise();
+  const std::string other = "/dev/shm/quarrow-test-" + std::to_string(::getpid());
+  ASSERT_TRUE(quantize_file(source, plan_file(source, {&format, 1}, {}), other, options_, context_,
+                            errors_));
+  const bool same = read_bytes(other) == read_bytes(destination());
+  ::unlink(other.c_str());
+  EXPECT_TRUE(same);
+}
+
+// ---- failures
+
+TestCheckpoint non_finite_checkpoint() {
+  TestCheckpoint checkpoint;
+  for (int index = 0; index < 12; ++index) {
+    checkpoint.add_random("l" + std::to_string(index) + ".weight", StoredDType::kF32, {900, 300});
+  }
+  const float infinite = std::numeric_limits<float>::infinity();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  checkpoint.set("l5.weight", 300 * 2 + 7, -infinite);
+  checkpoint.set("l5.weight", 300 * 899 + 1, nan);
+  for (const char* name : {"l6.weight", "l7.weight", "l11.weight"}) checkpoint.set(name, 0, nan);
+  return checkpoint;
+}
+
+TEST_F(QuantizeFile, ReportsTheFirstNonFiniteLayerWhole) {
+  const SafetensorsFile source = write_source(non_finite_checkpoint());
+  folder_.write("out.safetensors", "old");
+  for (const std::size_t threads : {1U, 2U, 4U}) {
+    context_ = make_context(threads);
+    try {
+      run(source);
+      FAIL();
+    } catch (const LayerFault& fault) {
+      EXPECT_EQ(source.tensors[fault.tensor].name, "l5.weight");
+      EXPECT_EQ(fault.status.code, StatusCode::kNonFinite);
+      EXPECT_EQ(fault.status.position, 300U * 2 + 7);
+      EXPECT_EQ(fault.status.count, 2U);
+      EXPECT_EQ(fault.status.kind, NonFiniteKind::kNegativeInf);
+    }
+    EXPECT_THAT(folder_.names(), ElementsAre("in.safetensors", "out.safetensors"));
+    EXPECT_EQ(read_bytes(destination()), "old");
+  }
+}
+
+TEST_F(QuantizeFile, ReportsNonFiniteValuesOfRowsLongerThanATile) {
+  TestCheckpoint checkpoint;
+  checkpoint.add_random("long.weight", StoredDType::kF32, {2, 200'000});
+  checkpoint.set("long.weight", 399'999, std::numeric_limits<float>::quiet_NaN());
+  const SafetensorsFile source = write_source(checkpoint);
+  try {
+    run(source);
+    FAIL();
+  } catch (const LayerFault& fault) {
+    EXPECT_EQ(fault.status.position, 399'999U);
+    EXPECT_EQ(fault.status.count, 1U);
+  }
+  EXPECT_THAT(folder_.names(), ElementsAre("in.safetensors"));
+}
+
+TEST_F(QuantizeFile, SaturatesWhenAsked) {
+  const TestCheckpoint checkpoint = non_finite_checkpoint();
+  const SafetensorsFile source = write_source(checkpoint);
+  options_.policy = NonFinitePolicy::kSaturate;
+  ASSERT_TRUE(run(source));
+  const SafetensorsFile result = open_safetensors(destination());
+  const TensorEntry& entry = *result.tensors.find("l5.weight");
+  const std::string bytes = read_bytes(destination());
+  const InMemory expected(int8_rowwise(), *checkpoint.find("l5.weight"), context_,
+                          NonFinitePolicy::kSaturate);
+  EXPECT_EQ(bytes.substr(result.data_start + entry.begin, entry.bytes()), expected.codes());
+}
+
+TEST_F(QuantizeFile, RefusesASourceThatShrinks) {
+  for (const char* name : {"l1.weight", "l1.bias"}) {  // one is quantized, one copied
+    TestCheckpoint checkpoint;
+    checkpoint.add_random("l0.weight", StoredDType::kF32, {100, 300});
+    checkpoint.add_random(name, StoredDType::kF32, {900, 300});
+    const SafetensorsFile source = write_source(checkpoint);
+    ASSERT_EQ(::truncate(source_path().c_str(), 400'000), 0);
+    try {
+      run(source);
+      FAIL();
+    } catch (const CheckpointFault& fault) {
+      EXPECT_EQ(fault.rule, FileRule::kShrank);
+      EXPECT_EQ(fault.tensor, name);
+      EXPECT_EQ(fault.position, 400'000U);
+    }
+    EXPECT_THAT(folder_.names(), ElementsAre("in.safetensors"));
+  }
+}
+
+TEST_F(QuantizeFile, RefusesASourceThatChanges) {
+  TestCheckpoint checkpoint;
+  checkpoint.add_random("a.weight", StoredDType::kF32, {4, 4});
+  const SafetensorsFile source = write_source(checkpoint);
+  std::filesystem::last_write_time(source_path(), std::filesystem::file_time_type{});
+  try {
+    run(source);
+    FAIL();
+  } catch (const CheckpointFault& fault) {
+    EXPECT_EQ(fault.rule, FileRule::kChanged);
+  }
+  EXPECT_THAT(folder_.names(), ElementsAre("in.safetensors"));
+}
+
+TEST_F(QuantizeFile, RefusesTheSourceAsDestination) {
+  const SafetensorsFile source = write_source(mixed_checkpoint());
+  const std::string before = read_bytes(source_path());
+  const Format format = int8_rowwise();
+  EXPECT_THROW(quantize_file(source, plan_file(source, {&format, 1}, {}), source_path(), options_,
+                             context_, errors_),
+               PathFault);
+  EXPECT_EQ(read_bytes(source_path()), before);
+}
+
+TEST_F(QuantizeFile, StopsWhenThePollSaysSo) {
+  const SafetensorsFile source = write_source(mixed_checkpoint());
+  folder_.write("out.safetensors", "old");
+  CountingPoll poll([] { return false; });
+  context_.poll = &poll;
+  EXPECT_FALSE(run(source));
+  EXPECT_THAT(folder_.names(), ElementsAre("in.safetensors", "out.safetensors"));
+  EXPECT_EQ(read_bytes(destination()), "old");
+}
+
+TEST_F(QuantizeFile, APollThatSaidStopIsNotAskedAgain) {
+  const SafetensorsFile source = write_source(non_finite_checkpoint());
+  int calls_after_stop = -1;
+  CountingPoll poll([&] {
+    ++calls_after_stop;
+    return false;
+  });
+  context_.poll = &poll;
+  EXPECT_FALSE(run(source));
+  EXPECT_EQ(calls_after_stop, 0);
+}
+
+// ---- progress and errors
+
+TEST_F(QuantizeFile, ReportsEveryTensorInOrder) {
+  const TestCheckpoint checkpoint = mixed_checkpoint();
+  const SafetensorsFile source = write_source(checkpoint);
+  RecordedProgress progress;
+  options_.progress = &progress;
+  ASSERT_TRUE(run(source));
+  std::vector<std::string> names;
+  std::uint64_t before = 0;
+  const std::uint64_t total = source.identity.bytes - source.data_start;
+  for (const auto& call : progress.calls) {
+    EXPECT_GE(call.done, before);
+    EXPECT_EQ(call.total, total);
+    before = call.done;
+    if (names.empty() || names.back() != call.name) names.push_back(call.name);
+  }
+  EXPECT_EQ(before, total);
+  std::vector<std::string> expected;
+  for (const TensorEntry& entry : source.tensors.entries()) expected.emplace_back(entry.name);
+  EXPECT_EQ(names, expected);
+}
+
+TEST_F(QuantizeFile, StopsWhenTheProgressSaysSo) {
+  const SafetensorsFile source = write_source(mixed_checkpoint());
+  // At the first call, and at the last, when all data is written.
+  for (const std::size_t stop_at : {std::size_t{1}, source.tensors.size()}) {
+    RecordedProgress progress;
+    progress.stop_at = stop_at;
+    options_.progress = &progress;
+    EXPECT_FALSE(run(source));
+    EXPECT_EQ(progress.calls.size(), stop_at);
+    EXPECT_THAT(folder_.names(), ElementsAre("in.safetensors"));
+  }
+}
+
+TEST_F(QuantizeFile, MeasuresTheErrorOfEachLayer) {
+  const TestCheckpoint checkpoint = mixed_checkpoint();
+  const SafetensorsFile source = write_source(checkpoint);
+  ASSERT_TRUE(run(source));
+  EXPECT_THAT(errors_, IsEmpty());
+  options_.measure_error = true;
+  ASSERT_TRUE(run(source));
+  const Format format = int8_rowwise();
+  const FilePlan plan = plan_file(source, {&format, 1}, {});
+  ASSERT_EQ(errors_.size(), plan.quantize.layers.size());
+  for (std::size_t index = 0; index < plan.tensors.size(); ++index) {
+    if (plan.tensors[index].reason != StayReason::kNone) continue;
+    const TestTensor& tensor = *checkpoint.find(source.tensors[index].name);
+    const ErrorSums expected = InMemory(format, tensor, context_).errors();
+    const ErrorSums& measured = errors_[plan.tensors[index].layer];
+    EXPECT_EQ(measured.squared_error, expected.squared_error) << tensor.name;
+    EXPECT_EQ(measured.max_abs, expected.max_abs) << tensor.name;
+    EXPECT_EQ(measured.count, expected.count) << tensor.name;
+  }
+}
+
+}  // namespace
+}  // namespace quarrow
