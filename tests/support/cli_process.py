@@ -8,7 +8,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 COMMAND = (sys.executable, "-m", "quarrow.cli")
@@ -32,13 +32,17 @@ def run_on_pipes(
 
 
 def run_on_terminal(
-    folder: Path, *arguments: str, columns: int = 80, environment: Mapping[str, str] | None = None
+    folder: Path,
+    *arguments: str,
+    command: Sequence[str] = COMMAND,
+    columns: int = 80,
+    environment: Mapping[str, str] | None = None,
 ) -> tuple[int, str]:
     """Run the command on a terminal; return its exit code and all that it wrote there."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     job = subprocess.Popen(
-        [*COMMAND, *arguments],
+        [*command, *arguments],
         cwd=folder,
         env=_environment({"TERM": "xterm-256color", "PYTHONUTF8": "1", **(environment or {})}),
         stdin=slave,

@@ -2,6 +2,8 @@
 """What `quarrow quantize` prints after the job, for a person."""
 
 from collections import Counter
+from collections.abc import Sequence
+from heapq import nsmallest
 
 from quarrow.cli.terminal import printable, size_text
 from quarrow.files import FileReport, LayerReport
@@ -20,14 +22,14 @@ def print_summary(report: FileReport) -> None:
     _print_row("size", size)
     _print_row("time", time)
     _print_tensors(report.layers)
-    _print_errors([layer for layer in report.layers if layer.error is not None])
+    _print_errors([(each.name, each.error) for each in report.layers if each.error is not None])
 
 
 def _print_row(label: str, text: str) -> None:
     print(f"{label:<12}{text}")
 
 
-def _print_tensors(layers: list[LayerReport]) -> None:
+def _print_tensors(layers: Sequence[LayerReport]) -> None:
     quantized = Counter(layer.format for layer in layers if layer.action == "quantized")
     left_alone = Counter(layer.reason for layer in layers if layer.action != "quantized")
     for format_name, count in quantized.items():
@@ -42,13 +44,12 @@ def _tensors(count: int) -> str:
     return f"{count:,} tensor" if count == 1 else f"{count:,} tensors"
 
 
-def _print_errors(measured: list[LayerReport]) -> None:
+def _print_errors(measured: list[tuple[str, dict[str, float]]]) -> None:
     if not measured:
         return
     print(f"\n{'SQNR':>8}  {'max error':>9}  {'RMSE':>8}  layers with the largest error")
-    for layer in sorted(measured, key=lambda layer: layer.error["sqnr_db"])[:_WORST_LAYERS]:
-        error = layer.error
+    for name, error in nsmallest(_WORST_LAYERS, measured, key=lambda pair: pair[1]["sqnr_db"]):
         print(
             f"{error['sqnr_db']:>5.1f} dB  {error['max_abs']:>9.3g}  {error['rmse']:>8.3g}"
-            f"  {printable(layer.name)}"
+            f"  {printable(name)}"
         )

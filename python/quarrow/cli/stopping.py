@@ -4,6 +4,8 @@
 import signal
 from types import FrameType
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class Stopped(BaseException):
     """A signal asked the process to end. Not an Exception: nothing on the way may swallow it.
@@ -21,10 +23,13 @@ class Stopped(BaseException):
 
 def stop_on_signals() -> None:
     """Make SIGINT and SIGTERM raise `Stopped`, except where the caller has them ignored."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
+    # A second Ctrl-C must not interrupt the cleaning up that the first one causes.
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
     raise Stopped(number)

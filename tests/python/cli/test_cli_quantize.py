@@ -76,6 +76,15 @@ def test_rules_are_tried_in_order_and_split_at_the_last_equals_sign(
     assert formats["c.weight"] == "int8_rowwise"
 
 
+def test_a_rule_that_matched_nothing_warns_in_one_line(run_cli: RunCli, model: Path) -> None:
+    result = run_cli(*QUANTIZE, *INT8, "--json", "--rule", "absent=none")
+    assert result.returncode == 0
+    assert model.name in json.loads(result.stdout)["source"]
+    line = one_line(result.stderr)
+    assert line.startswith("quarrow: warning: ")
+    assert "absent" in line
+
+
 def test_existing_output_is_replaced_only_by_force(run_cli: RunCli, model: Path) -> None:
     out = model.parent / "out.safetensors"
     out.write_bytes(b"old")

@@ -75,6 +75,6 @@ def test_a_signal_leaves_the_old_file(huge_model: Path) -> None:
 def test_an_ignored_sigint_stays_ignored(huge_model: Path) -> None:
     with running_job(huge_model, environment=IGNORED_SIGINT) as job:
         job.send_signal(signal.SIGINT)
-        # SIGINT, were it not ignored, would be delivered before SIGTERM: its number is lower.
+        # Were SIGINT not ignored, SIGTERM would come second, and only the first one counts.
         job.terminate()
         assert job.wait(DEADLINE_SECONDS) == 143

@@ -87,20 +87,31 @@ def test_the_installed_script_is_this_command() -> None:
     assert scripts["quarrow"] == "quarrow.cli:main"
 
 
-def test_a_closed_pipe_ends_the_command_quietly() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_closed_pipe_ends_the_command_quietly(unbuffered: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as stream:
         result = subprocess.run(
-            [*COMMAND, "info"], stdout=stream, stderr=subprocess.PIPE, check=False
+            [*COMMAND, "info"],
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=stream,
+            stderr=subprocess.PIPE,
+            check=False,
         )
     assert (result.returncode, result.stderr) == (1, b"")
 
 
-def test_a_full_disk_behind_standard_output_is_one_line() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_standard_output_is_one_line(unbuffered: str) -> None:
     with open("/dev/full", "wb") as stream:  # noqa: PTH123
         result = subprocess.run(
-            [*COMMAND, "info"], stdout=stream, stderr=subprocess.PIPE, text=True, check=False
+            [*COMMAND, "info"],
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=stream,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
