@@ -47,13 +47,19 @@ nb::dlpack::dtype dlpack_dtype(ElementType type) noexcept {
   return nb::dtype<std::uint16_t>();
 }
 
-std::string dtype_text(nb::handle array) {
-  return nb::cast<std::string>(nb::str(array.attr("dtype")));
+// str(array.<attribute>)
+std::string attribute_text(nb::handle array, const char* attribute) {
+  const nb::object value = nb::getattr(array, attribute);
+  const nb::object text = nb::steal(PyObject_Str(value.ptr()));
+  if (!text.is_valid()) {
+    throw nb::python_error();
+  }
+  return nb::cast<std::string>(text);
 }
 
 // ml_dtypes arrays refuse the buffer protocol; their uint16 view does not.
 nb::object plain_view(nb::handle array, ElementType type) {
-  if (type == ElementType::kBFloat16 && dtype_text(array) == "bfloat16") {
+  if (type == ElementType::kBFloat16 && attribute_text(array, "dtype") == "bfloat16") {
     return array.attr("view")("uint16");
   }
   return nb::borrow(array);
@@ -140,8 +146,8 @@ ArrayMemory array_argument(nb::handle array, const ArraySpec& spec, nb::handle n
                            static_cast<std::size_t>(buffer->ndim) == spec.shape.size() &&
                            std::equal(spec.shape.begin(), spec.shape.end(), buffer->shape);
   if (!right_shape) {
-    raise_invalid_input(wanted(spec) + ", not " + dtype_text(array) + " and shape " +
-                            nb::cast<std::string>(nb::str(array.attr("shape"))),
+    raise_invalid_input(wanted(spec) + ", not " + attribute_text(array, "dtype") + " and shape " +
+                            attribute_text(array, "shape"),
                         name);
   }
   if (PyBuffer_IsContiguous(buffer, 'C') == 0) {

@@ -122,7 +122,7 @@ void bind_format(nb::module_& m) {
             new (self) Format(format_argument(
                 name, {group_size, symmetric, scale_dtype, packed, rounding, seed}, unknown));
           },
-          "name"_a, nb::kw_only(), "group_size"_a = nb::none(), "symmetric"_a = nb::none(),
+          "name"_a.none(), nb::kw_only(), "group_size"_a = nb::none(), "symmetric"_a = nb::none(),
           "scale_dtype"_a = nb::none(), "packed"_a = nb::none(), "rounding"_a = nb::none(),
           "seed"_a = nb::none(), "unknown"_a, nb::sig(init_signature.c_str()))
       .def(

@@ -2,6 +2,8 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string_view.h>
 
+#include <string_view>
+
 #include "bindings.h"
 #include "call_context.h"
 #include "quarrow/core/executor.h"
@@ -48,7 +50,7 @@ nb::dict info() {
 }  // namespace
 
 void bind_info(nb::module_& m) {
-  m.attr("__version__") = QUARROW_VERSION;
+  m.def("version", [] { return std::string_view(QUARROW_VERSION); }, "Of this package.");
   m.def("info", &info, nb::sig("def info() -> dict[str, typing.Any]"),
         R"(What this build is and how it runs here.
 

@@ -220,10 +220,10 @@ array([[ 80, 250,  64, 218]], dtype=uint8)
 
 void bind_quantize(nb::module_& m) {
   m.def("quantize", &quantize_one, "w"_a.none(), "format"_a.none(), nb::kw_only(),
-        "name"_a = nb::none(), "out"_a = nb::none(), "copy"_a = false, "nonfinite"_a = "raise",
-        "threads"_a = nb::none(), "group_size"_a = nb::none(), "symmetric"_a = nb::none(),
-        "scale_dtype"_a = nb::none(), "packed"_a = nb::none(), "rounding"_a = nb::none(),
-        "seed"_a = nb::none(), "unknown"_a,
+        "name"_a = nb::none(), "out"_a = nb::none(), "copy"_a.none() = false,
+        "nonfinite"_a.none() = "raise", "threads"_a = nb::none(), "group_size"_a = nb::none(),
+        "symmetric"_a = nb::none(), "scale_dtype"_a = nb::none(), "packed"_a = nb::none(),
+        "rounding"_a = nb::none(), "seed"_a = nb::none(), "unknown"_a,
         nb::sig("def quantize(w: object, format: str | Format, *, name: str | None = None, "
                 "out: QuantizedTensor | tuple[numpy.typing.NDArray[typing.Any], "
                 "numpy.typing.NDArray[typing.Any], numpy.typing.NDArray[numpy.uint8] | None] | "

@@ -235,8 +235,8 @@ void bind_quantized_tensor(nb::module_& m) {
             const Format& format, nb::handle shape, nb::handle dtype, nb::handle name) {
            new (self) Self(from_arrays(codes, scales, zero_points, format, shape, dtype, name));
          },
-         "codes"_a, "scales"_a, "zero_points"_a.none(), "format"_a, "shape"_a,
-         "dtype"_a = "float32", "name"_a = nb::none(),
+         "codes"_a.none(), "scales"_a.none(), "zero_points"_a.none(), "format"_a, "shape"_a.none(),
+         "dtype"_a.none() = "float32", "name"_a = nb::none(),
          nb::sig("def __init__(self, codes: numpy.typing.NDArray[typing.Any], scales: "
                  "numpy.typing.NDArray[typing.Any], zero_points: "
                  "numpy.typing.NDArray[numpy.uint8] | None, format: Format, shape: "
@@ -270,8 +270,8 @@ void bind_quantized_tensor(nb::module_& m) {
           nb::sig("def name(self) -> str | None"), "The layer's name, if it has one.")
       .def_prop_ro("stats", &stats, nb::sig("def stats(self) -> quarrow.descriptions.CallStats"),
                    "What the call that made it did, and how long each part took.")
-      .def("dequantize", &dequantize, "dtype"_a = "float32", "out"_a = nb::none(), nb::kw_only(),
-           "threads"_a = nb::none(),
+      .def("dequantize", &dequantize, "dtype"_a.none() = "float32", "out"_a = nb::none(),
+           nb::kw_only(), "threads"_a = nb::none(),
            nb::sig("def dequantize(self, dtype: str = 'float32', out: "
                    "numpy.typing.NDArray[typing.Any] | None = None, *, threads: int | None = None) "
                    "-> numpy.typing.NDArray[typing.Any]"),
@@ -297,6 +297,12 @@ void bind_quantized_tensor(nb::module_& m) {
           nb::arg("other").none(), nb::sig("def __eq__(self, other: object, /) -> bool"),
           "Same format, shape, dtype and bytes; names and stats do not count.")
       .def(
+          "__hash__",
+          [](const Self&) -> Py_hash_t {
+            throw nb::type_error("unhashable type: 'QuantizedTensor'");
+          },
+          "Raises TypeError: the arrays can be written.")
+      .def(
           "__reduce__",
           [](nb::handle_t<Self> self) {
             return nb::make_tuple(
@@ -307,14 +313,13 @@ void bind_quantized_tensor(nb::module_& m) {
           },
           nb::sig("def __reduce__(self) -> tuple[typing.Any, ...]"))
       .def("__repr__", &repr);
-  cls.attr("__hash__") = nb::none();
-
   m.def(
       "dequantize",
       [](const Self& q, nb::handle dtype, nb::handle out, nb::handle threads) {
         return dequantize(q, dtype, out, threads);
       },
-      "q"_a, "dtype"_a = "float32", "out"_a = nb::none(), nb::kw_only(), "threads"_a = nb::none(),
+      "q"_a, "dtype"_a.none() = "float32", "out"_a = nb::none(), nb::kw_only(),
+      "threads"_a = nb::none(),
       nb::sig("def dequantize(q: QuantizedTensor, dtype: str = 'float32', out: "
               "numpy.typing.NDArray[typing.Any] | None = None, *, threads: int | None = None) -> "
               "numpy.typing.NDArray[typing.Any]"),

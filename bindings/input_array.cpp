@@ -107,8 +107,13 @@ bool InputArray::borrow_buffer(nb::handle tensor, nb::handle name, std::optional
   if (dtype && buffer_.ndim > 0) {
     const auto dimensions = static_cast<std::size_t>(buffer_.ndim);
     shape_.assign(buffer_.shape, buffer_.shape + dimensions);
+    // ctypes leaves the strides out although they were asked for.
     std::int64_t strides[PyBUF_MAX_NDIM];
-    std::copy(buffer_.strides, buffer_.strides + dimensions, strides);
+    std::int64_t contiguous = buffer_.itemsize;
+    for (std::size_t i = dimensions; i-- > 0;) {
+      strides[i] = buffer_.strides == nullptr ? contiguous : buffer_.strides[i];
+      contiguous *= shape_[i];
+    }
     if (set_view(buffer_.buf, *dtype, {strides, dimensions}, name)) {
       return true;
     }

@@ -91,6 +91,8 @@ def _reject_non_tensors(w: object, reject: _Rejection) -> None:
     if isinstance(w, bytes | bytearray | str):
         remedy = "" if isinstance(w, str) else "; pass np.frombuffer(data, dtype=np.float32)"
         reject(f"got {type(w).__name__}, which has no element type{remedy}")
+    if isinstance(w, type):
+        reject(f"got the class {w.__name__}; pass one of its instances")
     if isinstance(w, dict):
         reject("got dict; pass its tensors one by one")
 

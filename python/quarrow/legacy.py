@@ -57,6 +57,11 @@ def quantize(layers: Mapping[str, Sequence[Any]], bit_width: int = 8) -> dict[st
     >>> qr.legacy.quantize({"a": [0.0, 1.0, 15.0]}, bit_width=4)["a"]["codes"]
     [0, 1, 15]
     """
+    _check_arguments(layers, bit_width)
+    return {name: _quantize_layer(name, values, bit_width) for name, values in layers.items()}
+
+
+def _check_arguments(layers: object, bit_width: object) -> None:
     if isinstance(bit_width, bool) or bit_width not in _BIT_WIDTHS:
         message = f"bit_width must be 8, 4 or 2, not {bit_width!r}"
         raise UnsupportedFormatError(message)
@@ -66,13 +71,13 @@ def quantize(layers: Mapping[str, Sequence[Any]], bit_width: int = 8) -> dict[st
             "array call quarrow.quantize"
         )
         raise InvalidInputError(message)
-    return {name: _quantize_layer(name, values, bit_width) for name, values in layers.items()}
+    for name in layers:
+        if not isinstance(name, str):
+            message = f"the name of a layer must be a str, not {name!r}"
+            raise InvalidInputError(message)
 
 
 def _quantize_layer(name: str, values: Sequence[Any], bit_width: int) -> LegacyLayer:
-    if not isinstance(name, str):
-        message = f"the name of a layer must be a str, not {name!r}"
-        raise InvalidInputError(message)
     shape = _shape_of(name, values)
     array = np.array(_flat(name, values, shape), dtype=np.float64)
     q = _core.quantize(array, f"int{bit_width}", name=name, group_size="tensor", packed=False)

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""QuantizedTensor: a value over arrays that are made when read."""
+
+import copy
+import gc
+import math
+import pickle
+import sys
+
+import ml_dtypes
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import quarrow as qr
+
+
+def weights(*shape: int) -> NDArray[np.float32]:
+    return np.random.default_rng(11).normal(size=shape).astype(np.float32)
+
+
+VARIANTS = [
+    qr.quantize(weights(5, 300), "int4", name="blocks.0"),
+    qr.quantize(weights(5, 300), "int4", symmetric=True, scale_dtype="float16"),
+    qr.quantize(weights(3, 2, 7), "int2", packed=False, scale_dtype="bfloat16"),
+    qr.quantize(weights(50), "int8", group_size="tensor"),
+    qr.quantize(weights(5, 30).astype(ml_dtypes.bfloat16), "int8_rowwise"),
+    qr.quantize(np.empty((0, 3), np.float64), "int8"),
+]
+
+
+def test_arrays_are_made_once_and_share_the_memory() -> None:
+    q = qr.quantize(weights(4, 256), "int4")
+    assert q.codes is q.codes
+    assert q.scales is q.scales
+    assert q.zero_points is q.zero_points
+    q.codes[0, 0] ^= 0xFF
+    assert q != qr.quantize(weights(4, 256), "int4")
+    assert q.codes.flags.writeable
+    assert q.codes.ctypes.data % 64 == 0
+
+
+def test_arrays_outlive_their_tensor() -> None:
+    q = qr.quantize(weights(64, 256), "int4")
+    codes, scales, expected = q.codes, q.scales, q.copy()
+    del q
+    gc.collect()
+    _ = [qr.quantize(np.zeros((64, 256), np.float32), "int4") for _ in range(10)]
+    np.testing.assert_array_equal(codes, expected.codes)
+    np.testing.assert_array_equal(scales, expected.scales)
+
+
+@pytest.mark.parametrize("q", VARIANTS, ids=repr)
+def test_pickle_and_copies_are_equal_and_detached(q: qr.QuantizedTensor) -> None:
+    pickled = [pickle.loads(pickle.dumps(q, protocol)) for protocol in range(2, 6)]
+    for each in (*pickled, copy.copy(q), copy.deepcopy(q), q.copy()):
+        assert each == q
+        assert each.name == q.name
+        assert each.format == q.format
+        assert each.dtype == q.dtype
+        assert each.dtype_name == q.dtype_name
+        np.testing.assert_array_equal(each.dequantize(), q.dequantize())
+        if q.codes.size:
+            assert not np.shares_memory(each.codes, q.codes)
+            each.codes[0, 0] ^= 1
+            assert each != q
+
+
+def test_pickle_keeps_memory_out_of_band() -> None:
+    q = VARIANTS[0]
+    buffers: list[pickle.PickleBuffer] = []
+    data = pickle.dumps(q, 5, buffer_callback=buffers.append)
+    assert len(buffers) == 3
+    assert pickle.loads(data, buffers=[bytes(each) for each in buffers]) == q
+
+
+def test_equality_counts_every_part() -> None:
+    w = weights(4, 256)
+    q = qr.quantize(w, "int4")
+    assert q == qr.quantize(w, "int4", name="other name")
+    assert q != qr.quantize(w.astype(np.float64), "int4")
+    assert q != qr.quantize(w.reshape(4, 2, 128), "int4")
+    assert q != qr.quantize(w, "int4", group_size=64)
+    assert q != 3
+    for part in ("codes", "scales", "zero_points"):
+        other = q.copy()
+        getattr(other, part)[-1, -1] += 1
+        assert other != q
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(q)
+
+
+def test_repr_is_one_line() -> None:
+    assert repr(VARIANTS[0]) == (
+        "QuantizedTensor('blocks.0', shape=(5, 300), dtype='float32', format=Format('int4', "
+        "group_size=128, symmetric=False, scale_dtype='float32', packed=True, "
+        f"rounding='nearest'), nbytes={VARIANTS[0].nbytes})"
+    )
+    assert repr(VARIANTS[3]).startswith("QuantizedTensor(shape=(50,), ")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "name"),
+    [
+        (np.float32, "float32"),
+        (np.float16, "float16"),
+        (np.float64, "float64"),
+        (ml_dtypes.bfloat16, "bfloat16"),
+    ],
+)
+def test_it_remembers_the_dtype_of_its_source(dtype: type, name: str) -> None:
+    q = qr.quantize(weights(2, 8).astype(dtype), "int8")
+    assert q.dtype == np.dtype(dtype)
+    assert q.dtype_name == name
+
+
+def test_bfloat16_without_ml_dtypes_is_uint16(monkeypatch: pytest.MonkeyPatch) -> None:
+    # In a fresh interpreter: whether ml_dtypes is there is found out once.
+    import subprocess
+
+    code = """
+import sys
+sys.modules["ml_dtypes"] = None
+import numpy as np, quarrow as qr
+q = qr.quantize(np.array([0.0, 1.0, 15.0], "f"), "int4")
+print(q.dequantize("bfloat16").dtype, q.dequantize("bfloat16").tolist())
+out = np.empty(3, np.uint16)
+assert q.dequantize("bfloat16", out=out) is out
+print(out.tolist())
+r = qr.QuantizedTensor(q.codes, q.scales, q.zero_points, q.format, q.shape, "bfloat16")
+print(r.dtype, r.dtype_name)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    bits = [0, 0x3F80, 0x4170]
+    assert result.stdout.splitlines() == [f"uint16 {bits}", str(bits), "uint16 bfloat16"]
+
+
+@pytest.mark.parametrize("q", VARIANTS, ids=repr)
+def test_dequantize_in_every_dtype(q: qr.QuantizedTensor) -> None:
+    wide = q.dequantize()
+    assert wide.dtype == np.float32
+    assert wide.shape == q.shape
+    np.testing.assert_array_equal(q.dequantize("float16"), wide.astype(np.float16))
+    brain = q.dequantize("bfloat16")
+    assert brain.dtype == ml_dtypes.bfloat16
+    np.testing.assert_array_equal(
+        brain.view(np.uint16), wide.astype(ml_dtypes.bfloat16).view(np.uint16)
+    )
+    np.testing.assert_array_equal(qr.dequantize(q, "float16"), q.dequantize("float16"))
+    np.testing.assert_array_equal(q.dequantize(np.float32), wide)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_dequantize_into_memory(dtype: str) -> None:
+    q = VARIANTS[0]
+    out = np.empty(q.shape, ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    assert q.dequantize(dtype, out=out) is out
+    assert out.tobytes() == q.dequantize(dtype).tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int8", "float", None, 7, "bf16"])
+def test_dequantize_to_another_dtype_is_refused(dtype: object) -> None:
+    with pytest.raises(qr.InvalidInputError, match="dtype must be 'float32', 'float16' or"):
+        VARIANTS[0].dequantize(dtype)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        np.empty((300, 5), np.float32),
+        np.empty((5, 300), np.float16),
+        np.empty((5, 600), np.float32)[:, ::2],
+        np.broadcast_to(np.float32(0), (5, 300)),
+        [0.0] * 1500,
+    ],
+)
+def test_dequantize_to_a_wrong_out_is_refused(out: object) -> None:
+    with pytest.raises(qr.InvalidInputError, match="^layer 'blocks.0': out must be"):
+        VARIANTS[0].dequantize("float32", out=out)  # type: ignore[arg-type]
+
+
+def test_error_is_what_numpy_says() -> None:
+    w = weights(40, 300)
+    q = qr.quantize(w, "int4")
+    restored = q.dequantize().astype(np.float64)
+    difference = restored - w
+    error = q.error(w)
+    assert error.max_abs == np.abs(difference).max()
+    assert error.rmse == pytest.approx(math.sqrt((difference**2).mean()), rel=1e-12)
+    signal = (w.astype(np.float64) ** 2).sum()
+    assert error.sqnr_db == pytest.approx(10 * math.log10(signal / (difference**2).sum()))
+    cosine = (restored * w).sum() / math.sqrt((restored**2).sum() * signal)
+    assert error.cosine == pytest.approx(cosine, rel=1e-12)
+    assert error == q.error(w, threads=1) == q.error(w, threads=4)
+    assert pickle.loads(pickle.dumps(error)) == error
+
+
+def test_error_of_an_exact_tensor() -> None:
+    q = qr.quantize(np.array([0.0, 1.0, 15.0], np.float32), "int4")
+    assert q.error(q.dequantize()) == (0.0, 0.0, math.inf, 1.0)
+
+
+def test_error_of_another_shape_is_refused() -> None:
+    with pytest.raises(qr.InvalidInputError, match=r"shape \(5, 300\), not \(300, 5\)"):
+        VARIANTS[0].error(weights(300, 5))
+    with pytest.raises(qr.InvalidInputError, match="got list"):
+        VARIANTS[0].error([1.0])
+
+
+def build(**changed: object) -> qr.QuantizedTensor:
+    q = VARIANTS[0]
+    arguments: dict[str, object] = {
+        "codes": q.codes,
+        "scales": q.scales,
+        "zero_points": q.zero_points,
+        "format": q.format,
+        "shape": q.shape,
+        "name": "x",
+    }
+    return qr.QuantizedTensor(**{**arguments, **changed})  # type: ignore[arg-type]
+
+
+def test_building_one_holds_the_arrays() -> None:
+    q = build()
+    assert q == VARIANTS[0]
+    assert q.codes is VARIANTS[0].codes
+    assert q.stats.bytes_in == 0
+    assert build(shape=[5, 300], dtype="float16").dtype == np.float16
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"codes": VARIANTS[0].codes.tolist()},
+        {"codes": VARIANTS[0].codes[:, :-1]},
+        {"scales": VARIANTS[0].scales.astype(np.float64)},
+        {"scales": None},
+        {"zero_points": None},
+        {"format": qr.Format("int8")},
+        {"shape": (300, 5)},
+        {"shape": (2**62, 2**62)},
+        {"shape": ()},
+        {"shape": (5, -300)},
+        {"shape": (5, True)},
+        {"shape": (5.0, 300)},
+        {"shape": 1500},
+        {"dtype": "int8"},
+    ],
+)
+def test_building_one_from_what_does_not_fit_is_refused(changed: dict[str, object]) -> None:
+    with pytest.raises(qr.InvalidInputError):
+        build(**changed)
+
+
+def test_it_holds_references_only_as_long_as_it_lives() -> None:
+    codes = VARIANTS[0].codes.copy()
+    before = sys.getrefcount(codes)
+    q = build(codes=codes)
+    assert sys.getrefcount(codes) == before + 1
+    del q
+    assert sys.getrefcount(codes) == before
