@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "quarrow/core/dtype.h"
 #include "quarrow/core/status.h"
@@ -54,7 +55,8 @@ struct InputTile {
 
 // group_size columns share a scale (the last group of the tile may be shorter); group_size >= cols
 // for a row, a tensor, or a piece of a group. Codes of the row below lie codes_row_bytes further,
-// its scales and zero points scales_row_stride elements further (0 for one scale per tensor).
+// its scales and zero points scales_row_stride elements further (0 for one scale per tensor). Rows
+// without columns still have one group each, all zero.
 struct QuantizeTile {
   InputTile input;
   std::size_t group_size = 1;
@@ -64,8 +66,9 @@ struct QuantizeTile {
   const Range* range = nullptr;
   std::uint8_t* codes = nullptr;
   std::size_t codes_row_bytes = 0;
+  // Null: not written (symmetric, or another tile of the span writes them).
   float* scales = nullptr;
-  std::uint8_t* zero_points = nullptr;  // null when symmetric or unused
+  std::uint8_t* zero_points = nullptr;
   std::size_t scales_row_stride = 0;
 };
 
@@ -86,6 +89,7 @@ struct DequantizeTile {
 
 // One format on one target.
 struct FormatKernels {
+  std::string_view target_name;  // the target that these functions were compiled for
   // Ranges, scales, zero points and codes of a tile.
   void (*quantize)(const QuantizeTile& tile, TileReport& report) noexcept;
   void (*dequantize)(const DequantizeTile& tile) noexcept;
@@ -95,6 +99,7 @@ struct FormatKernels {
 
 // Kernels that do not depend on the format, on one target.
 struct SharedKernels {
+  std::string_view target_name;  // the target that these functions were compiled for
   // The range of all elements of a tile; non-finite ones are counted and left out of the range.
   void (*range)(const InputTile& tile, Range& range, TileReport& report) noexcept;
   // x to f32, as the quantizers read it: `count` contiguous elements. For error statistics.

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The groups of a tile, some at a time: enough for whole vectors of parameters, few enough that
+// their input is still in the first-level cache when it is read again to be encoded.
+
+#if defined(QUARROW_KERNELS_GROUP_BLOCK_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef QUARROW_KERNELS_GROUP_BLOCK_INL_H_
+#undef QUARROW_KERNELS_GROUP_BLOCK_INL_H_
+#else
+#define QUARROW_KERNELS_GROUP_BLOCK_INL_H_
+#endif
+
+#include "kernels/range-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace quarrow {
+namespace HWY_NAMESPACE {
+
+inline constexpr std::size_t kBlockGroups = 64;  // a multiple of every vector's lanes
+inline constexpr std::size_t kBlockElements = 4096;
+
+// x + kMagic has the integer nearest to x (ties to even) in its low bits, for |x| < 2^22.
+inline constexpr float kMagic = 0x1.8p23F;
+inline constexpr std::int32_t kMagicBits = std::bit_cast<std::int32_t>(kMagic);
+
+struct GroupSpan {
+  const std::byte* data;
+  std::size_t count;
+  std::size_t row;
+  std::size_t col;
+};
+
+struct GroupBlock {
+  std::size_t count = 0;
+  GroupSpan spans[kBlockGroups];
+  // Lanes beyond `count` are computed like the others, and ignored.
+  alignas(64) float lo[kBlockGroups] = {};
+  alignas(64) float hi[kBlockGroups] = {};
+  alignas(64) float scale[kBlockGroups];
+  alignas(64) float inverse[kBlockGroups];
+  alignas(64) std::int32_t zero_point[kBlockGroups];  // of unsigned codes
+  bool bounded = true;      // no |x / scale| beyond kMaxQuotient
+  bool non_finite = false;  // some group holds NaN or Inf
+  bool overflow = false;    // some group's hi - lo overflows
+};
+
+// Quotients up to here survive the way through kMagic and 16-bit integers; real ones stay below
+// 256.1, except where a 16-bit scale was clamped far from the group's own.
+inline constexpr float kMaxQuotient = 512.0F;
+
+inline std::uint64_t flat_index(const InputTile& input, const GroupSpan& span) {
+  return input.first_index + span.row * input.layer_cols + span.col;
+}
+
+// Walks the groups of a tile in the order of its elements.
+class GroupWalk {
+ public:
+  explicit GroupWalk(const QuantizeTile& tile) : tile_(tile) {}
+
+  // Fills the spans of the block; false when no group is left.
+  bool next(GroupBlock& block) {
+    std::size_t elements = 0;
+    block.count = 0;
+    while (row_ < tile_.input.rows && block.count < kBlockGroups) {
+      const std::size_t count = std::min(tile_.group_size, tile_.input.cols - col_);
+      if (block.count != 0 && elements + count > kBlockElements) break;
+      block.spans[block.count++] = {address(), count, row_, col_};
+      elements += count;
+      col_ += count;
+      if (col_ == tile_.input.cols) {
+        col_ = 0;
+        ++row_;
+      }
+    }
+    return block.count != 0;
+  }
+
+ private:
+  const std::byte* address() const {
+    if (tile_.input.cols == 0) return nullptr;
+    return tile_.input.data + static_cast<std::ptrdiff_t>(row_) * tile_.input.row_stride_bytes +
+           col_ * size_of(tile_.input.dtype);
+  }
+
+  const QuantizeTile& tile_;
+  std::size_t row_ = 0;
+  std::size_t col_ = 0;
+};
+
+// Finds lo and hi of every group of the block; groups with non-finite values are reported, and have
+// the range of their finite ones.
+template <DType kDType>
+HWY_INLINE void find_ranges(const InputTile& input, GroupBlock& block, TileReport& report) {
+  const IntTag di;
+  const FloatTag df;
+  alignas(64) std::int32_t magnitudes[2 * kBlockGroups] = {};
+  for (std::size_t g = 0; g < block.count; ++g) {
+    const GroupSpan& span = block.spans[g];
+    store_extremes(find_extremes<kDType>(span.data, span.count), magnitudes + 2 * g);
+  }
+  auto largest = hn::Zero(di);
+  for (std::size_t g = 0; g < block.count; g += kLanes) {
+    Ints hi;
+    Ints lo;
+    hn::LoadInterleaved2(di, magnitudes + 2 * g, hi, lo);
+    const auto hi_value = magnitude_values<kDType>(hi);
+    const auto lo_value = magnitude_values<kDType>(lo);
+    largest = hn::Max(largest, hn::Max(hn::BitCast(di, hi_value), hn::BitCast(di, lo_value)));
+    hn::Store(hi_value, df, block.hi + g);
+    hn::Store(hn::Or(lo_value, hn::SignBit(df)), df, block.lo + g);
+  }
+  block.non_finite = !hn::AllFalse(di, hn::Gt(largest, hn::Set(di, 0x7F7FFFFF)));
+  if (!block.non_finite) return;
+  for (std::size_t g = 0; g < block.count; ++g) {
+    if (is_finite(block.lo[g]) && is_finite(block.hi[g])) continue;
+    const GroupSpan& span = block.spans[g];
+    const Range range =
+        finite_range<kDType>(span.data, span.count, flat_index(input, span), report);
+    block.lo[g] = range.lo;
+    block.hi[g] = range.hi;
+  }
+}
+
+// Every group of the block is a piece of a span whose range is known. Whether it holds non-finite
+// values is not.
+inline void use_range(const Range& range, GroupBlock& block) {
+  for (std::size_t g = 0; g < block.count; ++g) {
+    block.lo[g] = range.lo;
+    block.hi[g] = range.hi;
+  }
+  block.non_finite = true;
+}
+
+inline void report_overflow(const InputTile& input, const GroupBlock& block, TileReport& report) {
+  if (report.range_overflow) return;
+  for (std::size_t g = 0; g < block.count; ++g) {
+    if (is_finite(block.hi[g] - block.lo[g])) continue;
+    report.range_overflow = true;
+    report.first_overflow = flat_index(input, block.spans[g]);
+    return;
+  }
+}
+
+inline void write_parameters(const QuantizeTile& tile, const GroupBlock& block) {
+  for (std::size_t g = 0; g < block.count; ++g) {
+    const GroupSpan& span = block.spans[g];
+    const std::size_t at = span.row * tile.scales_row_stride + span.col / tile.group_size;
+    if (tile.scales != nullptr) tile.scales[at] = block.scale[g];
+    if (tile.zero_points != nullptr) {
+      tile.zero_points[at] = static_cast<std::uint8_t>(block.zero_point[g]);
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace quarrow
+HWY_AFTER_NAMESPACE();
+
+#endif  // QUARROW_KERNELS_GROUP_BLOCK_INL_H_

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The range of a group, and whether it holds NaN or Inf, in two integer operations a vector.
+//
+// Floating-point patterns (f16, bf16, f32: sign, exponent, mantissa) are ordered by magnitude within
+// a sign. So, starting from +0 and -0:
+//   largest as signed integers    the greatest positive value; NaN and Inf rank above all
+//   largest as unsigned integers  the most negative value; -NaN and -Inf rank above all
+// A group has a non-finite value exactly where one of the two has an exponent of all ones. The
+// order is that of the values, so 16-bit types are compared in their own 16 bits.
+
+#if defined(QUARROW_KERNELS_RANGE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef QUARROW_KERNELS_RANGE_INL_H_
+#undef QUARROW_KERNELS_RANGE_INL_H_
+#else
+#define QUARROW_KERNELS_RANGE_INL_H_
+#endif
+
+#include <algorithm>
+#include <bit>
+
+#include "kernels/format_kernels.h"
+#include "kernels/load-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace quarrow {
+namespace HWY_NAMESPACE {
+
+// The magnitudes of the extremes of one group in a register, as far as they were seen: patterns
+// without their sign, those of 16-bit types in the upper half.
+struct Extremes {
+  Ints hi;
+  Ints lo;
+};
+
+// The patterns of a source as the range pass reads them. f64 is read as f32.
+template <DType kDType>
+struct Patterns {
+  using Tag = UintTag;
+  static constexpr std::size_t kCount = kLanes;
+  static HWY_INLINE Uints load(const std::byte* data) {
+    return hn::BitCast(UintTag(), Source<kDType>::load(data));
+  }
+  static HWY_INLINE Ints widen(hn::Vec<IntTag> hi) { return hi; }
+};
+
+struct Patterns16 {
+  using Tag = Uint16Tag;
+  static constexpr std::size_t kCount = 2 * kLanes;
+  static HWY_INLINE hn::Vec<Uint16Tag> load(const std::byte* data) {
+    return load_bytes(Uint16Tag(), data);
+  }
+  static HWY_INLINE Ints widen(hn::Vec<hn::RebindToSigned<Uint16Tag>> value) {
+    const IntTag di;
+    const auto pairs = hn::BitCast(di, value);
+    return hn::Max(hn::And(pairs, hn::Set(di, static_cast<std::int32_t>(0xFFFF0000))),
+                   hn::ShiftLeft<16>(pairs));
+  }
+};
+template <>
+struct Patterns<DType::kF16> : Patterns16 {};
+template <>
+struct Patterns<DType::kBF16> : Patterns16 {};
+
+template <DType kDType>
+HWY_INLINE Extremes find_extremes(const std::byte* data, std::size_t count) {
+  using Group = Patterns<kDType>;
+  constexpr std::size_t kBytes = Source<kDType>::kBytes;
+  const typename Group::Tag du;
+  const hn::RebindToSigned<typename Group::Tag> di;
+  const auto minus_zero = hn::BitCast(du, hn::SignBit(di));
+  auto hi = hn::Zero(di);
+  auto lo = minus_zero;
+  const auto include = [&](const std::byte* at) HWY_ATTR {
+    const auto pattern = Group::load(at);
+    hi = hn::Max(hi, hn::BitCast(di, pattern));
+    lo = hn::Max(lo, pattern);
+  };
+  if (count >= Group::kCount) {
+    std::size_t i = 0;
+    for (; i + Group::kCount <= count; i += Group::kCount) include(data + i * kBytes);
+    // The last vector overlaps the one before, which changes no maximum.
+    if (i != count) include(data + (count - Group::kCount) * kBytes);
+  } else {
+    alignas(64) std::byte padded[Group::kCount * kBytes] = {};
+    std::memcpy(padded, data, count * kBytes);
+    include(padded);
+  }
+  return {Group::widen(hi), Group::widen(hn::BitCast(di, hn::Xor(lo, minus_zero)))};
+}
+
+template <class Tag>
+HWY_INLINE hn::Vec<hn::Full128<std::int32_t>> fold_to_128(Tag tag, hn::Vec<Tag> value) {
+  if constexpr (hn::MaxLanes(tag) == 4) {
+    return value;
+  } else {
+    const hn::Half<Tag> half;
+    return fold_to_128(half, hn::Max(hn::LowerHalf(half, value), hn::UpperHalf(half, value)));
+  }
+}
+
+// Writes the largest lane of each: out[0] of hi, out[1] of lo.
+HWY_INLINE void store_extremes(const Extremes& extremes, std::int32_t* out) {
+  const IntTag di;
+  const hn::Full128<std::int32_t> d128;
+  const auto pairs = hn::Max(hn::InterleaveLower(di, extremes.hi, extremes.lo),
+                             hn::InterleaveUpper(di, extremes.hi, extremes.lo));
+  const auto folded = fold_to_128(di, pairs);
+  const auto both = hn::Max(folded, hn::Shuffle1032(folded));
+  hn::StoreU(hn::LowerHalf(both), hn::Half<decltype(d128)>(), out);
+}
+
+// The f32 values of magnitudes that find_extremes left.
+template <DType kDType>
+HWY_INLINE Floats magnitude_values(Ints magnitudes) {
+  if constexpr (kDType == DType::kF16) {
+    return decode_f16(hn::BitCast(UintTag(), hn::ShiftRight<16>(magnitudes)));
+  } else {
+    return hn::BitCast(FloatTag(), magnitudes);
+  }
+}
+
+inline bool is_finite(float value) {
+  return (std::bit_cast<std::uint32_t>(value) & 0x7F800000U) != 0x7F800000U;
+}
+
+inline NonFiniteKind kind_of(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  if ((bits & 0x007FFFFFU) != 0) return NonFiniteKind::kNaN;
+  return (bits >> 31) != 0 ? NonFiniteKind::kNegativeInf : NonFiniteKind::kPositiveInf;
+}
+
+// Goes through a group known to hold non-finite values, one by one: adds them to the report and
+// returns the range of the rest. `first_index` is the flat index of the group's first element.
+template <DType kDType>
+HWY_NOINLINE Range finite_range(const std::byte* data, std::size_t count,
+                                std::uint64_t first_index, TileReport& report) {
+  constexpr std::size_t kBytes = Source<kDType>::kBytes;
+  Range range;
+  for (std::size_t i = 0; i < count; i += kLanes) {
+    const std::size_t here = std::min(kLanes, count - i);
+    alignas(64) std::byte padded[kLanes * kBytes] = {};
+    std::memcpy(padded, data + i * kBytes, here * kBytes);
+    alignas(64) float values[kLanes];
+    hn::StoreU(Source<kDType>::load(padded), FloatTag(), values);
+    for (std::size_t j = 0; j < here; ++j) {
+      if (is_finite(values[j])) {
+        range.lo = std::min(range.lo, values[j]);
+        range.hi = std::max(range.hi, values[j]);
+        continue;
+      }
+      if (report.non_finite == 0) {
+        report.first_non_finite = first_index + i + j;
+        report.kind = kind_of(values[j]);
+      }
+      ++report.non_finite;
+    }
+  }
+  return range;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace quarrow
+HWY_AFTER_NAMESPACE();
+
+#endif  // QUARROW_KERNELS_RANGE_INL_H_

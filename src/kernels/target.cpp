@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quarrow/core/target.h"
+
+#include <array>
+#include <bit>
+#include <cstdlib>
+
+#include "kernels/target_table.h"
+
+namespace quarrow {
+namespace {
+
+constexpr std::size_t kCompiledCount = std::popcount(static_cast<std::uint64_t>(HWY_TARGETS));
+
+// In Highway's bit order, which puts the best first and the scalar target last.
+constexpr std::array<std::int64_t, kCompiledCount> compiled_targets() {
+  std::array<std::int64_t, kCompiledCount> targets{};
+  std::int64_t rest = HWY_TARGETS;
+  for (std::int64_t& target : targets) {
+    target = rest & -rest;
+    rest &= rest - 1;
+  }
+  return targets;
+}
+
+constexpr std::array<std::int64_t, kCompiledCount> kCompiled = compiled_targets();
+
+class RunnableTargets {
+ public:
+  RunnableTargets() noexcept {
+    const std::int64_t supported = hwy::SupportedTargets() | HWY_STATIC_TARGET;
+    for (const std::int64_t target : kCompiled) {
+      if ((target & supported) != 0) targets_[count_++] = {table_index(target)};
+    }
+  }
+  std::span<const Target> span() const noexcept { return {targets_.data(), count_}; }
+
+ private:
+  std::array<Target, kCompiledCount> targets_{};
+  std::size_t count_ = 0;
+};
+
+}  // namespace
+
+std::string_view name_of(Target target) noexcept {
+  for (const std::int64_t compiled : kCompiled) {
+    if (table_index(compiled) == target.index) return hwy::TargetName(compiled);
+  }
+  return {};
+}
+
+std::span<const Target> runnable_targets() noexcept {
+  static const RunnableTargets targets;
+  return targets.span();
+}
+
+std::optional<Target> target_from_name(std::string_view name) noexcept {
+  for (const Target target : runnable_targets()) {
+    if (name_of(target) == name) return target;
+  }
+  return std::nullopt;
+}
+
+std::optional<Target> default_target() noexcept {
+  const std::string_view forced = forced_target_name();
+  return forced.empty() ? runnable_targets().front() : target_from_name(forced);
+}
+
+std::string_view forced_target_name() noexcept {
+  const char* value = std::getenv("QUARROW_FORCE_ISA");
+  return value == nullptr ? std::string_view{} : std::string_view{value};
+}
+
+}  // namespace quarrow
