@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <tbb/global_control.h>
 #include <tbb/task_arena.h>
 #include <tbb/task_group.h>
 
+#include <algorithm>
 #include <string_view>
 
 #include "core/tile_loop.h"
@@ -16,7 +18,10 @@ class TbbExecutor final : public Executor {
 
   bool run(std::size_t count, std::size_t threads, Body body, Poll* poll) override {
     TileLoop loop(count, body, poll);
-    const std::size_t useful = useful_threads(count, threads);
+    // Asked for more, oneTBB prints a warning.
+    const std::size_t limit =
+        tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
+    const std::size_t useful = useful_threads(count, std::min(threads, limit));
     if (useful == 1) {
       loop.lead();
       return loop.completed();
