@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,8 +30,8 @@ def run_python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def resident_bytes() -> int:
-    with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123
-        return int(statm.read().split()[1]) * resource.getpagesize()
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * resource.getpagesize()
 
 
 def quantize_read(w: NDArray[np.float32]) -> None:
@@ -166,36 +167,40 @@ def test_many_threads_read_one_result() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_ctrl_c_stops_a_long_call(threads: int) -> None:
-    """A signal during the call ends it early; the reaction time is printed, not judged."""
+def test_ctrl_c_stops_a_call_half_way(threads: int) -> None:
+    """What the call had not reached is still as it was; how soon it stopped is only printed."""
     code = f"""
 import os, signal, threading, time
 import numpy as np, quarrow as qr
-w = np.broadcast_to(np.random.default_rng(0).normal(size=4096).astype("f"), (1 << 18, 4096))
-qr.quantize(w[:64], "int8")
+rows = 1 << 17
+w = np.broadcast_to(np.random.default_rng(0).normal(size=4096).astype("f"), (rows, 4096))
+out = np.ones((rows, 2048), "B"), np.ones((rows, 32), "f"), np.ones((rows, 32), "B")
 sent = 0.0
 def send():
     global sent
     time.sleep(0.2)
     sent = time.perf_counter()
     os.kill(os.getpid(), signal.SIGINT)
+inside = False
 threading.Thread(target=send).start()
-out = np.empty((1 << 18, 2048), np.uint8), np.empty((1 << 18, 32), "f"), np.empty((1 << 18, 32), "B")
 try:
     while True:
+        out[1][-1, -1] = -1
+        inside = True
         qr.quantize(w, "int4", threads={threads}, out=out)
-except KeyboardInterrupt as error:
-    import traceback
-    line = traceback.extract_tb(error.__traceback__)[-1].line
-    print("interrupted in:", line, "after ms:", round(1000 * (time.perf_counter() - sent)))
-print(qr.quantize(np.ones((2, 4), "f"), "int8").codes.tolist())
+        inside = False
+except KeyboardInterrupt:
+    milliseconds = round(1000 * (time.perf_counter() - sent))
+print(inside, out[1][-1, -1])
+print(qr.quantize(np.ones((1, 4), "f"), "int8").codes.tolist())
+print(f"stopped after {{milliseconds}} ms")
 """
     result = run_python(code)
     assert result.returncode == 0, result.stderr
-    interrupted, again = result.stdout.splitlines()
-    assert "qr.quantize(w" in interrupted
-    assert again == "[[255, 255, 255, 255], [255, 255, 255, 255]]"
-    print(interrupted)
+    half_way, again, reaction = result.stdout.splitlines()
+    assert half_way == "True -1.0"
+    assert again == "[[255, 255, 255, 255]]"
+    print(reaction)
 
 
 def test_an_exception_of_a_signal_handler_stops_the_call() -> None:
@@ -256,7 +261,6 @@ def test_a_caller_who_flushes_denormals_gets_the_same_bytes(threads: int) -> Non
     flushing[7] |= 0x8040
     assert libm.fesetenv(flushing) == 0
     try:
-        assert ctypes.c_float(tiny).value != 0
         flushed = float(np.add(tiny, tiny)) == 0
         again = [qr.quantize(w, name, threads=threads) for name in ("int8", "int4", "int8_rowwise")]
         restored_again = [q.dequantize(threads=threads) for q in again]
@@ -272,8 +276,8 @@ def test_a_caller_who_flushes_denormals_gets_the_same_bytes(threads: int) -> Non
 
 
 def test_fresh_results_of_a_large_call_use_huge_pages() -> None:
-    setting = "/sys/kernel/mm/transparent_hugepage/enabled"
-    if not os.path.exists(setting) or "[never]" in open(setting).read():  # noqa: PTH110, PTH123, SIM115
+    setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if not setting.exists() or "[never]" in setting.read_text(encoding="ascii"):
         pytest.skip("this kernel gives no huge pages")
     code = """
 import resource
