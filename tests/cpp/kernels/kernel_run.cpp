@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel_run.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "guarded_buffer.h"
+
+namespace quarrow {
+namespace {
+
+constexpr std::uint8_t kCanary = 0xA5;
+constexpr std::size_t kCodeRowGap = 3;
+
+template <typename Pattern>
+void append(std::vector<std::uint8_t>& bytes, Pattern pattern) {
+  const std::size_t at = bytes.size();
+  bytes.resize(at + sizeof pattern);
+  std::memcpy(bytes.data() + at, &pattern, sizeof pattern);
+}
+
+void append_value(std::vector<std::uint8_t>& bytes, DType dtype, double value) {
+  switch (dtype) {
+    case DType::kF32:
+      return append(bytes, static_cast<float>(value));
+    case DType::kF16:
+      return append(bytes, reference::nearest_f16(value));
+    case DType::kBF16:
+      return append(bytes, reference::nearest_bf16(value));
+    case DType::kF64:
+      return append(bytes, value);
+  }
+}
+
+// The job's input as it lies in memory: gaps and surroundings are NaN in every dtype.
+class PlacedInput {
+ public:
+  PlacedInput(const reference::Job& job, const InputLayout& layout)
+      : stride_(job.cols * size_of(layout.dtype) + layout.row_padding),
+        buffer_(job.rows == 0 ? 0 : job.rows * stride_ - layout.row_padding, layout.slack, 0xFF) {
+    tile_ = {.dtype = layout.dtype,
+             .rows = job.rows,
+             .cols = job.cols,
+             .row_stride_bytes = static_cast<std::ptrdiff_t>(stride_),
+             .first_index = job.first_index,
+             .layer_cols = job.layer_cols};
+    std::uint8_t* first = buffer_.data();
+    if (layout.reversed && job.rows != 0) {
+      first += (job.rows - 1) * stride_;
+      tile_.row_stride_bytes = -tile_.row_stride_bytes;
+    }
+    tile_.data = reinterpret_cast<const std::byte*>(first);
+    for (std::size_t row = 0; row < job.rows; ++row) {
+      std::vector<std::uint8_t> bytes;
+      for (std::size_t col = 0; col < job.cols; ++col) {
+        append_value(bytes, layout.dtype, job.values[row * job.cols + col]);
+      }
+      if (bytes.empty()) continue;
+      std::memcpy(first + static_cast<std::ptrdiff_t>(row) * tile_.row_stride_bytes, bytes.data(),
+                  bytes.size());
+    }
+  }
+  const InputTile& tile() const { return tile_; }
+
+ private:
+  std::size_t stride_;
+  GuardedBuffer buffer_;
+  InputTile tile_;
+};
+
+}  // namespace
+
+std::vector<double> stored_values(DType dtype, std::vector<double> values) {
+  for (double& value : values) {
+    if (dtype == DType::kF32) value = static_cast<double>(static_cast<float>(value));
+    if (dtype == DType::kF16) value = reference::f16_value(reference::nearest_f16(value));
+    if (dtype == DType::kBF16) value = reference::bf16_value(reference::nearest_bf16(value));
+  }
+  return values;
+}
+
+reference::Result run_quantize(const FormatKernels& kernels, const reference::Job& job,
+                               const InputLayout& layout) {
+  const PlacedInput input(job, layout);
+  const std::size_t row_bytes = job.code_row_bytes();
+  const std::size_t codes_stride = row_bytes + kCodeRowGap;
+  const std::size_t scale_count = job.rows * job.groups();
+  GuardedBuffer codes(job.rows == 0 ? 0 : job.rows * codes_stride - kCodeRowGap, 0, kCanary);
+  GuardedBuffer scales(scale_count * sizeof(float), 0, kCanary);
+  GuardedBuffer zero_points(scale_count, 0, kCanary);
+  const QuantizeTile tile{
+      .input = input.tile(),
+      .group_size = job.group_size,
+      .rule = job.rule,
+      .range = job.range ? &*job.range : nullptr,
+      .codes = codes.data(),
+      .codes_row_bytes = codes_stride,
+      .scales = reinterpret_cast<float*>(scales.data()),
+      .zero_points = job.rule.symmetric ? nullptr : zero_points.data(),
+      .scales_row_stride = job.groups()};
+  reference::Result result;
+  kernels.quantize(tile, result.report);
+  EXPECT_TRUE(codes.surroundings_untouched());
+  EXPECT_TRUE(scales.surroundings_untouched());
+  EXPECT_TRUE(zero_points.surroundings_untouched());
+  for (std::size_t row = 0; row < job.rows; ++row) {
+    const std::uint8_t* begin = codes.data() + row * codes_stride;
+    result.codes.insert(result.codes.end(), begin, begin + row_bytes);
+    if (row + 1 == job.rows) continue;
+    EXPECT_TRUE(std::all_of(begin + row_bytes, begin + codes_stride,
+                            [](std::uint8_t byte) { return byte == kCanary; }));
+  }
+  result.scales.resize(scale_count);
+  std::memcpy(result.scales.data(), scales.data(), scales.size());
+  result.zero_points.assign(zero_points.data(), zero_points.data() + scale_count);
+  return result;
+}
+
+std::vector<std::uint8_t> run_dequantize(const FormatKernels& kernels, const reference::Job& job,
+                                         const reference::Result& stored, DType dtype) {
+  const std::size_t row_bytes = job.cols * size_of(dtype);
+  const std::size_t stride = row_bytes + kCodeRowGap;  // rows start at odd addresses
+  GuardedBuffer codes(stored.codes.size(), 0, kCanary);
+  std::copy(stored.codes.begin(), stored.codes.end(), codes.data());
+  GuardedBuffer output(job.rows == 0 ? 0 : job.rows * stride - kCodeRowGap, 1, kCanary);
+  kernels.dequantize({.codes = codes.data(),
+                      .codes_row_bytes = job.code_row_bytes(),
+                      .scales = stored.scales.data(),
+                      .zero_points = job.rule.symmetric ? nullptr : stored.zero_points.data(),
+                      .scales_row_stride = job.groups(),
+                      .rows = job.rows,
+                      .cols = job.cols,
+                      .group_size = job.group_size,
+                      .rule = job.rule,
+                      .output = output.data(),
+                      .dtype = dtype,
+                      .output_row_bytes = stride});
+  EXPECT_TRUE(output.surroundings_untouched());
+  std::vector<std::uint8_t> bytes;
+  for (std::size_t row = 0; row < job.rows; ++row) {
+    const std::uint8_t* begin = output.data() + row * stride;
+    bytes.insert(bytes.end(), begin, begin + row_bytes);
+    if (row + 1 == job.rows) continue;
+    EXPECT_TRUE(std::all_of(begin + row_bytes, begin + stride,
+                            [](std::uint8_t byte) { return byte == kCanary; }));
+  }
+  return bytes;
+}
+
+RangeResult run_range(Target target, const reference::Job& job, const InputLayout& layout) {
+  const PlacedInput input(job, layout);
+  RangeResult result;
+  shared_kernels(target).range(input.tile(), result.range, result.report);
+  return result;
+}
+
+bool operator==(const TileReport& a, const TileReport& b) {
+  const bool same_non_finite =
+      a.non_finite == b.non_finite &&
+      (a.non_finite == 0 || (a.first_non_finite == b.first_non_finite && a.kind == b.kind));
+  return same_non_finite && a.range_overflow == b.range_overflow &&
+         (!a.range_overflow || a.first_overflow == b.first_overflow);
+}
+
+std::ostream& operator<<(std::ostream& stream, const TileReport& report) {
+  return stream << report.non_finite << " non-finite, first at " << report.first_non_finite
+                << ", kind " << static_cast<int>(report.kind) << "; overflow "
+                << report.range_overflow << " at " << report.first_overflow;
+}
+
+std::string describe(const reference::Job& job, const InputLayout& layout) {
+  return std::string(name_of(layout.dtype)) + " " + std::to_string(job.rows) + " x " +
+         std::to_string(job.cols) + ", group " + std::to_string(job.group_size) + ", bits " +
+         std::to_string(job.rule.bits) + (job.rule.symmetric ? " symmetric" : "") +
+         (job.rule.packed ? " packed" : "") + (job.rule.stochastic ? " stochastic" : "") +
+         ", scales " + std::string(name_of(job.rule.scale_dtype)) + ", slack " +
+         std::to_string(layout.slack) + ", padding " + std::to_string(layout.row_padding);
+}
+
+void expect_same(const reference::Result& actual, const reference::Result& expected,
+                 const reference::Job& job) {
+  EXPECT_EQ(actual.report, expected.report);
+  ASSERT_EQ(actual.scales.size(), expected.scales.size());
+  if (!actual.scales.empty()) {
+    EXPECT_EQ(std::memcmp(actual.scales.data(), expected.scales.data(),
+                          actual.scales.size() * sizeof(float)),
+              0);
+  }
+  if (!job.rule.symmetric) {
+    EXPECT_EQ(actual.zero_points, expected.zero_points);
+  }
+  EXPECT_EQ(actual.codes, expected.codes);
+}
+
+}  // namespace quarrow
