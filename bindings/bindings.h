@@ -11,5 +11,6 @@ void bind_format(nanobind::module_& module);
 void bind_quantized_tensor(nanobind::module_& module);
 void bind_quantize(nanobind::module_& module);
 void bind_info(nanobind::module_& module);
+void bind_files(nanobind::module_& module);
 
 }  // namespace quarrow::python

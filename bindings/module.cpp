@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <nanobind/nanobind.h>
 
-#ifdef QUARROW_BIND_FILES
-#include "bind_files.h"
-#endif
 #include "bindings.h"
 
 NB_MODULE(_core, m) {
@@ -12,7 +9,5 @@ NB_MODULE(_core, m) {
   quarrow::python::bind_quantized_tensor(m);
   quarrow::python::bind_quantize(m);
   quarrow::python::bind_info(m);
-#ifdef QUARROW_BIND_FILES
   quarrow::python::bind_files(m);
-#endif
 }

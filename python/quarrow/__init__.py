@@ -9,11 +9,10 @@
 
 import logging
 
-from quarrow import legacy
+from quarrow import _core, legacy
 from quarrow._core import (
     Format,
     QuantizedTensor,
-    __version__,
     dequantize,
     formats,
     info,
@@ -26,11 +25,16 @@ from quarrow.exceptions import (
     QuarrowError,
     UnsupportedFormatError,
 )
+from quarrow.files import FileReport, LayerReport, quantize_file
+
+__version__ = _core.version()
 
 __all__ = [
     "CheckpointError",
+    "FileReport",
     "Format",
     "InvalidInputError",
+    "LayerReport",
     "NonFiniteError",
     "QuantizedTensor",
     "QuarrowError",
@@ -41,6 +45,7 @@ __all__ = [
     "info",
     "legacy",
     "quantize",
+    "quantize_file",
 ]
 
 logging.getLogger("quarrow").addHandler(logging.NullHandler())

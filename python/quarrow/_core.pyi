@@ -2,7 +2,7 @@
 The compiled part of quarrow: borrows arrays, owns results, holds no policy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy
@@ -254,11 +254,12 @@ class QuantizedTensor:
     def __eq__(self, other: object, /) -> bool:
         """Same format, shape, dtype and bytes; names and stats do not count."""
 
+    def __hash__(self) -> int:
+        """Raises TypeError: the arrays can be written."""
+
     def __reduce__(self) -> tuple[Any, ...]: ...
 
     def __repr__(self) -> str: ...
-
-    __hash__: None = None
 
 def dequantize(q: QuantizedTensor, dtype: str = 'float32', out: numpy.typing.NDArray[Any] | None = None, *, threads: int | None = None) -> numpy.typing.NDArray[Any]:
     """The values of ``q``: the same as ``q.dequantize(dtype, out)``."""
@@ -318,6 +319,9 @@ def quantize(w: object, format: str | Format, *, name: str | None = None, out: Q
     (1, 2)
     """
 
+def version() -> str:
+    """Of this package."""
+
 def info() -> dict[str, Any]:
     """
     What this build is and how it runs here.
@@ -340,3 +344,38 @@ def info() -> dict[str, Any]:
     >>> info["isa"] in info["runnable_isas"]
     True
     """
+
+class FileJob:
+    """One call of quarrow.quantize_file, in its steps."""
+
+    def __init__(self, path: bytes) -> None: ...
+
+    def __len__(self) -> int: ...
+
+    def name(self, index: int) -> str:
+        """Of a tensor, in the order of the file."""
+
+    def plan(self, formats: Sequence[Format], choices: bytes) -> None:
+        """
+        Decide on every tensor: a byte each, the index of a format, or 255 to leave it. Empty: the first format for all.
+        """
+
+    def run(self, destination: bytes, *, saturate: bool, threads: int | None, sync: bool, measure_error: bool, progress: Callable[[int, int, str], object] | None) -> None:
+        """Write the new file."""
+
+    def tensor(self, index: int) -> tuple[str, int | None, str | None, tuple[int, ...], str, int, int, dict[str, float] | None]:
+        """
+        Name, format index, reason to stay, shape, dtype, bytes in, bytes out, error.
+        """
+
+    @property
+    def adapter_factors(self) -> int:
+        """How many of the quantized tensors are factors of a LoRA."""
+
+    @property
+    def bytes_in(self) -> int:
+        """Of the source file."""
+
+    @property
+    def bytes_out(self) -> int:
+        """Of the new file."""

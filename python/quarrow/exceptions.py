@@ -90,4 +90,41 @@ class UnsupportedFormatError(QuarrowError, ValueError):
 
 
 class CheckpointError(QuarrowError, ValueError):
-    """A file is damaged or hostile, or not what its name says."""
+    """A file is damaged or hostile, or not what its name says.
+
+    Parameters
+    ----------
+    message : str
+        The same in words.
+    name : str, optional
+        The layer.
+    file : str, optional
+        The path of the file.
+    position : int, optional
+        Where in it, in bytes.
+    rule : str, optional
+        The rule of the format that it breaks, such as "overlap".
+
+    Attributes
+    ----------
+    file : str or None
+        The path of the file.
+    position : int or None
+        Where in it, in bytes.
+    rule : str or None
+        The rule of the format that it breaks, such as "overlap".
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        name: str | None = None,
+        file: str | None = None,
+        position: int | None = None,
+        rule: str | None = None,
+    ) -> None:
+        super().__init__(message, name=name)
+        self.file = file
+        self.position = position
+        self.rule = rule

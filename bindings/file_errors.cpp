@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "file_errors.h"
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace quarrow::python {
+namespace {
+
+// A path as Python sees it, undecodable bytes as surrogates.
+nb::object path_object(const std::string& path) {
+  return nb::steal(
+      PyUnicode_DecodeFSDefaultAndSize(path.data(), static_cast<Py_ssize_t>(path.size())));
+}
+
+std::string path_text(const std::string& path) { return nb::repr(path_object(path)).c_str(); }
+
+// Names may hold anything: shown as Python writes a str.
+std::string quoted(const std::string& text) {
+  const nb::object object = nb::steal(
+      PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "backslashreplace"));
+  return short_repr(object);
+}
+
+// What the rule says of this file, and the remedy where there is one.
+std::string text_of(const CheckpointFault& fault) {
+  const std::string download = "; it was cut short or damaged: download or copy it again";
+  switch (fault.rule) {
+    case FileRule::kEmptyFile:
+      return "the file is empty" + download;
+    case FileRule::kLfsPointer:
+      return "this is a Git LFS pointer, not the model itself; run 'git lfs pull' in the "
+             "repository";
+    case FileRule::kHtml:
+      return "this is a web page, not a model: the download led to an error or login page; "
+             "download "
+             "the file itself";
+    case FileRule::kPickle:
+      return "this is a Python pickle (.pt, .bin, .ckpt), which can run code when loaded; convert "
+             "it "
+             "to safetensors";
+    case FileRule::kZip:
+      return "this is a zip archive, probably a PyTorch checkpoint (.pt, .ckpt); convert it to "
+             "safetensors";
+    case FileRule::kZeros:
+      return "the file starts with zeros: a download that was never completed; download it again";
+    case FileRule::kGguf:
+      return "this is a GGUF file; only safetensors files can be read";
+    case FileRule::kJson:
+      return "this is a JSON file; name the .safetensors file itself (an index lists its shards)";
+    case FileRule::kFolder:
+      return "this is a folder; name a .safetensors file in it";
+    case FileRule::kDevice:
+      return "this is a device, a pipe or a socket; only regular files can be read";
+    case FileRule::kLengthTruncated:
+      return "the file is shorter than the 8 bytes of a header length" + download;
+    case FileRule::kHeaderEmpty:
+      return "the header length is 0; this is not a safetensors file";
+    case FileRule::kHeaderTooLarge:
+      return "the header length is over 100 MB; this is not a safetensors file";
+    case FileRule::kHeaderPastEnd:
+      return "the header ends past the end of the file" + download;
+    case FileRule::kHeaderStart:
+      return "the header does not start with '{'; this is not a safetensors file";
+    case FileRule::kHeaderNul:
+      return "the header has a NUL byte; padding must be spaces";
+    case FileRule::kInvalidUtf8:
+      return "the header is not UTF-8";
+    case FileRule::kInvalidJson:
+      return "the header is not valid JSON: " + quoted(fault.detail);
+    case FileRule::kTooDeep:
+      return "the header is nested too deeply";
+    case FileRule::kDuplicateKey:
+      return "the header has the key " + quoted(fault.detail) + " twice";
+    case FileRule::kMetadataNotStrings:
+      return "'__metadata__' must map strings to strings";
+    case FileRule::kEntryNotObject:
+      return "the tensor's entry in the header is not an object";
+    case FileRule::kMissingField:
+      return "the tensor's entry has no '" + fault.detail + "'";
+    case FileRule::kFieldType:
+      return "'" + fault.detail + "' of the tensor's entry has a value of the wrong type";
+    case FileRule::kUnknownDType:
+      return "the dtype " + quoted(fault.detail) + " is unknown";
+    case FileRule::kTooManyDimensions:
+      return "the shapes in the header have more than 4 million dimensions";
+    case FileRule::kShapeOverflow:
+      return "the product of the shape overflows 63 bits";
+    case FileRule::kPartialByte:
+      return "the elements do not fill whole bytes";
+    case FileRule::kOffsetsReversed:
+      return "the data ends before it begins";
+    case FileRule::kOffsetsPastEnd:
+      return "the data ends past the end of the file" + download;
+    case FileRule::kSizeMismatch:
+      return "the data is not as long as shape and dtype say";
+    case FileRule::kOverlap:
+      return "the data overlaps another tensor's";
+    case FileRule::kHole:
+      return "there are bytes before the data that belong to no tensor";
+    case FileRule::kTrailingBytes:
+      return "there are bytes after the last tensor";
+    case FileRule::kShrank:
+      return "the file became shorter while it was read";
+    case FileRule::kChanged:
+      return "the file was changed while it was read";
+  }
+  return "the file is damaged";
+}
+
+[[noreturn]] void raise(const nb::object& exception) {
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
+  throw nb::python_error();
+}
+
+}  // namespace
+
+void raise_checkpoint_fault(const CheckpointFault& fault) {
+  std::string message = path_text(fault.path) + ": ";
+  nb::object name = nb::none();
+  if (!fault.tensor.empty()) {
+    message += "layer " + quoted(fault.tensor) + ": ";
+    name = nb::str(fault.tensor.data(), fault.tensor.size());
+  }
+  message += text_of(fault);
+  nb::object position = nb::none();
+  if (fault.position) {
+    message += " (at byte " + std::to_string(*fault.position) + ")";
+    position = nb::int_(*fault.position);
+  }
+  raise(nb::module_::import_("quarrow.exceptions")
+            .attr("CheckpointError")(message, "name"_a = name, "file"_a = path_object(fault.path),
+                                     "position"_a = position, "rule"_a = name_of(fault.rule)));
+}
+
+void raise_path_fault(const PathFault& fault) {
+  const std::string path = path_text(fault.path);
+  switch (fault.rule) {
+    case PathRule::kSameFile:
+      raise_invalid_input("the destination " + path + " is the source itself; name another file");
+    case PathRule::kFolder:
+      raise_invalid_input("the destination " + path + " is a folder; name a file in it");
+    case PathRule::kNotRegular:
+      raise_invalid_input("the destination " + path +
+                          " is a device, a pipe or a socket; name a regular file");
+    case PathRule::kBeingWritten:
+      raise_invalid_input("the destination " + path + " is being written by another job");
+    case PathRule::kHeaderTooLarge:
+      break;
+  }
+  raise_invalid_input("the header of " + path +
+                      " would be over 100 MB, more than readers of safetensors accept");
+}
+
+void raise_os_error(const std::filesystem::filesystem_error& error) {
+  const nb::object builtins = nb::module_::import_("builtins");
+  const int number = error.code().value();
+  raise(builtins.attr("OSError")(number, nb::module_::import_("os").attr("strerror")(number),
+                                 path_object(error.path1().native())));
+}
+
+std::string_view text_of(StayReason reason) noexcept {
+  switch (reason) {
+    case StayReason::kNone:
+      break;
+    case StayReason::kRule:
+      return "left by a rule";
+    case StayReason::kNotFloat:
+      return "not a float type";
+    case StayReason::kAlreadyQuantized:
+      return "already quantized";
+    case StayReason::kNotWeight:
+      return "the name does not end in .weight";
+    case StayReason::kNotMatrix:
+      return "fewer than two dimensions";
+    case StayReason::kConvolution:
+      return "convolution, ComfyUI loads quantized linear weights only";
+    case StayReason::kEmpty:
+      return "no elements";
+    case StayReason::kNameTaken:
+      return "the file has an entry of the name that the scale or its description needs";
+  }
+  return "";
+}
+
+}  // namespace quarrow::python
