@@ -107,13 +107,13 @@ void AtomicFile::resize(std::uint64_t bytes) {
 
 bool AtomicFile::flush(std::uint64_t bytes, Poll* poll) {
 #ifdef __linux__
-  constexpr unsigned kWriteAndWait = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-                                     SYNC_FILE_RANGE_WAIT_AFTER;
+  constexpr unsigned kWriteAndWait =
+      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
   for (std::uint64_t offset = 0; offset < bytes; offset += kFlushBytes) {
     if (poll != nullptr && !poll->keep_going()) return false;
     const std::uint64_t piece = std::min(kFlushBytes, bytes - offset);
-    if (::sync_file_range(file_.descriptor(), static_cast<off_t>(offset),
-                          static_cast<off_t>(piece), kWriteAndWait) != 0) {
+    if (::sync_file_range(file_.descriptor(), static_cast<off_t>(offset), static_cast<off_t>(piece),
+                          kWriteAndWait) != 0) {
       if (errno == EINVAL || errno == ENOSYS || errno == ESPIPE) break;
       // An error that was reported here is not reported again by fsync.
       throw_os_error(errno, destination_);

@@ -77,9 +77,9 @@ FileIdentity File::identity() const {
 std::size_t File::read_at(void* data, std::size_t bytes, std::uint64_t offset) const {
   std::size_t done = 0;
   while (done < bytes) {
-    const ssize_t got = ::pread(descriptor_, static_cast<char*>(data) + done,
-                                std::min(bytes - done, kMaxCallBytes),
-                                static_cast<off_t>(offset + done));
+    const ssize_t got =
+        ::pread(descriptor_, static_cast<char*>(data) + done, std::min(bytes - done, kMaxCallBytes),
+                static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw_os_error(errno, path_);
     if (got == 0) break;
@@ -91,9 +91,9 @@ std::size_t File::read_at(void* data, std::size_t bytes, std::uint64_t offset) c
 void File::write_at(const void* data, std::size_t bytes, std::uint64_t offset) const {
   std::size_t done = 0;
   while (done < bytes) {
-    const ssize_t put = ::pwrite(descriptor_, static_cast<const char*>(data) + done,
-                                 std::min(bytes - done, kMaxCallBytes),
-                                 static_cast<off_t>(offset + done));
+    const ssize_t put =
+        ::pwrite(descriptor_, static_cast<const char*>(data) + done,
+                 std::min(bytes - done, kMaxCallBytes), static_cast<off_t>(offset + done));
     if (put < 0 && errno == EINTR) continue;
     if (put < 0) throw_os_error(errno, path_);
     done += static_cast<std::size_t>(put);

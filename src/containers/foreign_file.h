@@ -16,6 +16,7 @@ inline constexpr std::size_t kForeignFileBytes = 512;
 
 // Recognizes a file by its first bytes. Ask only once it is known not to be a safetensors file: the
 // length field of a valid one may look like anything.
-std::optional<FileRule> foreign_file(std::string_view first_bytes, std::uint64_t file_bytes) noexcept;
+std::optional<FileRule> foreign_file(std::string_view first_bytes,
+                                     std::uint64_t file_bytes) noexcept;
 
 }  // namespace quarrow

@@ -210,9 +210,9 @@ void SafetensorsHeaderReader::fail_value() const {
     case Place::kField:
       break;
   }
-  fail(FileRule::kFieldType, field_ == Field::kDType    ? "dtype"
+  fail(FileRule::kFieldType, field_ == Field::kDType   ? "dtype"
                              : field_ == Field::kShape ? "shape"
-                                                        : "data_offsets");
+                                                       : "data_offsets");
 }
 
 }  // namespace quarrow

@@ -6,12 +6,11 @@
 
 #include <cstdint>
 #include <exception>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "containers/header_stream.h"
 #include "quarrow/containers/tensor_table.h"

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
-#include <utility>
-
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "containers/foreign_file.h"
 #include "containers/header_stream.h"

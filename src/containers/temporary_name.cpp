@@ -43,8 +43,7 @@ PathParts split_path(const std::string& path) {
 }
 
 std::string temporary_name(std::string_view name, pid_t process) {
-  const std::string tail =
-      std::string(kMark) + std::to_string(process) + std::string(kEnd);
+  const std::string tail = std::string(kMark) + std::to_string(process) + std::string(kEnd);
   return "." + std::string(name.substr(0, kMaxNameBytes - 1 - tail.size())) + tail;
 }
 

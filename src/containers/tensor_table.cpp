@@ -54,11 +54,10 @@ std::span<const std::uint64_t> TensorTable::keep(std::span<const std::uint64_t> 
 }
 
 void TensorTable::seal() {
-  std::stable_sort(entries_.begin(), entries_.end(),
-                   [](const TensorEntry& left, const TensorEntry& right) {
-                     return left.begin != right.begin ? left.begin < right.begin
-                                                      : left.end < right.end;
-                   });
+  std::stable_sort(
+      entries_.begin(), entries_.end(), [](const TensorEntry& left, const TensorEntry& right) {
+        return left.begin != right.begin ? left.begin < right.begin : left.end < right.end;
+      });
   by_name_.resize(entries_.size());
   std::iota(by_name_.begin(), by_name_.end(), std::uint32_t{0});
   std::sort(by_name_.begin(), by_name_.end(), [this](std::uint32_t left, std::uint32_t right) {

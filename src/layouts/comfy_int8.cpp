@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// For a layer L of [o, i], after ComfyUI's loader (comfy/ops.py, comfy_kitchen's TensorWiseINT8Layout
-// with per_row) and convert_to_quant's files:
+// For a layer L of [o, i], after ComfyUI's loader (comfy/ops.py, comfy_kitchen's
+// TensorWiseINT8Layout with per_row) and convert_to_quant's files:
 //   L.weight        I8  [o, i]  codes
 //   L.weight_scale  F32 [o, 1]  scales
 //   L.comfy_quant   U8  [n]     JSON that names the scheme and the dtype to compute in
@@ -36,8 +36,8 @@ std::string_view keep(const std::string& text, std::pmr::memory_resource& memory
 
 std::span<const std::uint64_t> keep(std::span<const std::uint64_t> shape,
                                     std::pmr::memory_resource& memory) {
-  auto* copy = static_cast<std::uint64_t*>(
-      memory.allocate(shape.size_bytes(), alignof(std::uint64_t)));
+  auto* copy =
+      static_cast<std::uint64_t*>(memory.allocate(shape.size_bytes(), alignof(std::uint64_t)));
   std::copy(shape.begin(), shape.end(), copy);
   return {copy, shape.size()};
 }
@@ -82,8 +82,11 @@ std::vector<EncodedEntry> comfy_int8_encode(const TensorEntry& tensor,
   const std::array<std::uint64_t, 1> text_shape = {text.size()};
   return {
       {tensor.name, tensor.shape, StoredDType::kI8, Payload::kCodes, {}},
-      {keep(joined(layer, kScale), memory), keep(scale_shape, memory), StoredDType::kF32,
-       Payload::kScales, {}},
+      {keep(joined(layer, kScale), memory),
+       keep(scale_shape, memory),
+       StoredDType::kF32,
+       Payload::kScales,
+       {}},
       {keep(joined(layer, kQuant), memory), keep(text_shape, memory), StoredDType::kU8,
        Payload::kConstant, text},
   };

@@ -13,8 +13,8 @@ constexpr std::array kLayouts = {
 
 // kohya's, peft's, and the two older diffusers spellings.
 constexpr std::array<std::string_view, 8> kAdapterMarks = {
-    ".lora_down.", ".lora_up.", ".lora_mid.", ".lora_A.", ".lora_B.", "_lora.", ".lora.",
-    ".lora_linear_layer."};
+    ".lora_down.", ".lora_up.", ".lora_mid.", ".lora_A.",
+    ".lora_B.",    "_lora.",    ".lora.",     ".lora_linear_layer."};
 
 }  // namespace
 

@@ -29,9 +29,8 @@ std::uint64_t ByteCopier::copy_in_kernel(std::uint64_t from, std::uint64_t to,
   while (done < bytes && in_kernel_.load(std::memory_order_relaxed)) {
     auto from_offset = static_cast<off_t>(from + done);
     auto to_offset = static_cast<off_t>(to + done);
-    const ssize_t copied =
-        ::copy_file_range(from_.descriptor(), &from_offset, to_.descriptor(), &to_offset,
-                          static_cast<std::size_t>(bytes - done), 0);
+    const ssize_t copied = ::copy_file_range(from_.descriptor(), &from_offset, to_.descriptor(),
+                                             &to_offset, static_cast<std::size_t>(bytes - done), 0);
     if (copied > 0) {
       done += static_cast<std::uint64_t>(copied);
     } else if (copied < 0 && errno != EINTR) {

@@ -10,8 +10,8 @@ ProgressPoll::ProgressPoll(const TensorTable& tensors, FileProgress* progress, P
 
 bool ProgressPoll::keep_going() noexcept {
   if (cancelled_ || stopped_.load(std::memory_order_relaxed)) return false;
-  cancelled_ = (caller_ != nullptr && !caller_->keep_going()) ||
-               (progress_ != nullptr && !report());
+  cancelled_ =
+      (caller_ != nullptr && !caller_->keep_going()) || (progress_ != nullptr && !report());
   return !cancelled_;
 }
 

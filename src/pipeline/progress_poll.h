@@ -38,8 +38,8 @@ class ProgressPoll final : public Poll {
   Poll* caller_;
   std::vector<std::atomic<std::uint64_t>> finished_;  // bytes of each tensor
   std::uint64_t total_ = 0;
-  std::size_t cursor_ = 0;     // all tensors before it are finished and reported
-  std::uint64_t before_ = 0;   // their bytes
+  std::size_t cursor_ = 0;    // all tensors before it are finished and reported
+  std::uint64_t before_ = 0;  // their bytes
   std::uint64_t reported_ = 0;
   std::atomic<bool> stopped_ = false;
   bool cancelled_ = false;

@@ -89,8 +89,7 @@ class FileJob {
         poll_.stop();
       }
     };
-    const bool completed =
-        context_.executor->run(first_tile_.back(), threads_, run_one, &poll_);
+    const bool completed = context_.executor->run(first_tile_.back(), threads_, run_one, &poll_);
     if (poll_.cancelled()) return false;
     if (failure.occurred()) failure.rethrow();
     return completed;
@@ -142,9 +141,8 @@ class FileJob {
     const std::uint64_t offset = tile * kCopyBytes;
     const std::uint64_t bytes = std::min(kCopyBytes, entry.bytes() - offset);
     const std::uint64_t from = source_.data_start + entry.begin + offset;
-    const std::uint64_t copied =
-        copier_.copy(from, plan_.tensors[tensor].data_position + offset, bytes,
-                     tiles_.buffers(worker).input_span);
+    const std::uint64_t copied = copier_.copy(from, plan_.tensors[tensor].data_position + offset,
+                                              bytes, tiles_.buffers(worker).input_span);
     if (copied < bytes) {
       CheckpointFault fault(FileRule::kShrank, source_.file.path());
       fault.tensor = std::string(entry.name);

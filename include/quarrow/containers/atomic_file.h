@@ -43,8 +43,8 @@ class AtomicFile {
   bool committed_ = false;
 };
 
-// Throws PathFault when `destination` cannot be the output of a job that reads `source`: for a check
-// before any work is done.
+// Throws PathFault when `destination` cannot be the output of a job that reads `source`: for a
+// check before any work is done.
 void check_destination(const std::string& destination, const FileIdentity& source);
 
 }  // namespace quarrow

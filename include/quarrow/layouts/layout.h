@@ -34,8 +34,8 @@ std::string_view name_of(StayReason reason) noexcept;
 
 enum class Payload : std::uint8_t { kCodes, kScales, kConstant };
 
-// One entry of a quantized tensor. Everything borrowed: from the tensor, from static memory, or from
-// the memory resource given to encode().
+// One entry of a quantized tensor. Everything borrowed: from the tensor, from static memory, or
+// from the memory resource given to encode().
 struct EncodedEntry {
   std::string_view name;
   std::span<const std::uint64_t> shape;

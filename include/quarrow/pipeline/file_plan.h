@@ -38,10 +38,10 @@ struct ConstantBytes {
 
 // Borrows names and shapes from the source, which must outlive it. Movable.
 struct FilePlan {
-  std::vector<TensorPlan> tensors;  // in the order of the source
-  Plan quantize;                    // of the tensors that are quantized, in that order
-  std::vector<TensorEntry> entries; // of the new file, with their offsets
-  std::vector<std::uint32_t> order; // of the entries' data
+  std::vector<TensorPlan> tensors;   // in the order of the source
+  Plan quantize;                     // of the tensors that are quantized, in that order
+  std::vector<TensorEntry> entries;  // of the new file, with their offsets
+  std::vector<std::uint32_t> order;  // of the entries' data
   std::vector<ConstantBytes> constants;
   std::uint64_t header_bytes = 0;
   std::uint64_t file_bytes = 0;

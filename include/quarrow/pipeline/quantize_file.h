@@ -40,7 +40,7 @@ class FileProgress {
 
 struct FileJobOptions {
   NonFinitePolicy policy = NonFinitePolicy::kRaise;
-  bool sync = true;                  // the file has reached the disk when the job returns
+  bool sync = true;  // the file has reached the disk when the job returns
   bool measure_error = false;
   FileProgress* progress = nullptr;  // borrowed
 };

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "quarrow/containers/atomic_file.h"
+
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,9 +11,8 @@
 #include <filesystem>
 
 #include "containers/temporary_name.h"
-#include "quarrow/containers/atomic_file.h"
-#include "quarrow/containers/checkpoint_fault.h"
 #include "containers/test_files.h"
+#include "quarrow/containers/checkpoint_fault.h"
 
 namespace quarrow {
 namespace {
@@ -122,14 +123,14 @@ TEST_F(AtomicFileTest, ReportsAMissingFolderWithTheDestination) {
 TEST_F(AtomicFileTest, RemovesTheTemporariesOfDeadProcessesAndNothingElse) {
   const std::string dead = std::to_string(dead_process());
   folder_.write(".other.quarrow-" + dead + ".tmp", "");
-  const std::vector<std::string> kept = {".out.quarrow-" + dead + "x.tmp",
-                                         ".out.quarrow-" + dead + ".tmp2",
-                                         ".out.quarrow-1.tmp",
-                                         ".quarrow-" + dead + ".tmp",
-                                         "out.quarrow-" + dead + ".tmp"};
+  const std::vector<std::string> kept = {
+      ".out.quarrow-" + dead + "x.tmp", ".out.quarrow-" + dead + ".tmp2", ".out.quarrow-1.tmp",
+      ".quarrow-" + dead + ".tmp", "out.quarrow-" + dead + ".tmp"};
   for (const std::string& name : kept) folder_.write(name, "");
   std::filesystem::create_directory(folder_ / (".folder.quarrow-" + dead + ".tmp"));
-  { const AtomicFile output(folder_ / "out", {}); }
+  {
+    const AtomicFile output(folder_ / "out", {});
+  }
   const auto names = folder_.names();
   EXPECT_THAT(names, ::testing::Not(::testing::Contains(".other.quarrow-" + dead + ".tmp")));
   EXPECT_THAT(names, ::testing::IsSupersetOf(kept));
@@ -149,7 +150,9 @@ TEST_F(AtomicFileTest, ALockedTemporaryStaysWhateverItsNumber) {
   const std::string name = ".out.quarrow-" + std::to_string(dead_process()) + ".tmp";
   AtomicFile writer(folder_ / "out", {});
   std::filesystem::rename(folder_ / folder_.names()[0], folder_ / name);
-  { const AtomicFile other(folder_ / "other", {}); }
+  {
+    const AtomicFile other(folder_ / "other", {});
+  }
   EXPECT_THAT(folder_.names(), ElementsAre(name));
 }
 

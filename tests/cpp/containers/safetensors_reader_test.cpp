@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "containers/test_files.h"
 #include "quarrow/containers/checkpoint_fault.h"
 #include "quarrow/containers/safetensors.h"
-#include "containers/test_files.h"
 
 namespace quarrow {
 namespace {
@@ -46,10 +46,9 @@ std::vector<std::uint64_t> shape_of(const TensorEntry& entry) {
 // ---- files that are valid
 
 TEST_F(SafetensorsReader, ReadsEntriesInTheOrderOfTheirData) {
-  const auto file = open(
-      R"({"b":{"dtype":"F32","shape":[2],"data_offsets":[2,10]},)"
-      R"("a":{"data_offsets":[0,2],"shape":[1,2],"dtype":"I8"}})",
-      std::string(10, 'x'));
+  const auto file = open(R"({"b":{"dtype":"F32","shape":[2],"data_offsets":[2,10]},)"
+                         R"("a":{"data_offsets":[0,2],"shape":[1,2],"dtype":"I8"}})",
+                         std::string(10, 'x'));
   ASSERT_EQ(file.tensors.size(), 2U);
   EXPECT_EQ(file.tensors[0].name, "a");
   EXPECT_EQ(file.tensors[0].dtype, StoredDType::kI8);
@@ -74,14 +73,15 @@ TEST_F(SafetensorsReader, EmptyMetadataIsNotAbsentMetadata) {
   EXPECT_THAT(*file.tensors.metadata(), IsEmpty());
 }
 
-TEST_F(SafetensorsReader, AcceptsAFileWithoutTensors) { EXPECT_EQ(open("{}", "").tensors.size(), 0U); }
+TEST_F(SafetensorsReader, AcceptsAFileWithoutTensors) {
+  EXPECT_EQ(open("{}", "").tensors.size(), 0U);
+}
 
 TEST_F(SafetensorsReader, AcceptsScalarsAndZeroSizes) {
-  const auto file = open(
-      R"({"s":{"dtype":"F32","shape":[],"data_offsets":[0,4]},)"
-      R"("z":{"dtype":"F32","shape":[3,0],"data_offsets":[4,4]},)"
-      R"("y":{"dtype":"F4","shape":[0],"data_offsets":[0,0]}})",
-      "1234");
+  const auto file = open(R"({"s":{"dtype":"F32","shape":[],"data_offsets":[0,4]},)"
+                         R"("z":{"dtype":"F32","shape":[3,0],"data_offsets":[4,4]},)"
+                         R"("y":{"dtype":"F4","shape":[0],"data_offsets":[0,0]}})",
+                         "1234");
   EXPECT_EQ(file.tensors.size(), 3U);
   EXPECT_THAT(shape_of(*file.tensors.find("s")), IsEmpty());
   EXPECT_EQ(file.tensors.find("z")->bytes(), 0U);
@@ -92,10 +92,9 @@ TEST_F(SafetensorsReader, AcceptsTrailingSpaces) {
 }
 
 TEST_F(SafetensorsReader, IgnoresUnknownFieldsWhateverTheyHold) {
-  const auto file = open(
-      R"({"a":{"x":{"shape":[9],"dtype":"Q","y":[{"z":null},1.5,-1,true,"s"]},)"
-      R"("dtype":"U8","shape":[1],"data_offsets":[0,1],"dtypes":[1,[2,[]]]}})",
-      "1");
+  const auto file = open(R"({"a":{"x":{"shape":[9],"dtype":"Q","y":[{"z":null},1.5,-1,true,"s"]},)"
+                         R"("dtype":"U8","shape":[1],"data_offsets":[0,1],"dtypes":[1,[2,[]]]}})",
+                         "1");
   EXPECT_THAT(shape_of(file.tensors[0]), ElementsAre(1));
 }
 
@@ -117,10 +116,11 @@ TEST_F(SafetensorsReader, ReadsEveryDType) {
 
 TEST_F(SafetensorsReader, AcceptsLongAndOddNames) {
   const std::string name(64 * 1024, 'n');
-  const auto file = open(R"({")" + name + R"(":{"dtype":"U8","shape":[],"data_offsets":[0,1]},)" +
-                             R"("../\u0000\u202e<b>\n":{"dtype":"U8","shape":[],"data_offsets":[1,2]},)" +
-                             R"("":{"dtype":"U8","shape":[],"data_offsets":[2,3]}})",
-                         "123");
+  const auto file =
+      open(R"({")" + name + R"(":{"dtype":"U8","shape":[],"data_offsets":[0,1]},)" +
+               R"("../\u0000\u202e<b>\n":{"dtype":"U8","shape":[],"data_offsets":[1,2]},)" +
+               R"("":{"dtype":"U8","shape":[],"data_offsets":[2,3]}})",
+           "123");
   EXPECT_NE(file.tensors.find(name), nullptr);
   EXPECT_NE(file.tensors.find(std::string_view("../\0\xe2\x80\xae<b>\n", 11)), nullptr);
   EXPECT_NE(file.tensors.find(""), nullptr);
@@ -278,9 +278,10 @@ TEST_F(SafetensorsReader, RefusesDuplicateKeysAtEveryLevel) {
   EXPECT_EQ(field.rule, FileRule::kDuplicateKey);
   EXPECT_EQ(field.tensor, "a");
   EXPECT_EQ(field.detail, "shape");
-  EXPECT_EQ(fault(R"({"a":{"x":[{"y":1,"y":2}],"dtype":"U8","shape":[],"data_offsets":[0,1]}})", "1")
-                .rule,
-            FileRule::kDuplicateKey);
+  EXPECT_EQ(
+      fault(R"({"a":{"x":[{"y":1,"y":2}],"dtype":"U8","shape":[],"data_offsets":[0,1]}})", "1")
+          .rule,
+      FileRule::kDuplicateKey);
 }
 
 TEST_F(SafetensorsReader, RefusesMetadataOtherThanStrings) {

@@ -7,8 +7,8 @@
 #include <limits>
 #include <stdexcept>
 
-#include "quarrow/containers/safetensors.h"
 #include "containers/test_files.h"
+#include "quarrow/containers/safetensors.h"
 
 namespace quarrow {
 namespace {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
-#include <string>
-
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "quarrow/layouts/layout.h"
 
@@ -104,9 +103,9 @@ TEST_F(ComfyInt8, DescriptionIsJsonWithTheSourcesDType) {
     const std::array<std::uint64_t, 2> shape = {2, 2};
     const auto entries = layout_->encode({"l.weight", shape, dtype, 0, 0}, memory_);
     const auto json = nlohmann::json::parse(entries[2].constant);
-    EXPECT_EQ(json, (nlohmann::json{{"format", "int8_tensorwise"},
-                                    {"orig_dtype", torch_name},
-                                    {"per_row", true}}));
+    EXPECT_EQ(json,
+              (nlohmann::json{
+                  {"format", "int8_tensorwise"}, {"orig_dtype", torch_name}, {"per_row", true}}));
   }
 }
 

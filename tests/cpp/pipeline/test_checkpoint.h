@@ -4,14 +4,13 @@
 #pragma once
 
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "containers/test_files.h"
 #include "quarrow/containers/stored_dtype.h"
@@ -117,8 +116,8 @@ class InMemory {
     return {reinterpret_cast<const char*>(scales_.data()), scales_.size() * sizeof(float)};
   }
   ErrorSums errors() const {
-    const QuantizedView stored{reinterpret_cast<const std::uint8_t*>(codes_.data()),
-                               scales_.data(), nullptr};
+    const QuantizedView stored{reinterpret_cast<const std::uint8_t*>(codes_.data()), scales_.data(),
+                               nullptr};
     ErrorSums sums;
     measure_error(plan_, {&view_, 1}, {&stored, 1}, {&sums, 1}, context_);
     return sums;
