@@ -92,7 +92,10 @@ def show_controlnet(folder: Path, scale: Scale) -> None:
         command_seconds.append(time.perf_counter() - start)
         job_seconds.append(report["seconds"])
     copy, job = min(copy_seconds), min(job_seconds)
-    say(f"\nTime, best of {ROUNDS}, the input in memory, the output synced to the disk:")
+    say(
+        f"\nWithout measuring errors, best of {ROUNDS}, the input in memory, the output synced to"
+        " the disk:"
+    )
     say(f"  plain copy of the file  {copy:6.2f} s")
     say(f"  quarrow quantize        {job:6.2f} s   {job / copy:.2f} x the copy")
     say(f"  the whole command       {min(command_seconds):6.2f} s   with the start of Python")
@@ -125,7 +128,7 @@ def show_lora(folder: Path, scale: Scale) -> None:
     )
 
     per_tensor = "int8, one scale per tensor"
-    say(f"  {'way':<34}{'format':<29}{'time':>9}")
+    say(f"  {'way':<34}{'format':<29}{'time':>11}")
     say(f"  {'legacy.quantize, Python lists':<34}{per_tensor:<29}{milliseconds(list_seconds)}")
     say(f"  {'quantize, numpy arrays':<34}{per_tensor:<29}{milliseconds(numpy_seconds)}")
     say(
@@ -221,8 +224,8 @@ def megabytes(size_bytes: int) -> str:
 
 
 def milliseconds(seconds: float) -> str:
-    """Return a time as `1,234.5 ms`, eleven characters wide."""
-    return f"{seconds * 1e3:>6,.1f} ms"
+    """Return a time as ` 1,234.5 ms`, eleven characters wide."""
+    return f"{seconds * 1e3:>8,.1f} ms"
 
 
 def say(text: str) -> None:

@@ -31,7 +31,7 @@ def test_the_bar_stays_on_one_line_and_gives_the_cursor_back(model: Path, column
 
 
 def test_a_failed_job_gives_the_cursor_back(write_model: WriteModel, tmp_path: Path) -> None:
-    write_model({"a": np.full((64, 64), np.nan, np.float32)})
+    write_model({"a.weight": np.full((64, 64), np.nan, np.float32)})
     code, text = run_on_terminal(tmp_path, *QUANTIZE)
     assert code == 1
     assert text.rindex(HIDE_CURSOR) < text.rindex(SHOW_CURSOR) < text.index("quarrow: error: ")
