@@ -4,7 +4,7 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -21,36 +21,15 @@ class NonFinite(StrEnum):
     SATURATE = "saturate"
 
 
-class ScaleDType(StrEnum):
-    """The element type of scales."""
-
-    FLOAT32 = "float32"
-    FLOAT16 = "float16"
-    BFLOAT16 = "bfloat16"
-
-
 def quantize(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A .safetensors file.")],
     destination: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
     format_name: Annotated[
         str,
-        typer.Option("--format", "-f", metavar="FORMAT", help="See 'quarrow info'."),
+        typer.Option(
+            "--format", "-f", metavar="FORMAT", help="int8_rowwise: 8 bits, as ComfyUI reads."
+        ),
     ],
-    group_size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|row|tensor", help="Columns that share a scale.", show_default=False
-        ),
-    ] = None,
-    symmetric: Annotated[
-        bool | None,
-        typer.Option(
-            "--symmetric/--asymmetric", help="Without or with zero points.", show_default=False
-        ),
-    ] = None,
-    scale_dtype: Annotated[
-        ScaleDType | None, typer.Option(help="Element type of the scales.", show_default=False)
-    ] = None,
     rule: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,16 +41,19 @@ def quantize(
     threads: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Threads.", show_default="the CPUs this process may use"
+            min=1,
+            metavar="N",
+            help="At most so many threads.",
+            show_default="the CPUs this process may use",
         ),
     ] = None,
     nonfinite: Annotated[
         NonFinite,
-        typer.Option(help="Stop at NaN or Inf, or give them the code of 0 or of the range's end."),
+        typer.Option(help="Stop at NaN or Inf, or give Inf the last code and NaN the code of 0."),
     ] = NonFinite.RAISE,
     sync: Annotated[
         bool,
-        typer.Option("--sync/--no-sync", help="Wait until the file is on the disk, or do not."),
+        typer.Option("--sync/--no-sync", help="Whether to wait until OUT is on the disk."),
     ] = True,
     error: Annotated[
         bool, typer.Option("--error", help="Measure each layer's error; show the worst.")
@@ -90,7 +72,6 @@ def quantize(
       quarrow quantize model.safetensors int8.safetensors --format int8_rowwise
     """  # noqa: D301 (typer takes a backspace for "keep these lines as they are")
     rules = parse_rules(rule or [])
-    fields = _format_fields(group_size=group_size, symmetric=symmetric, scale_dtype=scale_dtype)
     if not force:
         _refuse_existing(source, destination)
     with file_progress() as progress:
@@ -104,25 +85,11 @@ def quantize(
             threads=threads,
             sync=sync,
             measure_error=error,
-            **fields,
         )
     if as_json:
         print(json.dumps(report.to_dict(), indent=2))
     else:
         print_summary(report)
-
-
-def _format_fields(
-    *, group_size: str | None, symmetric: bool | None, scale_dtype: ScaleDType | None
-) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    if group_size is not None:
-        fields["group_size"] = int(group_size) if group_size.isdecimal() else group_size
-    if symmetric is not None:
-        fields["symmetric"] = symmetric
-    if scale_dtype is not None:
-        fields["scale_dtype"] = scale_dtype.value
-    return fields
 
 
 def _refuse_existing(source: Path, destination: Path) -> None:
