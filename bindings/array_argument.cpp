@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 
 #include "errors.h"
@@ -180,18 +181,21 @@ nb::object array_over(void* data, const ArraySpec& spec, const std::shared_ptr<s
 }
 
 bool has_ml_dtypes() {
-  static const bool installed = [] {
+  // Not a static made once: the import may pass the lock on to a thread that would wait for it.
+  enum : int { kUnknown, kMissing, kInstalled };
+  static std::atomic<int> state = kUnknown;
+  if (state == kUnknown) {
     try {
       nb::module_::import_("ml_dtypes");
-      return true;
+      state = kInstalled;
     } catch (const nb::python_error& error) {
       if (!error.matches(PyExc_ImportError)) {
         throw;
       }
-      return false;
+      state = kMissing;
     }
-  }();
-  return installed;
+  }
+  return state == kInstalled;
 }
 
 }  // namespace quarrow::python

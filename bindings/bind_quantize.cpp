@@ -146,7 +146,7 @@ nb::object quantize_one(nb::handle w, nb::handle format, nb::handle name, nb::ha
     raise_status(status, {name, input.shape(), input.view().cols});
   }
 
-  tensor.written();
+  const Clock::time_point exported = tensor.written() ? Clock::now() : done;
   CallStats stats;
   stats.bytes_in = input.view().bytes();
   stats.bytes_out = tensor.bytes();
@@ -156,7 +156,6 @@ nb::object quantize_one(nb::handle w, nb::handle format, nb::handle name, nb::ha
   stats.core_seconds = seconds(allocated, done);
   stats.threads = call.context().threads;
   stats.isa = name_of(call.context().target);
-  const Clock::time_point exported = Clock::now();
   stats.export_seconds = seconds(done, exported);
   stats.total_seconds = seconds(entered, exported);
   tensor.describe(name, input.view().dtype, stats);
@@ -211,7 +210,7 @@ Examples
 >>> import numpy as np, quarrow as qr
 >>> q = qr.quantize(np.arange(8, dtype=np.float32), "int4", group_size=4)
 >>> q.codes
-array([[ 80, 250,  64, 218]], dtype=uint8)
+array([[ 80, 250, 185, 253]], dtype=uint8)
 >>> q.scales.shape
 (1, 2)
 )";

@@ -21,29 +21,39 @@ constexpr std::uint64_t kReleaseLockFrom = 64 * 1024;
 // More threads than this are a mistake in the caller's arithmetic.
 constexpr std::size_t kMostThreads = 1024;
 
+constexpr const char* kThreadsVariable = "QUARROW_NUM_THREADS";
+
 [[noreturn]] void raise_threads(std::string_view what, const std::string& received) {
   raise_invalid_input(std::string(what) + " must be a whole number from 1 to " +
                       std::to_string(kMostThreads) + ", not " + received);
 }
 
-std::size_t default_threads() {
-  // 0: not known yet. The variable is read once, at the first call that needs it.
-  static std::size_t cached = 0;
-  if (cached != 0) {
-    return cached;
-  }
-  const char* variable = std::getenv("QUARROW_NUM_THREADS");
+// QUARROW_NUM_THREADS, or the CPUs; nothing when the variable is unusable.
+std::optional<std::size_t> threads_of_environment() {
+  const char* variable = std::getenv(kThreadsVariable);
   if (variable == nullptr || *variable == '\0') {
-    return cached = available_cpus();
+    return available_cpus();
   }
   const std::string_view text = variable;
   std::size_t threads = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), threads);
   if (error != std::errc() || end != text.data() + text.size() || threads == 0 ||
       threads > kMostThreads) {
-    raise_threads("the environment variable QUARROW_NUM_THREADS", "'" + std::string(text) + "'");
+    return std::nullopt;
   }
-  return cached = threads;
+  return threads;
+}
+
+std::size_t default_threads() {
+  // Read once: small calls would notice. Nothing may raise while the static is made, since a thread
+  // that waits for it holds the lock.
+  static const std::optional<std::size_t> threads = threads_of_environment();
+  if (!threads) {
+    const char* received = std::getenv(kThreadsVariable);
+    raise_threads("the environment variable QUARROW_NUM_THREADS",
+                  "'" + std::string(received == nullptr ? "" : received) + "'");
+  }
+  return *threads;
 }
 
 }  // namespace
@@ -65,7 +75,7 @@ std::size_t threads_argument(nb::handle threads) {
 }
 
 Target target_in_use() {
-  const std::optional<Target> target = default_target();
+  static const std::optional<Target> target = default_target();
   if (target) {
     return *target;
   }

@@ -134,17 +134,18 @@ nb::object QuantizedTensor::zero_points() {
   return zero_points_array_;
 }
 
-void QuantizedTensor::written() {
+bool QuantizedTensor::written() {
   if (!has_half_scales()) {
-    return;
+    return false;
   }
   if (!callers_scales_) {
     scales_array_.reset();
-    return;
+    return false;
   }
   const ArraySpec wide{"scales", ElementType::kFloat32, scales_spec().shape};
   nb::module_::import_("numpy").attr("copyto")(scales_array_, array_over(scales_, wide, memory_),
                                                nb::arg("casting") = "same_kind");
+  return true;
 }
 
 void QuantizedTensor::describe(nb::handle name, DType dtype, const CallStats& stats) {

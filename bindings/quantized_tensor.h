@@ -58,8 +58,9 @@ class QuantizedTensor {
 
   QuantizedView stored() const noexcept { return {codes_, scales_, zero_points_}; }
   QuantizedSpan span() noexcept { return {codes_, scales_, zero_points_}; }
-  // To be called when span() was written: passes float16 scales on to those who see them.
-  void written();
+  // To be called when span() was written: passes float16 scales on to those who see them. Returns
+  // whether it had to.
+  bool written();
 
   // Takes over what a new result in this memory describes.
   void describe(nanobind::handle name, DType dtype, const CallStats& stats);

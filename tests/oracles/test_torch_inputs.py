@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 import quarrow as qr
 
 torch = pytest.importorskip("torch")
@@ -39,7 +38,7 @@ def test_every_dtype_is_read_in_place(name: str) -> None:
         weights(40, 1).T,
         weights(1, 40).expand(6, 40),
         torch.nn.Parameter(weights(6, 40)),
-        weights(6, 40).requires_grad_(),  # noqa: FBT003
+        weights(6, 40).requires_grad_(),
         weights(6, 40).requires_grad_() * 2,
         weights(6, 40).to(torch.bfloat16).requires_grad_(),
     ],

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-
 import quarrow as qr
+from numpy.typing import NDArray
 
 
 def weights(*shape: int) -> NDArray[np.float32]:

@@ -6,7 +6,6 @@ import pickle
 
 import numpy as np
 import pytest
-
 import quarrow as qr
 
 SAMPLES = [
@@ -101,8 +100,11 @@ def test_f64_beyond_f32_counts_as_non_finite() -> None:
 def test_a_range_beyond_f32_names_its_group() -> None:
     w = np.zeros((2, 8), np.float32)
     w[1, 4:6] = [3e38, -3e38]
-    with pytest.raises(qr.InvalidInputError, match=r"^layer 'x': the group that starts at index 12 "
-                       r"\(row 1, column 4\)") as caught:
+    with pytest.raises(
+        qr.InvalidInputError,
+        match=r"^layer 'x': the group that starts at index 12 "
+        r"\(row 1, column 4\)",
+    ) as caught:
         qr.quantize(w, "int4", group_size=4, name="x")
     assert not isinstance(caught.value, qr.NonFiniteError)
     assert caught.value.name == "x"

@@ -6,7 +6,6 @@ import pickle
 
 import numpy as np
 import pytest
-
 import quarrow as qr
 
 DEFAULTS = {
@@ -111,7 +110,7 @@ def test_what_is_not_a_format_is_refused(name: object) -> None:
 def test_unknown_fields_are_refused() -> None:
     with pytest.raises(qr.UnsupportedFormatError, match="no field 'symmetric'; it has no fields"):
         qr.Format("int8_rowwise", symmetric=True)
-    with pytest.raises(qr.UnsupportedFormatError, match="no field 'grp_size'.*group_size"):
+    with pytest.raises(qr.UnsupportedFormatError, match=r"no field 'grp_size'.*group_size"):
         qr.Format("int4", grp_size=3)  # type: ignore[call-arg]
     with pytest.raises(qr.UnsupportedFormatError, match="no field 'thread'"):
         qr.quantize(np.ones(4, np.float32), "int4", thread=3)  # type: ignore[call-arg]

@@ -8,9 +8,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-
 import quarrow as qr
+from numpy.typing import NDArray
 
 
 def weights(*shape: int) -> NDArray[np.float32]:
@@ -47,7 +46,9 @@ READ_IN_PLACE = {
     "reversed rows": weights(6, 40)[::-1],
     "a window": weights(8, 60)[1:7, 11:51],
     "bfloat16 window": weights(8, 60).astype(ml_dtypes.bfloat16)[1:7, 11:51],
-    "unaligned": np.frombuffer(b"x" + weights(6, 40).tobytes(), np.float32, offset=1).reshape(6, 40),
+    "unaligned": np.frombuffer(b"x" + weights(6, 40).tobytes(), np.float32, offset=1).reshape(
+        6, 40
+    ),
     "one row of a transposed column": weights(40, 1).T,
     "rows that repeat": np.broadcast_to(weights(1, 40), (6, 40)),
     "slices of planes": weights(6, 4, 10)[::3],
@@ -87,7 +88,7 @@ def test_the_buffer_protocol() -> None:
     w = weights(40)
     expected = qr.quantize(w, "int4")
     assert qr.quantize(array.array("f", w.tolist()), "int4") == expected
-    assert qr.quantize(memoryview(w), "int4") == expected
+    assert qr.quantize(w.data, "int4") == expected
     assert qr.quantize(memoryview(w.tobytes()).cast("f"), "int4") == expected
     assert qr.quantize((ctypes.c_float * 40)(*w.tolist()), "int4") == expected
     assert qr.quantize(array.array("d", w.tolist()), "int4").dtype == np.float64
@@ -111,7 +112,7 @@ COPIED = {
     ),
     "big-endian": (weights(6, 40).astype(">f4"), "byte order of dtype '>f4'", "astype"),
     "big-endian half": (weights(6, 40).astype(">f2"), "byte order of dtype '>f2'", "copy=True"),
-    "a memoryview of columns": (memoryview(weights(80))[::2], "not contiguous", "copy=True"),
+    "a memoryview of columns": (weights(80).data[::2], "not contiguous", "copy=True"),
     "DLPack columns": (OnlyDlpack(weights(6, 80)[:, ::2]), "not contiguous", "copy=True"),
 }
 
@@ -155,7 +156,10 @@ REFUSED = {
     "an object": (object(), "got object, which is not a tensor"),
     "a class": (np.ndarray, "got the class ndarray"),
     "a memoryview of bytes": (memoryview(b"12345678"), "got dtype uint8"),
-    "ints": (np.ones((2, 2), np.int32), r"got dtype int32; accepted are float32, .*; pass w.astype"),
+    "ints": (
+        np.ones((2, 2), np.int32),
+        r"got dtype int32; accepted are float32, .*; pass w.astype",
+    ),
     "uint16": (np.ones(4, np.uint16), "got dtype uint16"),
     "bools": (np.ones(4, bool), "got dtype bool"),
     "complex": (np.ones(4, np.complex64), "got dtype complex64; .*real"),

@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import numpy as np
-
 import quarrow as qr
 
 
@@ -31,5 +30,7 @@ quarrow.quantize(numpy.ones(8, "f"), "int4").codes
 after = {name.partition(".")[0] for name in sys.modules}
 print(sorted(name for name in after - before if name not in sys.stdlib_module_names))
 """
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "['quarrow']"

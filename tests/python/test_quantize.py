@@ -3,9 +3,8 @@
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-
 import quarrow as qr
+from numpy.typing import NDArray
 
 
 def weights(*shape: int) -> NDArray[np.float32]:
@@ -115,9 +114,7 @@ def test_stats_add_up() -> None:
     assert stats.bytes_copied == 0
     assert stats.threads == 1
     assert stats.isa == qr.info()["isa"]
-    parts = (
-        stats.view_seconds + stats.alloc_seconds + stats.core_seconds + stats.export_seconds
-    )
+    parts = stats.view_seconds + stats.alloc_seconds + stats.core_seconds + stats.export_seconds
     assert 0 < stats.core_seconds <= stats.total_seconds
     assert parts == pytest.approx(stats.total_seconds)
 
@@ -266,10 +263,10 @@ def test_an_out_that_overlaps_the_input_is_refused() -> None:
 
 @pytest.mark.parametrize("threads", [0, -1, True, 1.0, "2", 1025, 2**80])
 def test_threads_that_cannot_be(threads: object) -> None:
-    with pytest.raises(qr.InvalidInputError, match="^threads must be a whole number from 1 to"):
+    with pytest.raises(qr.InvalidInputError, match=r"^threads must be a whole number from 1 to"):
         qr.quantize(weights(2, 4), "int4", threads=threads)  # type: ignore[arg-type]
     q = qr.quantize(weights(2, 4), "int4")
-    with pytest.raises(qr.InvalidInputError, match="^threads must be"):
+    with pytest.raises(qr.InvalidInputError, match=r"^threads must be"):
         q.dequantize(threads=threads)  # type: ignore[arg-type]
 
 

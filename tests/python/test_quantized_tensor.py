@@ -10,9 +10,8 @@ import sys
 import ml_dtypes
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-
 import quarrow as qr
+from numpy.typing import NDArray
 
 
 def weights(*shape: int) -> NDArray[np.float32]:
@@ -130,7 +129,9 @@ print(out.tolist())
 r = qr.QuantizedTensor(q.codes, q.scales, q.zero_points, q.format, q.shape, "bfloat16")
 print(r.dtype, r.dtype_name)
 """
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     bits = [0, 0x3F80, 0x4170]
     assert result.stdout.splitlines() == [f"uint16 {bits}", str(bits), "uint16 bfloat16"]
 
@@ -175,7 +176,7 @@ def test_dequantize_to_another_dtype_is_refused(dtype: object) -> None:
     ],
 )
 def test_dequantize_to_a_wrong_out_is_refused(out: object) -> None:
-    with pytest.raises(qr.InvalidInputError, match="^layer 'blocks.0': out must be"):
+    with pytest.raises(qr.InvalidInputError, match=r"^layer 'blocks\.0': out must be"):
         VARIANTS[0].dequantize("float32", out=out)  # type: ignore[arg-type]
 
 
