@@ -28,6 +28,7 @@ struct GroupSpan {
   std::size_t count;
   std::size_t row;
   std::size_t col;
+  std::size_t group;  // of its row
 };
 
 struct GroupBlock {
@@ -55,36 +56,45 @@ inline std::uint64_t flat_index(const InputTile& input, const GroupSpan& span) {
 // Walks the groups of a tile in the order of its elements.
 class GroupWalk {
  public:
-  explicit GroupWalk(const QuantizeTile& tile) : tile_(tile) {}
+  explicit GroupWalk(const QuantizeTile& tile)
+      : tile_(tile.input),
+        group_size_(std::max<std::size_t>(1, std::min(tile.group_size, tile.input.cols))),
+        group_bytes_(group_size_ * size_of(tile.input.dtype)),
+        next_{.data = tile.input.data, .count = 0, .row = 0, .col = 0, .group = 0} {}
 
   // Fills the spans of the block; false when no group is left.
-  bool next(GroupBlock& block) {
-    std::size_t elements = 0;
+  HWY_INLINE bool next(GroupBlock& block) {
+    std::size_t room = kBlockElements;
     block.count = 0;
-    while (row_ < tile_.input.rows && block.count < kBlockGroups) {
-      const std::size_t count = std::min(tile_.group_size, tile_.input.cols - col_);
-      if (block.count != 0 && elements + count > kBlockElements) break;
-      block.spans[block.count++] = {address(), count, row_, col_};
-      elements += count;
-      col_ += count;
-      if (col_ == tile_.input.cols) {
-        col_ = 0;
-        ++row_;
-      }
+    while (next_.row < tile_.rows && block.count < kBlockGroups) {
+      next_.count = std::min(group_size_, tile_.cols - next_.col);
+      if (block.count != 0 && next_.count > room) break;
+      block.spans[block.count++] = next_;
+      room -= std::min(room, next_.count);
+      step();
     }
     return block.count != 0;
   }
 
  private:
-  const std::byte* address() const {
-    if (tile_.input.cols == 0) return nullptr;
-    return tile_.input.data + static_cast<std::ptrdiff_t>(row_) * tile_.input.row_stride_bytes +
-           col_ * size_of(tile_.input.dtype);
+  HWY_INLINE void step() {
+    next_.col += next_.count;
+    if (next_.col != tile_.cols) {
+      next_.data += group_bytes_;
+      ++next_.group;
+      return;
+    }
+    ++next_.row;
+    next_.col = 0;
+    next_.group = 0;
+    if (next_.row == tile_.rows) return;
+    next_.data = tile_.data + static_cast<std::ptrdiff_t>(next_.row) * tile_.row_stride_bytes;
   }
 
-  const QuantizeTile& tile_;
-  std::size_t row_ = 0;
-  std::size_t col_ = 0;
+  const InputTile tile_;
+  const std::size_t group_size_;
+  const std::size_t group_bytes_;
+  GroupSpan next_;
 };
 
 // Finds lo and hi of every group of the block; groups with non-finite values are reported, and have
@@ -93,7 +103,10 @@ template <DType kDType>
 HWY_INLINE void find_ranges(const InputTile& input, GroupBlock& block, TileReport& report) {
   const IntTag di;
   const FloatTag df;
-  alignas(64) std::int32_t magnitudes[2 * kBlockGroups] = {};
+  // Those beyond `count` only ever fill up a vector: what they hold does not matter, but is not
+  // taken for a non-finite value.
+  alignas(64) std::int32_t magnitudes[2 * kBlockGroups];
+  std::fill_n(magnitudes + 2 * block.count, 2 * (kLanes - 1 - (block.count - 1) % kLanes), 0);
   for (std::size_t g = 0; g < block.count; ++g) {
     const GroupSpan& span = block.spans[g];
     store_extremes(find_extremes<kDType>(span.data, span.count), magnitudes + 2 * g);
@@ -142,13 +155,13 @@ inline void report_overflow(const InputTile& input, const GroupBlock& block, Til
 }
 
 inline void write_parameters(const QuantizeTile& tile, const GroupBlock& block) {
+  float* const scales = tile.scales;
+  std::uint8_t* const zero_points = tile.zero_points;
+  const std::size_t row_stride = tile.scales_row_stride;
   for (std::size_t g = 0; g < block.count; ++g) {
-    const GroupSpan& span = block.spans[g];
-    const std::size_t at = span.row * tile.scales_row_stride + span.col / tile.group_size;
-    if (tile.scales != nullptr) tile.scales[at] = block.scale[g];
-    if (tile.zero_points != nullptr) {
-      tile.zero_points[at] = static_cast<std::uint8_t>(block.zero_point[g]);
-    }
+    const std::size_t at = block.spans[g].row * row_stride + block.spans[g].group;
+    if (scales != nullptr) scales[at] = block.scale[g];
+    if (zero_points != nullptr) zero_points[at] = static_cast<std::uint8_t>(block.zero_point[g]);
   }
 }
 

@@ -78,7 +78,14 @@ HWY_INLINE Extremes find_extremes(const std::byte* data, std::size_t count) {
   };
   if (count >= Group::kCount) {
     std::size_t i = 0;
-    for (; i + Group::kCount <= count; i += Group::kCount) include(data + i * kBytes);
+    for (; i + 2 * Group::kCount <= count; i += 2 * Group::kCount) {
+      include(data + i * kBytes);
+      include(data + (i + Group::kCount) * kBytes);
+    }
+    if (i + Group::kCount <= count) {
+      include(data + i * kBytes);
+      i += Group::kCount;
+    }
     // The last vector overlaps the one before, which changes no maximum.
     if (i != count) include(data + (count - Group::kCount) * kBytes);
   } else {
