@@ -41,7 +41,7 @@ nb::dict info() {
   facts["runnable_isas"] = runnable;
   facts["threads"] = threads_argument(nb::none());
   facts["cpus"] = available_cpus();
-  facts["executor"] = &default_executor() == &plain_executor() ? "std::thread" : "oneTBB";
+  facts["executor"] = executor_in_use().name();
   facts["build"] = build;
   facts["dependencies"] = dependencies();
   return facts;
@@ -63,7 +63,7 @@ dict
 Raises
 ------
 InvalidInputError
-    QUARROW_FORCE_ISA or QUARROW_NUM_THREADS cannot be honoured.
+    QUARROW_FORCE_ISA, QUARROW_EXECUTOR or QUARROW_NUM_THREADS cannot be honoured.
 
 Examples
 --------

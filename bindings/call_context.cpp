@@ -89,6 +89,21 @@ Target target_in_use() {
                       "', which cannot run here; this machine can run " + runnable);
 }
 
+Executor& executor_in_use() {
+  static const std::string named = [] {
+    const char* variable = std::getenv("QUARROW_EXECUTOR");
+    return std::string(variable == nullptr ? "" : variable);
+  }();
+  static Executor* const executor =
+      named.empty() ? &default_executor() : executor_from_name(named);
+  if (executor != nullptr) {
+    return *executor;
+  }
+  raise_invalid_input("the environment variable QUARROW_EXECUTOR must be '" +
+                      std::string(default_executor().name()) + "' or '" +
+                      std::string(plain_executor().name()) + "', not '" + named + "'");
+}
+
 bool SignalPoll::keep_going() noexcept {
   const nb::gil_scoped_acquire locked;
   return PyErr_CheckSignals() == 0;
@@ -96,7 +111,7 @@ bool SignalPoll::keep_going() noexcept {
 
 CoreCall::CoreCall(nb::handle threads, std::uint64_t bytes, std::size_t tiles)
     : release_lock_(bytes >= kReleaseLockFrom) {
-  context_.executor = &default_executor();
+  context_.executor = &executor_in_use();
   context_.target = target_in_use();
   context_.threads = std::min(threads_argument(threads), std::max<std::size_t>(tiles, 1));
   context_.poll = release_lock_ ? &poll_ : nullptr;

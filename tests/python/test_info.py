@@ -27,7 +27,7 @@ def test_what_it_tells() -> None:
     assert info["version"] == qr.__version__
     assert info["isa"] in info["runnable_isas"]
     assert info["cpus"] >= 1
-    assert info["executor"] in ("oneTBB", "std::thread")
+    assert info["executor"] in ("onetbb", "plain")
     assert info["build"]["compiler"]
     assert info["dependencies"]["numpy"]
     assert info["dependencies"]["highway"]
@@ -57,6 +57,30 @@ for call in (quarrow.info, lambda: quarrow.quantize(numpy.ones(8, "f"), "int8"))
     for line in lines:
         assert "QUARROW_FORCE_ISA names 'PDP11'" in line
         assert qr.info()["runnable_isas"][0] in line
+
+
+def test_the_executor_is_the_one_asked_for_and_changes_no_bit() -> None:
+    code = """
+import hashlib, numpy, quarrow
+w = numpy.random.default_rng(1).standard_normal((1024, 4096), "f")
+q = quarrow.quantize(w, "int4", threads=2)
+print(quarrow.info()["executor"], hashlib.sha256(q.codes.tobytes()).hexdigest())
+"""
+    names = {qr.info()["executor"], "plain"}
+    lines = [run_python(code, QUARROW_EXECUTOR=name).split() for name in names]
+    assert {line[0] for line in lines} == names
+    assert len({line[1] for line in lines}) == 1
+
+
+def test_an_unknown_executor_is_an_error() -> None:
+    code = """
+import quarrow
+try:
+    quarrow.info()
+except quarrow.InvalidInputError as error:
+    print(error)
+"""
+    assert "QUARROW_EXECUTOR must be" in run_python(code, QUARROW_EXECUTOR="enqueue")
 
 
 def test_the_default_threads_come_from_the_environment() -> None:
