@@ -30,8 +30,10 @@ class FilePlanner {
   FilePlan run(std::span<const std::uint8_t> choices) {
     const std::size_t count = source_.tensors.size();
     plan_.tensors.resize(count);
-    plan_.entries.reserve(count);
-    sources_.reserve(count);
+    // Room for three entries a tensor, unused pages of which are never touched: growing would copy.
+    plan_.entries.reserve(3 * count);
+    sources_.reserve(3 * count);
+    requests_.reserve(count);
     for (std::size_t index = 0; index < count; ++index) {
       add_tensor(index, choices.empty() ? std::uint8_t{0} : choices[index]);
     }
