@@ -97,8 +97,7 @@ def _run_command(arguments: list[str] | None) -> int:
 
 
 def _usage_message(error: TyperException) -> str:
-    # typer spreads some messages over several lines.
-    message = " ".join(error.format_message().split()).removesuffix(".")
+    message = error.format_message().removesuffix(".")
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "quarrow"
     return f"{message} (see '{command} --help')"

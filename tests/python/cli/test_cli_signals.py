@@ -3,6 +3,7 @@
 
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,6 +71,30 @@ def test_a_signal_leaves_the_old_file(huge_model: Path) -> None:
         assert job.wait(DEADLINE_SECONDS) == 143
         assert out.read_bytes() == b"old"
         assert temporaries(out.parent) == []
+
+
+SECOND_SIGNAL_WHILE_CLEANING_UP = """
+import os, signal
+from quarrow.cli.stopping import Stopped, stop_on_signals
+
+stop_on_signals()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except Stopped as stopped:
+    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGINT)
+    print(stopped.exit_code)
+"""
+
+
+def test_only_the_first_signal_counts() -> None:
+    result = subprocess.run(
+        [*DEFAULT_SIGINT, sys.executable, "-c", SECOND_SIGNAL_WHILE_CLEANING_UP],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "130\n", "")
 
 
 def test_an_ignored_sigint_stays_ignored(huge_model: Path) -> None:
