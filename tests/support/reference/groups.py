@@ -47,3 +47,11 @@ def each_group(shape: tuple[int, int], group_size: int | str) -> Iterator[Group]
         for group in range(groups):
             start = group * width
             yield (row, group), (slice(row, row + 1), slice(start, min(start + width, cols)))
+
+
+def spread(of_groups: NDArray[Any], shape: tuple[int, int], group_size: int | str) -> NDArray[Any]:
+    """Return [rows, columns] in which each element has what its group has in [rows, groups]."""
+    elements = np.empty(shape, of_groups.dtype)
+    for at, where in each_group(shape, group_size):
+        elements[where] = of_groups[at]
+    return elements
