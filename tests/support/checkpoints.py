@@ -8,6 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pytest
+
 SUPPORT = Path(__file__).resolve().parent
 
 
@@ -38,3 +42,26 @@ def write_zeros(path: Path, tensors: Mapping[str, tuple[str, tuple[int, ...], in
         file.write(header_bytes(header))
         file.truncate(file.tell() + end)
     return path
+
+
+def raw_tensors(path: Path) -> tuple[dict[str, tuple[str, tuple[int, ...], bytes]], Any]:
+    """Read a file without quarrow and without numpy's idea of dtypes."""
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    data = content[8 + length :]
+    metadata = header.pop("__metadata__", None)
+    tensors = {}
+    for name, entry in header.items():
+        begin, end = entry["data_offsets"]
+        tensors[name] = (entry["dtype"], tuple(entry["shape"]), data[begin:end])
+    return tensors, metadata
+
+
+def as_array(dtype: str, shape: tuple[int, ...], data: bytes) -> npt.NDArray[Any]:
+    """Return a float tensor of raw_tensors as an array."""
+    if dtype == "BF16":
+        ml_dtypes = pytest.importorskip("ml_dtypes")
+        return np.frombuffer(data, ml_dtypes.bfloat16).reshape(shape)
+    numpy_dtype = {"F16": np.float16, "F32": np.float32, "F64": np.float64}[dtype]
+    return np.frombuffer(data, numpy_dtype).reshape(shape)

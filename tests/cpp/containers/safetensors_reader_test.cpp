@@ -5,9 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "containers/test_files.h"
-#include "quarrow/containers/checkpoint_fault.h"
-#include "quarrow/containers/safetensors.h"
+#include "containers/reader_test.h"
 
 namespace quarrow {
 namespace {
@@ -15,29 +13,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-class SafetensorsReader : public ::testing::Test {
- protected:
-  SafetensorsFile open(std::string_view bytes) {
-    return open_safetensors(folder_.write("model.safetensors", bytes));
-  }
-  SafetensorsFile open(std::string_view header, std::string_view data) {
-    return open(safetensors_bytes(header, data));
-  }
-  CheckpointFault fault(std::string_view bytes) {
-    try {
-      open(bytes);
-    } catch (const CheckpointFault& fault) {
-      EXPECT_EQ(fault.path, folder_ / "model.safetensors");
-      return fault;
-    }
-    throw std::runtime_error("the file was accepted");
-  }
-  CheckpointFault fault(std::string_view header, std::string_view data) {
-    return fault(safetensors_bytes(header, data));
-  }
-
-  TestFolder folder_;
-};
+class SafetensorsReader : public ReaderTest {};
 
 std::vector<std::uint64_t> shape_of(const TensorEntry& entry) {
   return {entry.shape.begin(), entry.shape.end()};
@@ -226,131 +202,6 @@ TEST_F(SafetensorsReader, RefusesNulPaddingAndWhatFollowsIt) {
   EXPECT_EQ(padded.rule, FileRule::kHeaderNul);
   EXPECT_EQ(padded.position, 10U);
   EXPECT_EQ(fault(std::string_view("{}\0{}", 5), "").rule, FileRule::kHeaderNul);
-}
-
-// ---- the header's JSON
-
-TEST_F(SafetensorsReader, RefusesTextThatIsNotUtf8) {
-  EXPECT_EQ(fault("{\"\xff\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}}", "1").rule,
-            FileRule::kInvalidUtf8);
-  // Half of a surrogate pair cannot be written in UTF-8 either.
-  EXPECT_EQ(fault(R"({"__metadata__":{"a":"\ud800"}})", "").rule, FileRule::kInvalidJson);
-}
-
-TEST_F(SafetensorsReader, RefusesBrokenJson) {
-  for (const std::string_view header :
-       {"{", "{\"a\"", "{\"a\":", "{\"a\":{}", "{}}", "{} x", "{,}", "{'a':1}", "{/**/}",
-        "{\"a\":{\"x\":01}}", "{\"a\":{\"x\":NaN}}", "{\"a\":{\"x\":\"\n\"}}"}) {
-    const FileRule rule = fault(header, "").rule;
-    EXPECT_TRUE(rule == FileRule::kInvalidJson || rule == FileRule::kMissingField) << header;
-  }
-}
-
-TEST_F(SafetensorsReader, RefusesTruncationAnywhere) {
-  const std::string whole = safetensors_bytes(
-      R"({"__metadata__":{"a":"b"},"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})",
-      "12345678");
-  EXPECT_EQ(open(whole).tensors.size(), 1U);
-  for (std::size_t length = 0; length < whole.size(); ++length) {
-    EXPECT_THROW(open(whole.substr(0, length)), CheckpointFault) << length;
-  }
-}
-
-TEST_F(SafetensorsReader, RefusesDeepNesting) {
-  const auto nested = [](std::size_t depth) {
-    return R"({"a":{"x":)" + std::string(depth, '[') + std::string(depth, ']') +
-           R"(,"dtype":"U8","shape":[],"data_offsets":[0,1]}})";
-  };
-  EXPECT_EQ(open(nested(kMaxHeaderDepth), "1").tensors.size(), 1U);
-  EXPECT_EQ(fault(nested(kMaxHeaderDepth + 1), "1").rule, FileRule::kTooDeep);
-  EXPECT_EQ(fault(nested(1'000'000), "1").rule, FileRule::kTooDeep);
-}
-
-TEST_F(SafetensorsReader, RefusesDuplicateKeysAtEveryLevel) {
-  const std::string entry = R"({"dtype":"U8","shape":[],"data_offsets":[0,1]})";
-  const auto names = fault(R"({"ab":)" + entry + R"(,"a\u0062":)" + entry + "}", "1");
-  EXPECT_EQ(names.rule, FileRule::kDuplicateKey);
-  EXPECT_EQ(names.detail, "ab");
-  EXPECT_EQ(fault(R"({"__metadata__":{},"__metadata__":{}})", "").rule, FileRule::kDuplicateKey);
-  EXPECT_EQ(fault(R"({"__metadata__":{"k":"1","k":"1"}})", "").rule, FileRule::kDuplicateKey);
-  const auto field =
-      fault(R"({"a":{"dtype":"U8","shape":[],"data_offsets":[0,1],"sh\u0061pe":[]}})", "1");
-  EXPECT_EQ(field.rule, FileRule::kDuplicateKey);
-  EXPECT_EQ(field.tensor, "a");
-  EXPECT_EQ(field.detail, "shape");
-  EXPECT_EQ(
-      fault(R"({"a":{"x":[{"y":1,"y":2}],"dtype":"U8","shape":[],"data_offsets":[0,1]}})", "1")
-          .rule,
-      FileRule::kDuplicateKey);
-}
-
-TEST_F(SafetensorsReader, RefusesMetadataOtherThanStrings) {
-  for (const std::string_view value : {"1", "null", "true", "[]", "{}", "-1", "1.5"}) {
-    EXPECT_EQ(fault(R"({"__metadata__":{"a":)" + std::string(value) + "}}", "").rule,
-              FileRule::kMetadataNotStrings)
-        << value;
-  }
-  EXPECT_EQ(fault(R"({"__metadata__":[]})", "").rule, FileRule::kMetadataNotStrings);
-  EXPECT_EQ(fault(R"({"__metadata__":"a"})", "").rule, FileRule::kMetadataNotStrings);
-}
-
-TEST_F(SafetensorsReader, RefusesEntriesThatAreNotObjects) {
-  for (const std::string_view value : {"1", "null", "\"s\"", "[]", "-1"}) {
-    EXPECT_EQ(fault(R"({"a":)" + std::string(value) + "}", "").rule, FileRule::kEntryNotObject);
-  }
-}
-
-TEST_F(SafetensorsReader, RefusesMissingFields) {
-  const auto missing = [this](std::string_view fields) {
-    const auto found = fault(R"({"a":{)" + std::string(fields) + "}}", "1");
-    EXPECT_EQ(found.rule, FileRule::kMissingField);
-    EXPECT_EQ(found.tensor, "a");
-    return found.detail;
-  };
-  EXPECT_EQ(missing(R"("shape":[],"data_offsets":[0,1])"), "dtype");
-  EXPECT_EQ(missing(R"("dtype":"U8","data_offsets":[0,1])"), "shape");
-  EXPECT_EQ(missing(R"("dtype":"U8","shape":[])"), "data_offsets");
-}
-
-TEST_F(SafetensorsReader, DoesNotTakeFieldsFromTheTensorBefore) {
-  EXPECT_EQ(fault(R"({"a":{"dtype":"U8","shape":[],"data_offsets":[0,1]},"b":{}})", "1").rule,
-            FileRule::kMissingField);
-}
-
-TEST_F(SafetensorsReader, RefusesFieldsOfAnotherType) {
-  const auto wrong = [this](std::string_view fields) {
-    const auto found = fault(R"({"a":{)" + std::string(fields) + "}}", "1");
-    EXPECT_EQ(found.rule, FileRule::kFieldType) << fields;
-    return found.detail;
-  };
-  EXPECT_EQ(wrong(R"("dtype":8)"), "dtype");
-  EXPECT_EQ(wrong(R"("dtype":["U8"])"), "dtype");
-  EXPECT_EQ(wrong(R"("dtype":{})"), "dtype");
-  EXPECT_EQ(wrong(R"("shape":1)"), "shape");
-  EXPECT_EQ(wrong(R"("shape":{})"), "shape");
-  EXPECT_EQ(wrong(R"("shape":"1")"), "shape");
-  EXPECT_EQ(wrong(R"("shape":[[1]])"), "shape");
-  EXPECT_EQ(wrong(R"("shape":["1"])"), "shape");
-  EXPECT_EQ(wrong(R"("shape":[-1])"), "shape");
-  EXPECT_EQ(wrong(R"("shape":[1.0])"), "shape");
-  EXPECT_EQ(wrong(R"("shape":[18446744073709551616])"), "shape");
-  EXPECT_EQ(wrong(R"("shape":[null])"), "shape");
-  EXPECT_EQ(wrong(R"("data_offsets":null)"), "data_offsets");
-  EXPECT_EQ(wrong(R"("dtype":"U8","shape":[],"data_offsets":[0])"), "data_offsets");
-  EXPECT_EQ(wrong(R"("dtype":"U8","shape":[],"data_offsets":[0,1,1])"), "data_offsets");
-}
-
-TEST_F(SafetensorsReader, RefusesUnknownDTypes) {
-  const auto unknown = fault(R"({"a":{"dtype":"Q8","shape":[],"data_offsets":[0,1]}})", "1");
-  EXPECT_EQ(unknown.rule, FileRule::kUnknownDType);
-  EXPECT_EQ(unknown.tensor, "a");
-  EXPECT_EQ(unknown.detail, "Q8");
-}
-
-TEST_F(SafetensorsReader, RefusesTooManyDimensions) {
-  std::string header = R"({"a":{"dtype":"U8","shape":[1)";
-  for (std::size_t axis = 0; axis < kMaxHeaderDimensions; ++axis) header += ",1";
-  EXPECT_EQ(fault(header + R"(],"data_offsets":[0,1]}})", "1").rule, FileRule::kTooManyDimensions);
 }
 
 // ---- what the header says about the data
