@@ -93,8 +93,15 @@ TEST_F(SafetensorsHeaderTest, RefusesMissingFields) {
 }
 
 TEST_F(SafetensorsHeaderTest, DoesNotTakeFieldsFromTheTensorBefore) {
-  EXPECT_EQ(fault(R"({"a":{"dtype":"U8","shape":[],"data_offsets":[0,1]},"b":{}})", "1").rule,
-            FileRule::kMissingField);
+  const std::string first = R"({"a":{"dtype":"U8","shape":[],"data_offsets":[0,1]},"b":{)";
+  const auto missing = [&](std::string_view fields) {
+    const auto found = fault(first + std::string(fields) + "}}", "1");
+    EXPECT_EQ(found.rule, FileRule::kMissingField) << fields;
+    return found.detail;
+  };
+  EXPECT_EQ(missing(R"("shape":[0],"data_offsets":[1,1])"), "dtype");
+  EXPECT_EQ(missing(R"("dtype":"U8","data_offsets":[0,1])"), "shape");
+  EXPECT_EQ(missing(R"("dtype":"U8","shape":[])"), "data_offsets");
 }
 
 TEST_F(SafetensorsHeaderTest, RefusesFieldsOfAnotherType) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -157,6 +159,14 @@ TEST_F(SafetensorsReader, NamesFoldersAndDevices) {
   };
   EXPECT_EQ(rule_of(folder_.path()), FileRule::kFolder);
   EXPECT_EQ(rule_of("/dev/null"), FileRule::kDevice);
+}
+
+TEST_F(SafetensorsReader, DoesNotWaitForAPipe) {
+  const std::string pipe = folder_ / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  ::alarm(20);  // a reader that waits for a writer would wait for ever
+  EXPECT_THROW(open_safetensors(pipe), CheckpointFault);
+  ::alarm(0);
 }
 
 TEST_F(SafetensorsReader, ReportsAMissingFileAsTheSystemDoes) {
