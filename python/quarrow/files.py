@@ -62,11 +62,15 @@ class _Layers(Sequence[LayerReport]):
     """The layers of a report, made when read: a checkpoint may have 100,000."""
 
     def __init__(
-        self, job: _core.FileJob, formats: list[str], rules: list[str], matched: Sequence[int]
+        self,
+        job: _core.FileJob,
+        formats: list[str],
+        leaving_rules: dict[int, str],
+        matched: Sequence[int],
     ) -> None:
         self._job = job
         self._formats = formats
-        self._rules = rules
+        self._leaving_rules = leaving_rules
         self._matched = matched
 
     def __len__(self) -> int:
@@ -89,8 +93,8 @@ class _Layers(Sequence[LayerReport]):
             return LayerReport(
                 name, "quantized", format_name, None, shape, dtype, bytes_in, bytes_out, error
             )
-        if self._matched and self._matched[index] != _NO_RULE and reason == "left by a rule":
-            reason = f"left by the rule {self._rules[self._matched[index]]!r}"
+        if self._matched and self._matched[index] in self._leaving_rules:
+            reason = f"left by the rule {self._leaving_rules[self._matched[index]]!r}"
         return LayerReport(name, "kept", None, reason, shape, dtype, bytes_in, bytes_out, None)
 
     def __iter__(self) -> Iterator[LayerReport]:
@@ -215,12 +219,17 @@ def quantize_file(
 
     Examples
     --------
-    >>> import quarrow as qr
-    >>> report = qr.quantize_file(
-    ...     "model.safetensors", "model-int8.safetensors", "int8_rowwise", rules=[("norm", None)]
-    ... )  # doctest: +SKIP
-    >>> report.bytes_out  # doctest: +SKIP
-    415236480
+    >>> import tempfile, numpy as np, quarrow as qr
+    >>> from safetensors.numpy import save_file
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> source, new = f"{folder.name}/model.safetensors", f"{folder.name}/int8.safetensors"
+    >>> save_file({"q.weight": np.ones((8, 64), "f2"), "norm.weight": np.ones(8, "f2")}, source)
+    >>> report = qr.quantize_file(source, new, "int8_rowwise", rules=[("norm", None)])
+    >>> for layer in report.layers:
+    ...     print(layer.name, layer.action, layer.reason)
+    norm.weight kept left by the rule 'norm'
+    q.weight quantized None
+    >>> folder.cleanup()
     """
     started = time.perf_counter()
     default = (
@@ -246,6 +255,7 @@ def quantize_file(
         progress=progress,
     )
     texts = [pattern.pattern for pattern in patterns]
+    leaving = {rule: texts[rule] for rule, choice in enumerate(choice_of_rule) if choice == _LEAVE}
     warnings = [*_unmatched_rules(texts, matched), *_adapter_warning(job)]
     for warning in warnings:
         _logger.warning("%s", warning)
@@ -256,7 +266,7 @@ def quantize_file(
         bytes_in=job.bytes_in,
         bytes_out=job.bytes_out,
         seconds=time.perf_counter() - started,
-        layers=_Layers(job, [each.name for each in formats], texts, matched),
+        layers=_Layers(job, [each.name for each in formats], leaving, matched),
         warnings=warnings,
     )
 
