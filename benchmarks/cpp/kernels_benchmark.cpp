@@ -76,8 +76,8 @@ class Matrix {
     const std::size_t rows_per_tile = quarrow::kTileBytes / row_bytes();
     const std::size_t groups = kCols / format.group_size;
     const bool packed = format.rule.packed;
-    const std::size_t code_row = packed ? kCols * static_cast<std::size_t>(format.rule.bits) / 8
-                                        : kCols;
+    const std::size_t code_row =
+        packed ? kCols * static_cast<std::size_t>(format.rule.bits) / 8 : kCols;
     for (std::size_t row = 0; row < rows_; row += rows_per_tile) {
       quarrow::TileReport report;
       format.kernels(target).quantize(

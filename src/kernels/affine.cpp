@@ -79,8 +79,8 @@ HWY_INLINE void affine_parameters(const CodeRule& rule, GroupBlock& block) {
     greatest_width = hn::Max(greatest_width, width);
   }
   block.bounded = hn::AllTrue(df, hn::Le(greatest_quotient, hn::Set(df, kMaxQuotient)));
-  block.overflow = !rule.symmetric &&
-                   !hn::AllTrue(df, hn::Le(greatest_width, hn::Set(df, 0x1.FFFFFEp127F)));
+  block.overflow =
+      !rule.symmetric && !hn::AllTrue(df, hn::Le(greatest_width, hn::Set(df, 0x1.FFFFFEp127F)));
 }
 
 struct AffineRule {

@@ -57,8 +57,7 @@ HWY_INLINE void decode_span(const DecodeSpan& span) {
 inline constexpr std::size_t kDecodeChunk = 4096;
 
 HWY_INLINE const std::uint8_t* bytes_of(const DequantizeTile& tile, std::size_t row,
-                                        std::size_t col, std::size_t count,
-                                        std::uint8_t* scratch) {
+                                        std::size_t col, std::size_t count, std::uint8_t* scratch) {
   const std::uint8_t* codes = tile.codes + row * tile.codes_row_bytes;
   if (!is_packed(tile.rule)) return codes + col;
   const std::uint8_t flip = sign_flip(tile.rule);

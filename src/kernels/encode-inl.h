@@ -8,8 +8,8 @@
 // clamp(RNE(y) + zero point) is what this computes for any |y| <= kMaxQuotient; "careful" encoding
 // clamps y to that first, which changes no code, and takes NaN as 0.
 //
-// Division without dividing: q = x * (1 / scale) is within 2^-16 of x / scale, and RN(x / scale) too
-// is within 2^-17 of it, as |x / scale| <= 127.01: both have relative errors of a few 2^-24. So
+// Division without dividing: q = x * (1 / scale) is within 2^-16 of x / scale, and RN(x / scale)
+// too is within 2^-17 of it, as |x / scale| <= 127.01: both have relative errors of a few 2^-24. So
 // RNE(q) = RNE(RN(x / scale)) unless q is within 2^-15 of the middle between two integers; then the
 // step is done again with true division.
 
@@ -31,11 +31,11 @@ namespace quarrow {
 namespace HWY_NAMESPACE {
 
 enum class Encode {
-  kMultiply,        // x * inverse
-  kCareful,         // x * inverse, any x
-  kStochastic,      // floor(x * inverse + u), any x
-  kDivide,          // x / scale
-  kCarefulDivide,   // x / scale, any x
+  kMultiply,       // x * inverse
+  kCareful,        // x * inverse, any x
+  kStochastic,     // floor(x * inverse + u), any x
+  kDivide,         // x / scale
+  kCarefulDivide,  // x / scale, any x
 };
 
 inline constexpr std::size_t kCacheLine = 64;
@@ -98,13 +98,11 @@ HWY_INLINE Bytes encode_step(const std::byte* data, const GroupCode& code, std::
   if constexpr (kEncode == Encode::kMultiply) {
     return each([&](Floats x, std::size_t) HWY_ATTR { return hn::Mul(x, code.inverse); });
   } else if constexpr (kEncode == Encode::kCareful) {
-    return each([&](Floats x, std::size_t) HWY_ATTR {
-      return careful_quotient(x, code.inverse, /*divide=*/false);
-    });
+    return each([&](Floats x, std::size_t)
+                    HWY_ATTR { return careful_quotient(x, code.inverse, /*divide=*/false); });
   } else if constexpr (kEncode == Encode::kCarefulDivide) {
-    return each([&](Floats x, std::size_t) HWY_ATTR {
-      return careful_quotient(x, code.scale, /*divide=*/true);
-    });
+    return each([&](Floats x, std::size_t)
+                    HWY_ATTR { return careful_quotient(x, code.scale, /*divide=*/true); });
   } else if constexpr (kEncode == Encode::kStochastic) {
     return each([&](Floats x, std::size_t vector) HWY_ATTR {
       const auto quotient = careful_quotient(x, code.inverse, /*divide=*/false);
@@ -134,10 +132,14 @@ struct EncodeSpan {
 };
 
 // Encoding reads from the first-level cache and leaves the memory idle: it fetches what the range
-// pass reads next, a block further. Prefetching beyond the input is harmless.
+// pass will read some blocks further. Prefetching beyond the input is harmless.
+inline constexpr std::size_t kPrefetchDistance = 16 * 1024;  // bytes
+
 template <std::size_t kBytes>
-HWY_INLINE void prefetch_next_block(const std::byte* data) {
-  for (std::size_t line = 0; line < kBytes; line += kCacheLine) hwy::Prefetch(data + line);
+HWY_INLINE void prefetch_ahead(const std::byte* data) {
+  for (std::size_t line = 0; line < kBytes; line += kCacheLine) {
+    hwy::Prefetch(data + kPrefetchDistance + line);
+  }
 }
 
 template <Encode kEncode, DType kDType>
@@ -146,7 +148,7 @@ HWY_INLINE void encode_span(const EncodeSpan& span, const GroupCode& code) {
   const ByteTag d8;
   std::size_t i = 0;
   for (; i + kEncodeStep <= span.count; i += kEncodeStep) {
-    prefetch_next_block<kEncodeStep * kBytes>(span.data + i * kBytes + kBlockElements * kBytes);
+    prefetch_ahead<kEncodeStep * kBytes>(span.data + i * kBytes);
     hn::StoreU(encode_step<kEncode, kDType>(span.data + i * kBytes, code, span.index + i), d8,
                span.codes + i);
   }

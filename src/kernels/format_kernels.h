@@ -35,8 +35,8 @@ struct CodeRule {
   bool symmetric = false;
   bool packed = false;  // several codes in a byte, low bits first
   DType scale_dtype = DType::kF32;
-  bool saturate = false;    // see NonFinitePolicy; otherwise non-finite values are counted, and the
-                            // outputs of their groups are unspecified
+  bool saturate = false;  // see NonFinitePolicy; otherwise non-finite values are counted, and the
+                          // outputs of their groups are unspecified
   bool stochastic = false;
   std::uint64_t random_key = 0;
 };
@@ -49,8 +49,8 @@ struct InputTile {
   std::size_t rows = 0;
   std::size_t cols = 0;
   std::ptrdiff_t row_stride_bytes = 0;
-  std::uint64_t first_index = 0;   // flat index of the first element in the layer
-  std::uint64_t layer_cols = 0;    // so that the row below starts at first_index + layer_cols
+  std::uint64_t first_index = 0;  // flat index of the first element in the layer
+  std::uint64_t layer_cols = 0;   // so that the row below starts at first_index + layer_cols
 };
 
 // group_size columns share a scale (the last group of the tile may be shorter); group_size >= cols
@@ -82,7 +82,7 @@ struct DequantizeTile {
   std::size_t cols = 0;
   std::size_t group_size = 1;
   CodeRule rule;
-  void* output = nullptr;  // any alignment
+  void* output = nullptr;     // any alignment
   DType dtype = DType::kF32;  // f32, f16 or bf16
   std::size_t output_row_bytes = 0;
 };

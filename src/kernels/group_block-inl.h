@@ -17,7 +17,7 @@ namespace quarrow {
 namespace HWY_NAMESPACE {
 
 inline constexpr std::size_t kBlockGroups = 64;  // a multiple of every vector's lanes
-inline constexpr std::size_t kBlockElements = 4096;
+inline constexpr std::size_t kBlockElements = 1024;
 
 // x + kMagic has the integer nearest to x (ties to even) in its low bits, for |x| < 2^22.
 inline constexpr float kMagic = 0x1.8p23F;
@@ -40,9 +40,9 @@ struct GroupBlock {
   alignas(64) float scale[kBlockGroups];
   alignas(64) float inverse[kBlockGroups];
   alignas(64) std::int32_t zero_point[kBlockGroups];  // of unsigned codes
-  bool bounded = true;      // no |x / scale| beyond kMaxQuotient
-  bool non_finite = false;  // some group holds NaN or Inf
-  bool overflow = false;    // some group's hi - lo overflows
+  bool bounded = true;                                // no |x / scale| beyond kMaxQuotient
+  bool non_finite = false;                            // some group holds NaN or Inf
+  bool overflow = false;                              // some group's hi - lo overflows
 };
 
 // Quotients up to here survive the way through kMagic and 16-bit integers; real ones stay below

@@ -57,8 +57,8 @@ HWY_INLINE Floats decode_f16(Uints pattern) {
   const auto rebased = hn::Add(shifted, hn::Set(du, 112U << 23));
   const auto infinite = hn::Add(shifted, hn::Set(du, 224U << 23));
   // With the exponent of 2^-14 the mantissa of a subnormal reads as 2^-14 too much.
-  const auto subnormal = hn::Sub(hn::BitCast(df, hn::Add(shifted, hn::Set(du, 113U << 23))),
-                                 hn::Set(df, 0x1p-14F));
+  const auto subnormal =
+      hn::Sub(hn::BitCast(df, hn::Add(shifted, hn::Set(du, 113U << 23))), hn::Set(df, 0x1p-14F));
   const auto as_int = hn::BitCast(di, shifted);
   const auto is_infinite = hn::Gt(as_int, hn::Set(di, (0x7C00 << 13) - 1));
   const auto is_subnormal = hn::Lt(as_int, hn::Set(di, 0x0400 << 13));

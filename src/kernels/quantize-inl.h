@@ -40,7 +40,7 @@ class PackedRow {
  public:
   PackedRow(int bits, std::uint8_t flip) : bits_(bits), flip_(flip) {}
 
-  static constexpr std::size_t kChunk = kBlockElements;
+  static constexpr std::size_t kChunk = 4096;
 
   void start(std::uint8_t* packed) { packed_ = packed; }
 

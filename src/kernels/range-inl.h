@@ -2,8 +2,8 @@
 //
 // The range of a group, and whether it holds NaN or Inf, in two integer operations a vector.
 //
-// Floating-point patterns (f16, bf16, f32: sign, exponent, mantissa) are ordered by magnitude within
-// a sign. So, starting from +0 and -0:
+// Floating-point patterns (f16, bf16, f32: sign, exponent, mantissa) are ordered by magnitude
+// within a sign. So, starting from +0 and -0:
 //   largest as signed integers    the greatest positive value; NaN and Inf rank above all
 //   largest as unsigned integers  the most negative value; -NaN and -Inf rank above all
 // A group has a non-finite value exactly where one of the two has an exponent of all ones. The
@@ -140,8 +140,8 @@ inline NonFiniteKind kind_of(float value) {
 // Goes through a group known to hold non-finite values, one by one: adds them to the report and
 // returns the range of the rest. `first_index` is the flat index of the group's first element.
 template <DType kDType>
-HWY_NOINLINE Range finite_range(const std::byte* data, std::size_t count,
-                                std::uint64_t first_index, TileReport& report) {
+HWY_NOINLINE Range finite_range(const std::byte* data, std::size_t count, std::uint64_t first_index,
+                                TileReport& report) {
   constexpr std::size_t kBytes = Source<kDType>::kBytes;
   Range range;
   for (std::size_t i = 0; i < count; i += kLanes) {

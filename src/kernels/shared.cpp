@@ -26,8 +26,8 @@ HWY_NOINLINE void range_from(const InputTile& tile, Range& range, TileReport& re
     hn::Store(magnitude_values<kDType>(hn::LoadU(IntTag(), magnitudes)), FloatTag(), values);
     Range found{.lo = 0.0F - values[1], .hi = values[0]};
     if (!is_finite(found.lo) || !is_finite(found.hi)) {
-      found = finite_range<kDType>(data, tile.cols, tile.first_index + row * tile.layer_cols,
-                                   report);
+      found =
+          finite_range<kDType>(data, tile.cols, tile.first_index + row * tile.layer_cols, report);
     }
     range.lo = std::min(range.lo, found.lo);
     range.hi = std::max(range.hi, found.hi);
@@ -57,9 +57,8 @@ HWY_NOINLINE void decode_from(const std::byte* data, std::size_t count, float* v
 }
 
 void decode(const std::byte* data, DType dtype, std::size_t count, float* values) noexcept {
-  with_source(dtype, [&](auto source) HWY_ATTR {
-    decode_from<decltype(source)::kDType>(data, count, values);
-  });
+  with_source(dtype, [&](auto source)
+                         HWY_ATTR { decode_from<decltype(source)::kDType>(data, count, values); });
 }
 
 const SharedKernels& shared() {

@@ -199,9 +199,7 @@ TEST_P(Affine, StochasticRoundingFollowsPhiloxAtTheFlatIndex) {
   }
 }
 
-TEST(Philox, IsThePublishedGenerator) {
-  EXPECT_EQ(reference::philox_word(0, 0), 0x6627E8D5U);
-}
+TEST(Philox, IsThePublishedGenerator) { EXPECT_EQ(reference::philox_word(0, 0), 0x6627E8D5U); }
 
 TEST_P(Affine, APieceOfASpanUsesTheRangeGiven) {
   std::mt19937 random(11);
@@ -253,8 +251,7 @@ TEST_P(Affine, RestoredValuesAreWithinHalfAScale) {
   std::mt19937 random(12);
   for (const int bits : {8, 4, 2}) {
     const CodeRule rule{.bits = bits, .packed = true};
-    const reference::Job job =
-        make_job(Values::kNormal, DType::kF32, 4, 1000, 100, rule, random);
+    const reference::Job job = make_job(Values::kNormal, DType::kF32, 4, 1000, 100, rule, random);
     const auto stored = run_quantize(affine_kernels(target()), job, {});
     const auto restored = reference::dequantize(job, stored);
     for (std::size_t i = 0; i < restored.size(); ++i) {

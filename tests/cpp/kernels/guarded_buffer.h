@@ -21,8 +21,8 @@ class GuardedBuffer {
       : bytes_(bytes), slack_(slack), fill_(fill) {
     const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
     usable_ = (bytes + slack + kBefore + page - 1) / page * page;
-    void* memory = mmap(nullptr, usable_ + page, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* memory =
+        mmap(nullptr, usable_ + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
     memory_ = static_cast<std::uint8_t*>(memory);
     mapped_ = usable_ + page;

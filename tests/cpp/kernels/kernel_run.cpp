@@ -89,16 +89,15 @@ reference::Result run_quantize(const FormatKernels& kernels, const reference::Jo
   GuardedBuffer codes(job.rows == 0 ? 0 : job.rows * codes_stride - kCodeRowGap, 0, kCanary);
   GuardedBuffer scales(scale_count * sizeof(float), 0, kCanary);
   GuardedBuffer zero_points(scale_count, 0, kCanary);
-  const QuantizeTile tile{
-      .input = input.tile(),
-      .group_size = job.group_size,
-      .rule = job.rule,
-      .range = job.range ? &*job.range : nullptr,
-      .codes = codes.data(),
-      .codes_row_bytes = codes_stride,
-      .scales = reinterpret_cast<float*>(scales.data()),
-      .zero_points = job.rule.symmetric ? nullptr : zero_points.data(),
-      .scales_row_stride = job.groups()};
+  const QuantizeTile tile{.input = input.tile(),
+                          .group_size = job.group_size,
+                          .rule = job.rule,
+                          .range = job.range ? &*job.range : nullptr,
+                          .codes = codes.data(),
+                          .codes_row_bytes = codes_stride,
+                          .scales = reinterpret_cast<float*>(scales.data()),
+                          .zero_points = job.rule.symmetric ? nullptr : zero_points.data(),
+                          .scales_row_stride = job.groups()};
   reference::Result result;
   kernels.quantize(tile, result.report);
   EXPECT_TRUE(codes.surroundings_untouched());

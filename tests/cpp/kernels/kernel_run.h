@@ -61,6 +61,5 @@ inline std::string target_test_name(const testing::TestParamInfo<Target>& info) 
 
 }  // namespace quarrow
 
-#define QUARROW_FOR_EACH_TARGET(suite)                                               \
-  INSTANTIATE_TEST_SUITE_P(Targets, suite, testing::ValuesIn(runnable_targets()), \
-                           target_test_name)
+#define QUARROW_FOR_EACH_TARGET(suite) \
+  INSTANTIATE_TEST_SUITE_P(Targets, suite, testing::ValuesIn(runnable_targets()), target_test_name)

@@ -41,9 +41,9 @@ std::uint16_t nearest(Layout layout, double value) {
   int exponent = 0;
   std::frexp(magnitude, &exponent);
   exponent = std::max(exponent - 1, 1 - layout.bias());
-  const double steps =
-      std::isinf(magnitude) ? 0.0
-                            : std::nearbyint(std::ldexp(magnitude, layout.mantissa_bits - exponent));
+  const double steps = std::isinf(magnitude)
+                           ? 0.0
+                           : std::nearbyint(std::ldexp(magnitude, layout.mantissa_bits - exponent));
   // Steps count from the exponent's own field, so a carry moves into the next exponent by itself.
   const double pattern = steps + std::ldexp(exponent + layout.bias() - 1, layout.mantissa_bits);
   if (std::isinf(magnitude) || pattern >= infinity) {
@@ -72,9 +72,8 @@ struct Parameters {
 
 Parameters affine_parameters(const CodeRule& rule, const Range& range) {
   const int levels = (1 << rule.bits) - 1;
-  float scale = rule.symmetric
-                    ? std::max(-range.lo, range.hi) / (static_cast<float>(levels) / 2)
-                    : (range.hi - range.lo) / static_cast<float>(levels);
+  float scale = rule.symmetric ? std::max(-range.lo, range.hi) / (static_cast<float>(levels) / 2)
+                               : (range.hi - range.lo) / static_cast<float>(levels);
   scale = std::max(scale, 0x1p-126F);
   int zero_point = 1 << (rule.bits - 1);
   if (!rule.symmetric) {
@@ -97,8 +96,8 @@ int code_of(float x, const Parameters& parameters, const Job& job, bool divide,
   const float quotient = divide ? x / parameters.scale : x * parameters.inverse;
   double whole = std::nearbyint(static_cast<double>(quotient));
   if (job.rule.stochastic) {
-    const float u = std::ldexp(static_cast<float>(philox_word(job.rule.random_key, index) >> 8),
-                               -24);
+    const float u =
+        std::ldexp(static_cast<float>(philox_word(job.rule.random_key, index) >> 8), -24);
     const float sum = quotient + u;
     whole = std::floor(static_cast<double>(sum));
   }

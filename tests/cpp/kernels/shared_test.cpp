@@ -46,9 +46,8 @@ TEST_P(Decode, EveryPatternOfTheNarrowTypes) {
     ASSERT_EQ(values.size(), 65536U);
     for (std::size_t i = 0; i < values.size(); ++i) {
       const auto pattern = static_cast<std::uint16_t>(i);
-      const auto expected = static_cast<float>(dtype == DType::kF16
-                                                   ? reference::f16_value(pattern)
-                                                   : reference::bf16_value(pattern));
+      const auto expected = static_cast<float>(
+          dtype == DType::kF16 ? reference::f16_value(pattern) : reference::bf16_value(pattern));
       if (std::isnan(expected)) {
         ASSERT_TRUE(std::isnan(values[i])) << name_of(dtype) << " pattern " << i;
       } else {
@@ -62,9 +61,8 @@ TEST_P(Decode, EveryPatternOfTheNarrowTypes) {
 TEST_P(Decode, DoublesRoundToNearestEvenAndOverflowToInfinity) {
   constexpr double kInf = std::numeric_limits<double>::infinity();
   const std::vector<double> doubles{
-      1.0 + 0x1p-24,  1.0 + 0x1.8p-23, 0x1p-150,     0x1.8p-149,
-      -0.0,           1e39,            -1e300,       0x1.FFFFFEFFFFFFFp127,
-      0x1.FFFFFFp127, kInf,            -kInf,        std::nan("")};
+      1.0 + 0x1p-24, 1.0 + 0x1.8p-23,       0x1p-150,       0x1.8p-149, -0.0,  1e39,
+      -1e300,        0x1.FFFFFEFFFFFFFp127, 0x1.FFFFFFp127, kInf,       -kInf, std::nan("")};
   for (std::size_t count = 0; count <= doubles.size(); ++count) {
     const std::vector<double> some(doubles.begin(),
                                    doubles.begin() + static_cast<std::ptrdiff_t>(count));

@@ -25,9 +25,9 @@ enum class Values {
   kTies,
   kOneSided,
 };
-inline constexpr std::array kAllValues{
-    Values::kNormal,   Values::kUniform, Values::kConstant, Values::kZero,    Values::kOutlier,
-    Values::kDenormal, Values::kLargest, Values::kTies,     Values::kOneSided};
+inline constexpr std::array kAllValues{Values::kNormal,  Values::kUniform, Values::kConstant,
+                                       Values::kZero,    Values::kOutlier, Values::kDenormal,
+                                       Values::kLargest, Values::kTies,    Values::kOneSided};
 inline constexpr std::array kAllDTypes{DType::kF32, DType::kF16, DType::kBF16, DType::kF64};
 
 inline double largest_of(DType dtype) {
@@ -83,8 +83,7 @@ inline std::vector<double> make_values(Values kind, DType dtype, std::size_t cou
 }
 
 inline reference::Job make_job(Values kind, DType dtype, std::size_t rows, std::size_t cols,
-                               std::size_t group_size, const CodeRule& rule,
-                               std::mt19937& random) {
+                               std::size_t group_size, const CodeRule& rule, std::mt19937& random) {
   return {.values = make_values(kind, dtype, rows * cols, random),
           .rows = rows,
           .cols = cols,
@@ -102,10 +101,8 @@ inline std::vector<CodeRule> affine_rules() {
     for (const bool symmetric : {false, true}) {
       for (const bool packed : {false, true}) {
         for (const DType scale_dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
-          rules.push_back({.bits = bits,
-                           .symmetric = symmetric,
-                           .packed = packed,
-                           .scale_dtype = scale_dtype});
+          rules.push_back(
+              {.bits = bits, .symmetric = symmetric, .packed = packed, .scale_dtype = scale_dtype});
         }
       }
     }
