@@ -335,7 +335,7 @@ def info() -> dict[str, Any]:
     Raises
     ------
     InvalidInputError
-        QUARROW_FORCE_ISA or QUARROW_NUM_THREADS cannot be honoured.
+        QUARROW_FORCE_ISA, QUARROW_EXECUTOR or QUARROW_NUM_THREADS cannot be honoured.
 
     Examples
     --------
