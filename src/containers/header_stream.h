@@ -50,7 +50,7 @@ class HeaderStream {
   std::uint64_t end_;
   std::size_t cursor_ = 0;
   std::size_t buffered_ = 0;
-  std::array<char, 64 * 1024> buffer_;
+  std::array<char, std::size_t{64} << 10> buffer_;
 };
 
 // A default iterator is the end.

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kDataAlignment = 8;
-constexpr std::size_t kWriteBytes = 256 * 1024;
+constexpr std::size_t kWriteBytes = std::size_t{256} << 10;
 
 using Sink = FunctionRef<void(std::string_view)>;
 

@@ -17,7 +17,7 @@ namespace {
 
 // Of a tensor that is copied. Larger than a tile that is computed: it costs no memory, and less
 // time.
-constexpr std::uint64_t kCopyBytes = 1024 * 1024;
+constexpr std::uint64_t kCopyBytes = std::uint64_t{1} << 20;
 // Below this, waking another thread costs more than it saves.
 constexpr std::uint64_t kSerialBytes = 2 * kTileBytes;
 

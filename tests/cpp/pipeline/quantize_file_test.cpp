@@ -47,6 +47,21 @@ class RecordedProgress : public FileProgress {
   std::size_t stop_at = std::numeric_limits<std::size_t>::max();
 };
 
+// What an executor may do, made certain: of two tiles that run at a time the later one ends first,
+// and it polls once more after it was told to stop.
+class UnluckyExecutor final : public Executor {
+ public:
+  std::string_view name() const noexcept override { return "unlucky"; }
+  bool run(std::size_t count, std::size_t, Body body, Poll* poll) override {
+    for (std::size_t index = 0; index < count; index += 2) {
+      if (index + 1 < count) body(index + 1, 1);
+      body(index, 0);
+      if (poll != nullptr && !poll->keep_going()) return poll->keep_going();
+    }
+    return true;
+  }
+};
+
 class QuantizeFile : public ::testing::Test {
  protected:
   std::string source_path() const { return folder_ / "in.safetensors"; }
@@ -215,6 +230,23 @@ TEST_F(QuantizeFile, ReportsTheFirstNonFiniteLayerWhole) {
   }
 }
 
+TEST_F(QuantizeFile, ReportsTheFirstLayerAlsoWhenALaterOneFailsEarlier) {
+  TestCheckpoint checkpoint;
+  for (const char* name : {"a.weight", "b.weight"}) {
+    checkpoint.add_random(name, StoredDType::kF32, {4, 4});
+    checkpoint.set(name, 0, std::numeric_limits<float>::quiet_NaN());
+  }
+  const SafetensorsFile source = write_source(checkpoint);
+  UnluckyExecutor executor;
+  context_ = make_context(2, executor);
+  try {
+    run(source);
+    FAIL();
+  } catch (const LayerFault& fault) {
+    EXPECT_EQ(source.tensors[fault.tensor].name, "a.weight");
+  }
+}
+
 TEST_F(QuantizeFile, ReportsNonFiniteValuesOfRowsLongerThanATile) {
   TestCheckpoint checkpoint;
   checkpoint.add_random("long.weight", StoredDType::kF32, {2, 200'000});
@@ -303,6 +335,8 @@ TEST_F(QuantizeFile, APollThatSaidStopIsNotAskedAgain) {
     ++calls;
     return false;
   });
+  UnluckyExecutor executor;
+  context_ = make_context(2, executor);
   context_.poll = &poll;
   options_.sync = true;
   EXPECT_FALSE(run(source));
