@@ -41,7 +41,8 @@ enum class Encode {
 inline constexpr std::size_t kCacheLine = 64;
 inline constexpr std::size_t kEncodeStep = 4 * kLanes;
 
-// What the encoding of a group needs. Codes are unsigned until `offset` is taken off.
+// What the encoding of a group needs. Codes are unsigned until `offset` is taken off. Always made
+// as an aggregate: an implicit default constructor would not be compiled for the target.
 struct GroupCode {
   Floats scale;
   Floats inverse;

@@ -86,15 +86,16 @@ HWY_NOINLINE void encode_block(const QuantizeTile& tile, const GroupBlock& block
   const ByteTag d8;
   const FloatTag df;
   const bool is_tile_packed = is_packed(tile.rule);
-  GroupCode code;
-  code.levels = hn::Set(d8, static_cast<std::uint8_t>((1U << tile.rule.bits) - 1));
-  code.offset = hn::Set(d8, is_tile_packed ? std::uint8_t{0} : sign_offset(tile.rule));
-  code.key = tile.rule.random_key;
+  const auto levels = hn::Set(d8, static_cast<std::uint8_t>((1U << tile.rule.bits) - 1));
+  const auto offset = hn::Set(d8, is_tile_packed ? std::uint8_t{0} : sign_offset(tile.rule));
   for (std::size_t g = 0; g < block.count; ++g) {
     const GroupSpan& span = block.spans[g];
-    code.scale = hn::Set(df, block.scale[g]);
-    code.inverse = hn::Set(df, block.inverse[g]);
-    code.bias = hn::Set(IntTag(), kMagicBits - block.zero_point[g]);
+    const GroupCode code{.scale = hn::Set(df, block.scale[g]),
+                         .inverse = hn::Set(df, block.inverse[g]),
+                         .bias = hn::Set(IntTag(), kMagicBits - block.zero_point[g]),
+                         .levels = levels,
+                         .offset = offset,
+                         .key = tile.rule.random_key};
     std::uint8_t* row = tile.codes + span.row * tile.codes_row_bytes;
     EncodeSpan part{.data = span.data,
                     .count = span.count,
