@@ -39,7 +39,7 @@ def test_narrowing_near_every_pattern(name: str) -> None:
 def test_narrowing_float64() -> None:
     rng = np.random.default_rng(4)
     wide = np.ldexp(rng.normal(size=100_000), rng.integers(-160, 130, 100_000))
-    edges = np.float64([2.0**-149, 2.0**-150, 3 * 2.0**-150, 2.0**128, 2.0**128 * (1 - 2.0**-25)])
+    edges = np.array([2.0**-149, 2.0**-150, 3 * 2.0**-150, 2.0**128, 2.0**128 * (1 - 2.0**-25)])
     values = np.concatenate([wide, edges, -edges, edges * (1 + 2.0**-50)])
     with np.errstate(over="ignore", under="ignore"):
         theirs = values.astype(np.float32)

@@ -7,14 +7,13 @@ from typing import Any
 
 import comfy_kitchen
 import pytest
+import quarrow as qr
 import torch
 from checkpoints import make_checkpoint
 from comfy_kitchen.tensor.base import QuantizedTensor
 from comfy_kitchen.tensor.int8 import TensorWiseINT8Layout
 from safetensors import safe_open
 from safetensors.torch import load_file
-
-import quarrow as qr
 
 CHECKPOINTS = {
     "flux_controlnet_small": ("--match", r"^(x_|controlnet_x|time_text.*linear_1|.*norm_)"),
@@ -39,8 +38,10 @@ def is_linear_weight(name: str, tensor: torch.Tensor) -> bool:
 
 
 def same_bytes(a: torch.Tensor, b: torch.Tensor) -> bool:
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
     as_bytes = [t.contiguous().reshape(-1).view(torch.uint8) for t in (a, b)]
-    return a.dtype == b.dtype and a.shape == b.shape and torch.equal(*as_bytes)
+    return bool(torch.equal(*as_bytes))
 
 
 def quantized_layers(source: dict[str, torch.Tensor]) -> list[str]:

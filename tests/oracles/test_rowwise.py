@@ -4,12 +4,11 @@
 import comfy_kitchen
 import numpy as np
 import pytest
+import quarrow as qr
 import torch
 from comfy_kitchen.tensor.int8 import TensorWiseINT8Layout
 from reference import Fields, quantize
 from value_kinds import KINDS, values_of
-
-import quarrow as qr
 
 DTYPES = ["float32", "float16", "bfloat16", "float64"]
 

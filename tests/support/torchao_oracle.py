@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""torchao's affine quantization of a float32 matrix, in our arrangement of codes and zero points."""
+"""torchao's affine quantization of a float32 matrix, arranged as ours."""
 
 from dataclasses import dataclass
 

@@ -50,14 +50,15 @@ def _largest_positive(normal: Floats) -> Floats:
 
 def _mixed_magnitudes(normal: Floats) -> Floats:
     exponents = np.random.default_rng(2).integers(-60, 60, normal.shape)
-    return np.ldexp(normal, exponents, dtype=np.float32)
+    values: Floats = np.ldexp(normal, exponents).astype(np.float32)
+    return values
 
 
 def _ties(normal: Floats) -> Floats:
     """Halves of whole numbers, which are ties where the scale is 1."""
-    values = np.rint(normal * np.float32(20)) / np.float32(2)
+    values: Floats = np.rint(normal * np.float32(20)) / np.float32(2)
     values.flat[:2] = (0, 255)
-    return values.astype(np.float32)
+    return values
 
 
 def _half_subnormal_scales(normal: Floats) -> Floats:

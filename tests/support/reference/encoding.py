@@ -40,7 +40,8 @@ def encode(
     offsets: NDArray[np.float32] | None = None,
 ) -> NDArray[np.int16]:
     """Return the codes: Inf takes the end codes, NaN the code of 0."""
-    codes = unlimited_codes(np.nan_to_num(x), scale, zero_point, fields, offsets)
+    finite = np.where(np.isfinite(x), x, np.float32(0))
+    codes = unlimited_codes(finite, scale, zero_point, fields, offsets)
     codes = np.clip(codes, fields.lowest_code, fields.highest_code)
     codes[np.isposinf(x)] = fields.highest_code
     codes[np.isneginf(x)] = fields.lowest_code

@@ -20,7 +20,12 @@ def philox4x32(
     for _ in range(ROUNDS):
         first = MULTIPLIERS[0] * c0
         second = MULTIPLIERS[1] * c2
-        c0, c1, c2, c3 = (second >> 32) ^ c1 ^ k0, second & LOW, (first >> 32) ^ c3 ^ k1, first & LOW
+        c0, c1, c2, c3 = (
+            (second >> 32) ^ c1 ^ k0,
+            second & LOW,
+            (first >> 32) ^ c3 ^ k1,
+            first & LOW,
+        )
         k0 = (k0 + KEY_STEPS[0]) & LOW
         k1 = (k1 + KEY_STEPS[1]) & LOW
     return c0, c1, c2, c3

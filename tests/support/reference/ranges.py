@@ -43,7 +43,7 @@ def affine_scale(x: NDArray[np.float32], fields: Fields) -> tuple[np.float32, in
 def storable_scale(scale: np.float32, scale_dtype: str) -> np.float32:
     """Return the scale in its type, kept between the smallest normal and the largest number."""
     limits = FLOAT_TYPES[scale_dtype]
-    rounded = nearest_f32(scale, scale_dtype)
+    rounded = float(nearest_f32(scale, scale_dtype))
     return np.float32(min(max(rounded, limits.smallest_normal), limits.largest))
 
 
@@ -51,4 +51,4 @@ def rowwise_scale(x: NDArray[np.float32]) -> np.float32:
     """Return ComfyUI's scale of one row."""
     low, high = finite_range(x)
     largest = np.maximum(-low, high)
-    return np.maximum(largest / np.float32(127), np.float32(1e-30))
+    return max(largest / np.float32(127), np.float32(1e-30))

@@ -38,13 +38,17 @@ def nearest(values: NDArray[np.float64], name: str) -> NDArray[np.float64]:
     narrow = FLOAT_TYPES[name]
     exponents = np.frexp(values)[1] - 1
     steps = np.ldexp(1.0, np.maximum(exponents, narrow.least_exponent) - (narrow.precision - 1))
-    rounded = np.rint(values / steps) * steps
-    return np.where(np.abs(rounded) > narrow.largest, np.copysign(np.inf, rounded), rounded)
+    rounded: NDArray[np.float64] = np.rint(values / steps) * steps
+    overflows = np.abs(rounded) > narrow.largest
+    rounded[overflows] = np.copysign(np.inf, rounded[overflows])
+    return rounded
 
 
 def nearest_f32(value: np.float32, name: str) -> np.float32:
     """Return one float32 rounded to a narrower type, as float32."""
-    return np.float32(nearest(np.asarray(value, np.float64), name)[()])
+    if name == "float32":
+        return value
+    return np.float32(nearest(np.array([value], np.float64), name)[0])
 
 
 def widen(w: NDArray[Any]) -> NDArray[np.float32]:

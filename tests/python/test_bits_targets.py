@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every instruction set, both executors, any number of threads and the caller's mode: same bits."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import quarrow as qr
+from bit_cases import cases, reference_digest
+from reference import quantize, stored_values
+
+SUPPORT = Path(__file__).parents[1] / "support"
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, str]:
+    digests = {}
+    for name, (w, fields) in cases().items():
+        stored = quantize(w, fields)
+        digests[name] = reference_digest(stored, stored_values(stored))
+    return digests
+
+
+def run_cases(**environment: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, SUPPORT / "bit_cases.py"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("executor", ["onetbb", "plain"])
+@pytest.mark.parametrize("isa", qr.info()["runnable_isas"])
+def test_the_bits_are_the_references(isa: str, executor: str, expected: dict[str, str]) -> None:
+    ran = run_cases(QUARROW_FORCE_ISA=isa, QUARROW_EXECUTOR=executor)
+    assert ran["isas"] == [isa]
+    assert ran["info"]["isa"] == isa
+    assert ran["info"]["executor"].lower() == executor
+    wrong = [
+        f"{name}, {how}"
+        for name, digests in ran["digests"].items()
+        for how, found in digests.items()
+        if found != expected[name]
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("variable", ["QUARROW_FORCE_ISA", "QUARROW_EXECUTOR"])
+def test_a_name_that_cannot_run_is_an_error(variable: str) -> None:
+    with pytest.raises(AssertionError, match=variable):
+        run_cases(**{variable: "AVX99"})

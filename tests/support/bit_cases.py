@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quantizations whose results must not depend on where and how they run, and their digests.
+
+    bit_cases.py    print a JSON object: what ran here, and the digest of each case for each number
+                    of threads, with the caller's floating-point mode as it is and flushing
+
+The tests start it with QUARROW_FORCE_ISA and QUARROW_EXECUTOR set, and compare with the digests of
+the reference.
+"""
+
+import ctypes
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from reference import Fields, Stored
+from value_kinds import values_of
+
+THREADS = (1, 2, 3, 4)
+Case = tuple[NDArray[Any], Fields]
+
+
+def cases() -> dict[str, Case]:
+    """Return inputs of several tiles and of few elements, and the formats to try on them."""
+    inputs: dict[str, NDArray[Any]] = {
+        "several tiles": values_of("normal", (90, 1531)),
+        "mixed magnitudes": values_of("mixed_magnitudes", (60, 131)),
+        "denormal": values_of("denormal", (300, 331)),
+        "least normal": values_of("least_normal", (300, 331)),
+        "long rows": values_of("normal", (2, 70_001)),
+        "float16": values_of("normal", (90, 1531)).astype(np.float16),
+        "float16 denormal": (values_of("normal", (60, 131)) * np.float32(1e-6)).astype(np.float16),
+        "float64": values_of("normal", (90, 777)).astype(np.float64) * (1 + 2.0**-30),
+        "float64 denormal": values_of("normal", (60, 131)).astype(np.float64) * 1e-40,
+        "narrow": values_of("normal", (40, 3)),
+    }
+    formats = {
+        "int8": Fields.of("int8"),
+        "int8 symmetric tensor": Fields.of("int8", symmetric=True, group_size="tensor"),
+        "int4": Fields.of("int4"),
+        "int4 symmetric 32": Fields.of("int4", symmetric=True, group_size=32),
+        "int4 float16 row": Fields.of("int4", scale_dtype="float16", group_size="row"),
+        "int2 bfloat16 64": Fields.of("int2", scale_dtype="bfloat16", group_size=64),
+        "int2 unpacked 70": Fields.of("int2", packed=False, group_size=70),
+        "int8_rowwise": Fields.of("int8_rowwise"),
+    }
+    every = {
+        f"{format_name}, {input_name}": (w, fields)
+        for input_name, w in inputs.items()
+        for format_name, fields in formats.items()
+    }
+    stochastic = Fields.of("int4", rounding="stochastic", seed=9)
+    every["int4 stochastic"] = (values_of("normal", (40, 331)), stochastic)
+    return every
+
+
+def digest(
+    codes: NDArray[Any],
+    scales: NDArray[Any],
+    zero_points: NDArray[np.uint8] | None,
+    values: NDArray[np.float32],
+) -> str:
+    """Return one word for all that a case gives."""
+    parts = [codes, scales.astype(np.float32), values]
+    parts += [] if zero_points is None else [zero_points]
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(f"{part.dtype} {part.shape}".encode())
+        whole.update(np.ascontiguousarray(part).tobytes())
+    return whole.hexdigest()
+
+
+def reference_digest(stored: Stored, values: NDArray[np.float32]) -> str:
+    """Return the digest that the engine's result must have."""
+    return digest(stored.codes, stored.scales, stored.zero_points, values)
+
+
+@contextmanager
+def flushing_denormals() -> Iterator[None]:
+    """Set FTZ and DAZ of this thread, on x86-64 Linux; glibc's fenv_t ends with MXCSR."""
+    libm = ctypes.CDLL("libm.so.6")
+    saved = (ctypes.c_uint32 * 8)()
+    if libm.fegetenv(saved) != 0:
+        raise OSError
+    flushing = (ctypes.c_uint32 * 8)(*saved)
+    flushing[7] |= 0x8040
+    libm.fesetenv(flushing)
+    try:
+        tiny = np.array(2.0**-149, np.float32)
+        assert float(tiny + tiny) == 0, "the mode was not set"
+        yield
+    finally:
+        libm.fesetenv(saved)
+
+
+def run(w: NDArray[Any], fields: Fields, threads: int) -> tuple[str, str]:
+    """Return a case's digest and the instruction set that ran it."""
+    from bit_identity import engine
+
+    q = engine(w, fields, threads=threads)
+    values = q.dequantize(threads=threads)
+    return digest(q.codes, q.scales, q.zero_points, values), q.stats.isa
+
+
+def main() -> None:
+    """Run every case here and print what came out."""
+    import platform
+
+    import quarrow as qr
+
+    isas = set()
+    digests: dict[str, dict[str, str]] = {}
+    flushes = platform.machine() == "x86_64" and sys.platform == "linux"
+    for name, (w, fields) in cases().items():
+        digests[name] = {}
+        for threads in THREADS:
+            digests[name][f"{threads} threads"], isa = run(w, fields, threads)
+            isas.add(isa)
+            if flushes:
+                with flushing_denormals():
+                    found, _ = run(w, fields, threads)
+                digests[name][f"{threads} threads, flushing"] = found
+    print(json.dumps({"isas": sorted(isas), "info": qr.info(), "digests": digests}))
+
+
+if __name__ == "__main__":
+    main()
