@@ -121,6 +121,21 @@ def test_a_non_finite_value_at_any_column(format_: str, value: float, dtype: str
         assert_same_stored(engine(w, fields, nonfinite="saturate"), quantize(w, fields))
 
 
+@pytest.mark.parametrize("pattern", [0x7F800001, 0xFF800001, 0x7FBFFFFF, 0x7FFFFFFF, 0xFFFFFFFF])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_any_payload_is_nan(dtype: str, pattern: int) -> None:
+    """Signalling ones too, and those of float64 with nothing in the bits that float32 has."""
+    bits = np.array([pattern], np.uint32)
+    if dtype == "float64":
+        sign = np.uint64(pattern >> 31) << np.uint64(63)
+        bits = np.array([sign | np.uint64(0x7FF0000000000000) | np.uint64(pattern & 0xFFFFF)])
+    w = np.ones(30, dtype)
+    w[7:8] = bits.view(dtype)
+    with pytest.raises(qr.NonFiniteError) as caught:
+        qr.quantize(w, "int4")
+    assert (caught.value.index, caught.value.count, caught.value.kind) == (7, 1, "NaN")
+
+
 @pytest.mark.parametrize("group_size", [4, "row", "tensor"])
 @pytest.mark.parametrize("format_", ["int8", "int4", "int2", "int8_rowwise"])
 def test_groups_without_a_finite_value_are_zero(format_: str, group_size: int | str) -> None:
@@ -146,6 +161,32 @@ def test_the_first_of_many_tiles_is_named(group_size: int | str, threads: int) -
     fields = Fields.of("int8", group_size=group_size)
     q = engine(w, fields, nonfinite="saturate", threads=threads)
     assert_same_stored(q, quantize(w, fields))
+
+
+@pytest.mark.parametrize("group_size", [90_000, "row", "tensor"])
+@pytest.mark.parametrize("format_", ["int4", "int8_rowwise"])
+def test_rows_of_several_tiles_count_once(format_: str, group_size: int | str) -> None:
+    fields = ROWWISE if format_ == "int8_rowwise" else Fields.of(format_, group_size=group_size)
+    w = np.random.default_rng(8).normal(size=(2, 200_001)).astype(np.float32)
+    bad = [70_000, 131_072, 199_999, 200_002, 400_001]
+    w.flat[bad] = np.nan
+    for threads in (1, 2):
+        with pytest.raises(qr.NonFiniteError) as caught:
+            engine(w, fields, threads=threads)
+        assert (caught.value.index, caught.value.count) == (bad[0], len(bad))
+        q = engine(w, fields, threads=threads, nonfinite="saturate")
+        assert_same_stored(q, quantize(w, fields))
+
+
+@pytest.mark.parametrize(
+    ("group_size", "start"), [(90_000, 290_001), ("row", 200_001), ("tensor", 0)]
+)
+def test_a_range_of_several_tiles_may_overflow(group_size: int | str, start: int) -> None:
+    w = np.zeros((2, 200_001), np.float32)
+    w[1, 95_000], w[1, 170_000] = 3e38, -3e38
+    with pytest.raises(qr.InvalidInputError, match=f"index {start} ") as caught:
+        qr.quantize(w, "int8", group_size=group_size)
+    assert not isinstance(caught.value, qr.NonFiniteError)
 
 
 # Half way between the largest float32 and the number that would follow it.

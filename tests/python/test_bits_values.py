@@ -112,3 +112,15 @@ def test_every_scale_of_16_bits_encodes_its_own_multiples(scale_dtype: str) -> N
     differences = np.abs(q.codes - codes)
     assert differences[:, : exact + 1].max() == 0
     assert differences.max() <= 1
+
+
+@pytest.mark.parametrize("bit_width", [8, 4, 2])
+def test_lists_get_the_bits_of_one_scale_a_tensor(bit_width: int) -> None:
+    w = values_of("one_outlier", (131,))
+    fields = Fields.of(f"int{bit_width}", group_size="tensor", packed=False)
+    stored = quantize(w, fields)
+    result = qr.legacy.quantize({"a": w.tolist()}, bit_width=bit_width)["a"]
+    assert result["codes"] == stored.codes.ravel().tolist()
+    assert result["scales"] == stored.scales.ravel().tolist()
+    assert stored.zero_points is not None
+    assert result["zero_points"] == stored.zero_points.ravel().tolist()

@@ -2,7 +2,7 @@
 """Quantizations whose results must not depend on where and how they run, and their digests.
 
     bit_cases.py    print a JSON object: what ran here, and the digest of each case for each number
-                    of threads, with the caller's floating-point mode as it is and flushing
+                    of threads, with the caller's floating-point mode as it is and at its worst
 
 The tests start it with QUARROW_FORCE_ISA and QUARROW_EXECUTOR set, and compare with the digests of
 the reference.
@@ -81,18 +81,22 @@ def reference_digest(stored: Stored, values: NDArray[np.float32]) -> str:
 
 
 @contextmanager
-def flushing_denormals() -> Iterator[None]:
-    """Set FTZ and DAZ of this thread, on x86-64 Linux; glibc's fenv_t ends with MXCSR."""
+def hostile_mode() -> Iterator[None]:
+    """Flush denormals and round up on this thread, on x86-64 Linux.
+
+    glibc's fenv_t ends with MXCSR; 0x8040 are FTZ and DAZ, 0x4000 is rounding up.
+    """
     libm = ctypes.CDLL("libm.so.6")
     saved = (ctypes.c_uint32 * 8)()
     if libm.fegetenv(saved) != 0:
         raise OSError
-    flushing = (ctypes.c_uint32 * 8)(*saved)
-    flushing[7] |= 0x8040
-    libm.fesetenv(flushing)
+    hostile = (ctypes.c_uint32 * 8)(*saved)
+    hostile[7] |= 0x8040 | 0x4000
+    libm.fesetenv(hostile)
     try:
-        tiny = np.array(2.0**-149, np.float32)
-        assert float(tiny + tiny) == 0, "the mode was not set"
+        tiny, one = np.array([2.0**-149], np.float32), np.ones(1, np.float32)
+        assert not (tiny + tiny).any(), "denormals are not flushed"
+        assert (one + np.float32(2.0**-30) > one).all(), "sums are not rounded up"
         yield
     finally:
         libm.fesetenv(saved)
@@ -115,16 +119,16 @@ def main() -> None:
 
     isas = set()
     digests: dict[str, dict[str, str]] = {}
-    flushes = platform.machine() == "x86_64" and sys.platform == "linux"
+    can_change = platform.machine() == "x86_64" and sys.platform == "linux"
     for name, (w, fields) in cases().items():
         digests[name] = {}
         for threads in THREADS:
             digests[name][f"{threads} threads"], isa = run(w, fields, threads)
             isas.add(isa)
-            if flushes:
-                with flushing_denormals():
+            if can_change:
+                with hostile_mode():
                     found, _ = run(w, fields, threads)
-                digests[name][f"{threads} threads, flushing"] = found
+                digests[name][f"{threads} threads, hostile mode"] = found
     print(json.dumps({"isas": sorted(isas), "info": qr.info(), "digests": digests}))
 
 
