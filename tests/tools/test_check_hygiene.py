@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from check_hygiene import findings
 
+# Not spelled here: this file is checked too.
+LATER = "".join(("TO", "DO"))
 LICENCE = "// SPDX-License-Identifier: Apache-2.0\n"
 
 
@@ -20,7 +22,7 @@ LICENCE = "// SPDX-License-Identifier: Apache-2.0\n"
         ("a.cpp", f"{LICENCE}int a; \n", "2: trailing space"),
         ("a.cpp", f"{LICENCE}// \u00b5s\n", "2: a character that is not ASCII"),
         ("a.cpp", f"{LICENCE}\tint a;\n", "2: a tab"),
-        ("a.cpp", f"{LICENCE}// TODO: later\n", "2: left for later"),
+        ("a.cpp", f"{LICENCE}// {LATER}: later\n", "2: left for later"),
         ("a.md", "<" * 7 + " HEAD\n", "1: left for later, or left over"),
         ("a.cpp", LICENCE + "int a;\n" * 400, "400: more than 400 lines"),
         ("a.json", "1" * 200_001 + "\n", "1: more than 200000 bytes"),
