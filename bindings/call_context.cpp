@@ -94,8 +94,7 @@ Executor& executor_in_use() {
     const char* variable = std::getenv("QUARROW_EXECUTOR");
     return std::string(variable == nullptr ? "" : variable);
   }();
-  static Executor* const executor =
-      named.empty() ? &default_executor() : executor_from_name(named);
+  static Executor* const executor = named.empty() ? &default_executor() : executor_from_name(named);
   if (executor != nullptr) {
     return *executor;
   }

@@ -22,8 +22,8 @@ std::size_t threads_argument(nanobind::handle threads);
 // run here.
 Target target_in_use();
 
-// The executor of this process: oneTBB's, or what QUARROW_EXECUTOR names ("onetbb", "plain"). Raises
-// InvalidInputError when this build has none of that name.
+// The executor of this process: oneTBB's, or what QUARROW_EXECUTOR names ("onetbb", "plain").
+// Raises InvalidInputError when this build has none of that name.
 Executor& executor_in_use();
 
 // Looks for signals, with the lock held. A handler that raises (KeyboardInterrupt) stops the job;

@@ -20,8 +20,6 @@
 #define QUARROW_KERNELS_ENCODE_INL_H_
 #endif
 
-#include <hwy/cache_control.h>
-
 #include "kernels/group_block-inl.h"
 #include "kernels/narrow-inl.h"
 #include "kernels/philox-inl.h"
@@ -38,7 +36,6 @@ enum class Encode {
   kCarefulDivide,  // x / scale, any x
 };
 
-inline constexpr std::size_t kCacheLine = 64;
 inline constexpr std::size_t kEncodeStep = 4 * kLanes;
 
 // What the encoding of a group needs. Codes are unsigned until `offset` is taken off. Always made
@@ -125,33 +122,27 @@ HWY_INLINE Bytes encode_step(const std::byte* data, const GroupCode& code, std::
 // Elements of one group, whole or in part.
 struct EncodeSpan {
   const std::byte* data;
+  const std::byte* ahead;  // to fetch meanwhile, see fetch()
   std::size_t count;
   std::size_t readable;  // elements from `data` to the end of the row
   std::uint64_t index;   // the flat index of the first
   std::uint8_t* codes;   // one a byte
+  bool stream;           // past the caches, see QuantizeTile
   std::size_t writable;  // bytes from `codes` on; those beyond `count` are overwritten
 };
-
-// Encoding reads from the first-level cache and leaves the memory idle: it fetches what the range
-// pass will read some blocks further. Prefetching beyond the input is harmless.
-inline constexpr std::size_t kPrefetchDistance = 16 * 1024;  // bytes
-
-template <std::size_t kBytes>
-HWY_INLINE void prefetch_ahead(const std::byte* data) {
-  for (std::size_t line = 0; line < kBytes; line += kCacheLine) {
-    hwy::Prefetch(data + kPrefetchDistance + line);
-  }
-}
 
 template <Encode kEncode, DType kDType>
 HWY_INLINE void encode_span(const EncodeSpan& span, const GroupCode& code) {
   constexpr std::size_t kBytes = Source<kDType>::kBytes;
   const ByteTag d8;
+  const bool stream = span.stream && can_stream(span.codes);
   std::size_t i = 0;
   for (; i + kEncodeStep <= span.count; i += kEncodeStep) {
-    prefetch_ahead<kEncodeStep * kBytes>(span.data + i * kBytes);
-    hn::StoreU(encode_step<kEncode, kDType>(span.data + i * kBytes, code, span.index + i), d8,
-               span.codes + i);
+    for (std::size_t line = 0; line < kEncodeStep * kBytes / 2; line += kCacheLine) {
+      fetch(span.ahead + i * kBytes / 2 + line);
+    }
+    store_codes(encode_step<kEncode, kDType>(span.data + i * kBytes, code, span.index + i),
+                span.codes + i, stream);
   }
   if (i == span.count) return;
   alignas(64) std::byte padded[kEncodeStep * kBytes];

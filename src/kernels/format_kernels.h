@@ -66,6 +66,9 @@ struct QuantizeTile {
   const Range* range = nullptr;
   std::uint8_t* codes = nullptr;
   std::size_t codes_row_bytes = 0;
+  // Write codes past the caches, where they lie on the borders of vectors: otherwise each line of
+  // them is read before it is written. For jobs too large to leave them in the caches.
+  bool stream_codes = false;
   // Null: not written (symmetric, or another tile of the span writes them).
   float* scales = nullptr;
   std::uint8_t* zero_points = nullptr;

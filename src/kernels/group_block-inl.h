@@ -33,6 +33,7 @@ struct GroupSpan {
 
 struct GroupBlock {
   std::size_t count = 0;
+  std::size_t bytes = 0;  // of input
   GroupSpan spans[kBlockGroups];
   // Lanes beyond `count` are computed like the others, and ignored.
   alignas(64) float lo[kBlockGroups] = {};
@@ -53,6 +54,21 @@ inline std::uint64_t flat_index(const InputTile& input, const GroupSpan& span) {
   return input.first_index + span.row * input.layer_cols + span.col;
 }
 
+// What to fetch while `data`, in the block, is read for its range, or to be encoded. Each pass
+// takes one half of the bytes kFetchDistance behind the block: fetching in one pass alone would
+// leave the memory idle during the other. It is the input to come where rows lie one behind the
+// other; elsewhere, and beyond the input, it is harmless.
+inline constexpr std::ptrdiff_t kFetchDistance = 8 * 1024;
+
+HWY_INLINE const std::byte* fetched_by_range(const GroupBlock& block, const std::byte* data) {
+  const std::byte* first = block.spans[0].data;
+  return first + kFetchDistance + (data - first) / 2;
+}
+
+HWY_INLINE const std::byte* fetched_by_encode(const GroupBlock& block, const std::byte* data) {
+  return fetched_by_range(block, data) + block.bytes / 2;
+}
+
 // Walks the groups of a tile in the order of its elements.
 class GroupWalk {
  public:
@@ -64,15 +80,16 @@ class GroupWalk {
 
   // Fills the spans of the block; false when no group is left.
   HWY_INLINE bool next(GroupBlock& block) {
-    std::size_t room = kBlockElements;
+    std::size_t elements = 0;
     block.count = 0;
     while (next_.row < tile_.rows && block.count < kBlockGroups) {
       next_.count = std::min(group_size_, tile_.cols - next_.col);
-      if (block.count != 0 && next_.count > room) break;
+      if (block.count != 0 && elements + next_.count > kBlockElements) break;
       block.spans[block.count++] = next_;
-      room -= std::min(room, next_.count);
+      elements += next_.count;
       step();
     }
+    block.bytes = elements * size_of(tile_.dtype);
     return block.count != 0;
   }
 
@@ -109,7 +126,8 @@ HWY_INLINE void find_ranges(const InputTile& input, GroupBlock& block, TileRepor
   std::fill_n(magnitudes + 2 * block.count, 2 * (kLanes - 1 - (block.count - 1) % kLanes), 0);
   for (std::size_t g = 0; g < block.count; ++g) {
     const GroupSpan& span = block.spans[g];
-    store_extremes(find_extremes<kDType>(span.data, span.count), magnitudes + 2 * g);
+    store_extremes(find_extremes<kDType>(span.data, span.count, fetched_by_range(block, span.data)),
+                   magnitudes + 2 * g);
   }
   auto largest = hn::Zero(di);
   for (std::size_t g = 0; g < block.count; g += kLanes) {

@@ -55,6 +55,19 @@ HWY_INLINE hn::Vec<Int16Tag> narrow_32(Ints a, Ints b) {
 }
 #endif
 
+// `stream`: past the caches; only where can_stream().
+HWY_INLINE bool can_stream(const std::uint8_t* codes) {
+  return reinterpret_cast<std::uintptr_t>(codes) % hn::MaxLanes(ByteTag()) == 0;
+}
+
+HWY_INLINE void store_codes(Bytes codes, std::uint8_t* output, bool stream) {
+  if (stream) {
+    hn::Stream(codes, ByteTag(), output);
+  } else {
+    hn::StoreU(codes, ByteTag(), output);
+  }
+}
+
 // Block b of the input holds 4 codes of each of the vectors 0..3: 32-bit piece 4b+s belongs to
 // piece b of vector s.
 HWY_INLINE Bytes restore_order(Bytes codes) {
@@ -128,12 +141,13 @@ HWY_INLINE Bytes pack_step(const std::uint8_t* codes) {
 // result. Reads up to kPackStep codes more than `count`, writes ceil(count * kBits / 8) bytes.
 template <int kBits>
 HWY_INLINE void pack_codes(const std::uint8_t* codes, std::size_t count, std::uint8_t flip,
-                           std::uint8_t* packed) {
+                           std::uint8_t* packed, bool stream) {
   constexpr std::size_t kPerByte = 8 / kBits;
   const auto flips = hn::Set(ByteTag(), flip);
+  stream = stream && can_stream(packed);
   std::size_t i = 0;
   for (; i + kPackStep<kBits> <= count; i += kPackStep<kBits>) {
-    hn::StoreU(hn::Xor(pack_step<kBits>(codes + i), flips), ByteTag(), packed + i / kPerByte);
+    store_codes(hn::Xor(pack_step<kBits>(codes + i), flips), packed + i / kPerByte, stream);
   }
   if (i == count) return;
   alignas(64) std::uint8_t last[4 * kLanes];

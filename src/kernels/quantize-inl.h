@@ -38,7 +38,8 @@ constexpr std::uint8_t sign_flip(const CodeRule& rule) {
 // need not start on a byte.
 class PackedRow {
  public:
-  PackedRow(int bits, std::uint8_t flip) : bits_(bits), flip_(flip) {}
+  explicit PackedRow(const QuantizeTile& tile)
+      : bits_(tile.rule.bits), flip_(sign_flip(tile.rule)), stream_(tile.stream_codes) {}
 
   static constexpr std::size_t kChunk = 4096;
 
@@ -67,14 +68,15 @@ class PackedRow {
  private:
   void pack(std::size_t count) {
     if (bits_ == 4) {
-      pack_codes<4>(codes_, count, flip_, packed_);
+      pack_codes<4>(codes_, count, flip_, packed_, stream_);
     } else {
-      pack_codes<2>(codes_, count, flip_, packed_);
+      pack_codes<2>(codes_, count, flip_, packed_, stream_);
     }
   }
 
   const int bits_;
   const std::uint8_t flip_;
+  const bool stream_;
   std::uint8_t* packed_ = nullptr;
   std::size_t count_ = 0;
   alignas(64) std::uint8_t codes_[2 * kChunk + kPackStep<2>];
@@ -98,10 +100,12 @@ HWY_NOINLINE void encode_block(const QuantizeTile& tile, const GroupBlock& block
                          .key = tile.rule.random_key};
     std::uint8_t* row = tile.codes + span.row * tile.codes_row_bytes;
     EncodeSpan part{.data = span.data,
+                    .ahead = fetched_by_encode(block, span.data),
                     .count = span.count,
                     .readable = tile.input.cols - span.col,
                     .index = flat_index(tile.input, span),
                     .codes = row + span.col,
+                    .stream = tile.stream_codes && !is_tile_packed,
                     .writable = tile.input.cols - span.col};
     if (!is_tile_packed) {
       encode_span<kEncode, kDType>(part, code);
@@ -115,6 +119,7 @@ HWY_NOINLINE void encode_block(const QuantizeTile& tile, const GroupBlock& block
       encode_span<kEncode, kDType>(part, code);
       packed.add(part.count);
       part.data += part.count * Source<kDType>::kBytes;
+      part.ahead = fetched_by_encode(block, part.data);
       part.readable -= part.count;
       part.index += part.count;
     }
@@ -139,7 +144,7 @@ template <class Rule, DType kDType>
 HWY_NOINLINE void quantize_from(const QuantizeTile& tile, TileReport& report) {
   GroupWalk walk(tile);
   GroupBlock block;
-  PackedRow packed(tile.rule.bits, sign_flip(tile.rule));
+  PackedRow packed(tile);
   while (walk.next(block)) {
     if (tile.range != nullptr) {
       use_range(*tile.range, block);
@@ -151,6 +156,7 @@ HWY_NOINLINE void quantize_from(const QuantizeTile& tile, TileReport& report) {
     write_parameters(tile, block);
     if (tile.input.cols != 0) encode<Rule, kDType>(tile, block, packed);
   }
+  if (tile.stream_codes) hwy::FlushStream();
 }
 
 template <class Rule>

@@ -16,6 +16,8 @@
 #define QUARROW_KERNELS_RANGE_INL_H_
 #endif
 
+#include <hwy/cache_control.h>
+
 #include <algorithm>
 #include <bit>
 
@@ -25,6 +27,17 @@
 HWY_BEFORE_NAMESPACE();
 namespace quarrow {
 namespace HWY_NAMESPACE {
+
+inline constexpr std::size_t kCacheLine = 64;
+
+// Fetches one cache line of the input to come into the first-level cache, and one far behind it
+// into the second: few lines can be on their way to the first level at once, too few for memory.
+inline constexpr std::size_t kFarther = 56 * 1024;
+
+HWY_INLINE void fetch(const std::byte* line) {
+  hwy::Prefetch(line);
+  __builtin_prefetch(line + kFarther, /*rw=*/0, /*locality=*/2);
+}
 
 // The magnitudes of the extremes of one group in a register, as far as they were seen: patterns
 // without their sign, those of 16-bit types in the upper half.
@@ -62,10 +75,14 @@ struct Patterns<DType::kF16> : Patterns16 {};
 template <>
 struct Patterns<DType::kBF16> : Patterns16 {};
 
+// `ahead`: what to fetch meanwhile, half as many lines as are read; null for nothing.
 template <DType kDType>
-HWY_INLINE Extremes find_extremes(const std::byte* data, std::size_t count) {
+HWY_INLINE Extremes find_extremes(const std::byte* data, std::size_t count,
+                                  const std::byte* ahead) {
   using Group = Patterns<kDType>;
   constexpr std::size_t kBytes = Source<kDType>::kBytes;
+  constexpr std::size_t kVectorBytes = Group::kCount * kBytes;
+  constexpr std::size_t kStepBytes = std::max(2 * kCacheLine, kVectorBytes);
   const typename Group::Tag du;
   const hn::RebindToSigned<typename Group::Tag> di;
   const auto minus_zero = hn::BitCast(du, hn::SignBit(di));
@@ -76,21 +93,19 @@ HWY_INLINE Extremes find_extremes(const std::byte* data, std::size_t count) {
     hi = hn::Max(hi, hn::BitCast(di, pattern));
     lo = hn::Max(lo, pattern);
   };
-  if (count >= Group::kCount) {
-    std::size_t i = 0;
-    for (; i + 2 * Group::kCount <= count; i += 2 * Group::kCount) {
-      include(data + i * kBytes);
-      include(data + (i + Group::kCount) * kBytes);
+  const std::size_t bytes = count * kBytes;
+  if (bytes >= kVectorBytes) {
+    std::size_t at = 0;
+    for (; at + kStepBytes <= bytes; at += kStepBytes) {
+      if (ahead != nullptr) fetch(ahead + at / 2);
+      for (std::size_t i = 0; i < kStepBytes; i += kVectorBytes) include(data + at + i);
     }
-    if (i + Group::kCount <= count) {
-      include(data + i * kBytes);
-      i += Group::kCount;
-    }
+    for (; at + kVectorBytes <= bytes; at += kVectorBytes) include(data + at);
     // The last vector overlaps the one before, which changes no maximum.
-    if (i != count) include(data + (count - Group::kCount) * kBytes);
+    if (at != bytes) include(data + bytes - kVectorBytes);
   } else {
-    alignas(64) std::byte padded[Group::kCount * kBytes] = {};
-    std::memcpy(padded, data, count * kBytes);
+    alignas(64) std::byte padded[kVectorBytes] = {};
+    std::memcpy(padded, data, bytes);
     include(padded);
   }
   return {Group::widen(hi), Group::widen(hn::BitCast(di, hn::Xor(lo, minus_zero)))};

@@ -11,6 +11,8 @@ namespace {
 
 // Below this, waking another thread costs more than it saves.
 constexpr std::uint64_t kSerialBytes = 2 * kTileBytes;
+// Above this, codes are written past the caches: the next reader would not find them there.
+constexpr std::uint64_t kStreamBytes = std::uint64_t{64} << 20;
 
 std::size_t threads_for(const Plan& plan, const Context& context) {
   return plan.input_bytes <= kSerialBytes ? 1 : context.threads;
@@ -126,7 +128,8 @@ class QuantizeJob {
         plan_, context_,
         [&](std::size_t index, const Tile& tile, const LayerPlan& layer, std::size_t) {
           if (!statuses[tile.layer].ok()) return;
-          const TileOutput output = tile_output(layer, tile, outputs_[tile.layer]);
+          TileOutput output = tile_output(layer, tile, outputs_[tile.layer]);
+          output.stream_codes = plan_.input_bytes > kStreamBytes;
           const Range* range = layer.range_pass ? &range_of(layer, tile) : nullptr;
           TileReport known;  // the range pass has reported already
           TileReport& report = layer.range_pass ? known : reports_[index];

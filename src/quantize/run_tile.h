@@ -24,6 +24,7 @@ struct TileOutput {
   QuantizedSpan first;  // scales and zero_points null: not written, another tile of the span does
   std::size_t codes_row_bytes = 0;
   std::size_t scales_row_stride = 0;
+  bool stream_codes = false;  // see QuantizeTile
 };
 void quantize_tile(const LayerPlan& layer, const InputTile& input, const TileOutput& output,
                    const Range* range, NonFinitePolicy policy, Target target,

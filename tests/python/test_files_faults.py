@@ -216,15 +216,18 @@ def test_a_source_that_is_cut_while_it_is_read(huge: Path, tmp_path: Path) -> No
     assert names(tmp_path) == {"huge.safetensors", "out"}
 
 
-def test_a_source_that_is_written_to_while_it_is_read(source: Path, tmp_path: Path) -> None:
+def test_a_source_that_is_written_to_while_it_is_read(tmp_path: Path) -> None:
+    # Two gigabytes, so that no machine is through before the first progress, 50 ms after the start.
+    rows = 1 << 14
+    source = write_zeros(
+        tmp_path / "in.safetensors", {"w.weight": ("F32", (rows, 1 << 15), rows << 17)}
+    )
+
     def write(_done: int, _total: int, _name: str) -> None:
         with source.open("r+b") as file:
             file.seek(-4, os.SEEK_END)
             file.write(b"\0\0\0\0")
 
-    # The progress of the last poll comes after the last read, so two tensors are needed.
-    arrays = {f"{index}.weight": np.ones((3000, 3000), np.float32) for index in range(4)}
-    save_file(arrays, source)
     with pytest.raises(qr.CheckpointError) as caught:
         qr.quantize_file(source, tmp_path / "out", FORMAT, progress=write, sync=False, threads=1)
     assert caught.value.rule == "changed"

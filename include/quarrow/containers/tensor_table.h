@@ -28,9 +28,9 @@ struct TensorEntry {
   std::uint64_t bytes() const noexcept { return end - begin; }
 };
 
-// Bytes of a tensor of that shape. Nothing when its bits do not fit in 63 bits, whatever the order of
-// the dimensions and even beside a dimension of zero, or (partial_byte is set) when the elements do
-// not fill whole bytes.
+// Bytes of a tensor of that shape. Nothing when its bits do not fit in 63 bits, whatever the order
+// of the dimensions and even beside a dimension of zero, or (partial_byte is set) when the elements
+// do not fill whole bytes.
 std::optional<std::uint64_t> tensor_bytes(StoredDType dtype, std::span<const std::uint64_t> shape,
                                           bool& partial_byte) noexcept;
 

@@ -111,8 +111,9 @@ TEST_P(Affine, EveryPatternOfTheNarrowTypesSaturating) {
 TEST_P(Affine, ScalesAtTheEdgesOfTheirDType) {
   std::mt19937 random(5);
   for (const CodeRule& rule : affine_rules()) {
-    for (const double factor : {0x1p-149, 0x1p-130, 0x1p-127, 0x1p-126, 0x1p-125, 0x1p-24, 0x1p-15,
-                                0x1p-10, 0x1p15, 0x1p16, 0x1p18, 0x1p23, 0x1p100, 0x1p126}) {
+    for (const double factor :
+         {0x1p-149, 0x1p-130, 0x1p-127, 0x1p-126, 0x1p-125, 0x1p-24, 0x1p-15, 0x1p-10, 0x1p15,
+          0x1p16, 0x1p18, 0x1p23, 0x1p40, 0x1p41, 0x1p100, 0x1p126}) {
       reference::Job job = make_job(Values::kUniform, DType::kF64, 4, 70, 35, rule, random);
       for (double& value : job.values) value *= factor;
       check(job, {.dtype = DType::kF64});

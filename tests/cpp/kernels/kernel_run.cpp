@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::uint8_t kCanary = 0xA5;
 constexpr std::size_t kCodeRowGap = 3;
+constexpr std::size_t kVectorBytes = 64;  // of the widest target
 
 template <typename Pattern>
 void append(std::vector<std::uint8_t>& bytes, Pattern pattern) {
@@ -69,6 +70,49 @@ class PlacedInput {
   InputTile tile_;
 };
 
+// Where the codes of a job go: `bytes` bytes that end at a page which cannot be touched, rows
+// `stride` bytes apart.
+struct CodesLayout {
+  std::size_t bytes = 0;
+  std::size_t stride = 0;
+  bool stream = false;
+};
+
+reference::Result run_quantize_into(const FormatKernels& kernels, const reference::Job& job,
+                                    const InputTile& input, const CodesLayout& layout) {
+  const std::size_t row_bytes = job.code_row_bytes();
+  const std::size_t scale_count = job.rows * job.groups();
+  GuardedBuffer codes(layout.bytes, 0, kCanary);
+  GuardedBuffer scales(scale_count * sizeof(float), 0, kCanary);
+  GuardedBuffer zero_points(scale_count, 0, kCanary);
+  const QuantizeTile tile{.input = input,
+                          .group_size = job.group_size,
+                          .rule = job.rule,
+                          .range = job.range ? &*job.range : nullptr,
+                          .codes = codes.data(),
+                          .codes_row_bytes = layout.stride,
+                          .stream_codes = layout.stream,
+                          .scales = reinterpret_cast<float*>(scales.data()),
+                          .zero_points = job.rule.symmetric ? nullptr : zero_points.data(),
+                          .scales_row_stride = job.groups()};
+  reference::Result result;
+  kernels.quantize(tile, result.report);
+  EXPECT_TRUE(codes.surroundings_untouched());
+  EXPECT_TRUE(scales.surroundings_untouched());
+  EXPECT_TRUE(zero_points.surroundings_untouched());
+  for (std::size_t row = 0; row < job.rows; ++row) {
+    const std::uint8_t* begin = codes.data() + row * layout.stride;
+    const std::uint8_t* end = codes.data() + std::min(layout.bytes, (row + 1) * layout.stride);
+    result.codes.insert(result.codes.end(), begin, begin + row_bytes);
+    EXPECT_TRUE(
+        std::all_of(begin + row_bytes, end, [](std::uint8_t byte) { return byte == kCanary; }));
+  }
+  result.scales.resize(scale_count);
+  std::memcpy(result.scales.data(), scales.data(), scales.size());
+  result.zero_points.assign(zero_points.data(), zero_points.data() + scale_count);
+  return result;
+}
+
 }  // namespace
 
 std::vector<double> stored_values(DType dtype, std::vector<double> values) {
@@ -84,36 +128,16 @@ reference::Result run_quantize(const FormatKernels& kernels, const reference::Jo
                                const InputLayout& layout) {
   const PlacedInput input(job, layout);
   const std::size_t row_bytes = job.code_row_bytes();
-  const std::size_t codes_stride = row_bytes + kCodeRowGap;
-  const std::size_t scale_count = job.rows * job.groups();
-  GuardedBuffer codes(job.rows == 0 ? 0 : job.rows * codes_stride - kCodeRowGap, 0, kCanary);
-  GuardedBuffer scales(scale_count * sizeof(float), 0, kCanary);
-  GuardedBuffer zero_points(scale_count, 0, kCanary);
-  const QuantizeTile tile{.input = input.tile(),
-                          .group_size = job.group_size,
-                          .rule = job.rule,
-                          .range = job.range ? &*job.range : nullptr,
-                          .codes = codes.data(),
-                          .codes_row_bytes = codes_stride,
-                          .scales = reinterpret_cast<float*>(scales.data()),
-                          .zero_points = job.rule.symmetric ? nullptr : zero_points.data(),
-                          .scales_row_stride = job.groups()};
-  reference::Result result;
-  kernels.quantize(tile, result.report);
-  EXPECT_TRUE(codes.surroundings_untouched());
-  EXPECT_TRUE(scales.surroundings_untouched());
-  EXPECT_TRUE(zero_points.surroundings_untouched());
-  for (std::size_t row = 0; row < job.rows; ++row) {
-    const std::uint8_t* begin = codes.data() + row * codes_stride;
-    result.codes.insert(result.codes.end(), begin, begin + row_bytes);
-    if (row + 1 == job.rows) continue;
-    EXPECT_TRUE(std::all_of(begin + row_bytes, begin + codes_stride,
-                            [](std::uint8_t byte) { return byte == kCanary; }));
-  }
-  result.scales.resize(scale_count);
-  std::memcpy(result.scales.data(), scales.data(), scales.size());
-  result.zero_points.assign(zero_points.data(), zero_points.data() + scale_count);
-  return result;
+  // One byte behind the last code is a fault; then, streamed, every row starts on a vector.
+  const std::size_t odd = row_bytes + kCodeRowGap;
+  const std::size_t even = (row_bytes + kVectorBytes - 1) / kVectorBytes * kVectorBytes;
+  const std::size_t exact = job.rows == 0 ? 0 : job.rows * odd - kCodeRowGap;
+  const auto stored = run_quantize_into(kernels, job, input.tile(), {exact, odd, false});
+  const auto streamed =
+      run_quantize_into(kernels, job, input.tile(), {job.rows * even, even, true});
+  EXPECT_EQ(stored.codes, streamed.codes);
+  EXPECT_EQ(stored.zero_points, streamed.zero_points);
+  return stored;
 }
 
 std::vector<std::uint8_t> run_dequantize(const FormatKernels& kernels, const reference::Job& job,
