@@ -100,6 +100,19 @@ struct FormatKernels {
   bool (*range_overflows)(const CodeRule& rule, const Range& range) noexcept;
 };
 
+// Sums over pairs of an original and its restored value, the i-th pair in lane i % 8: a fixed order
+// of additions, whatever the vectors. Non-finite originals are left out.
+struct ErrorLanes {
+  static constexpr std::size_t kCount = 8;
+  using Lanes = double[kCount];
+  alignas(64) Lanes max_abs = {};
+  alignas(64) Lanes squared_error = {};
+  alignas(64) Lanes squared_original = {};
+  alignas(64) Lanes squared_restored = {};
+  alignas(64) Lanes product = {};
+  alignas(64) Lanes count = {};
+};
+
 // Kernels that do not depend on the format, on one target.
 struct SharedKernels {
   std::string_view target_name;  // the target that these functions were compiled for
@@ -107,6 +120,9 @@ struct SharedKernels {
   void (*range)(const InputTile& tile, Range& range, TileReport& report) noexcept;
   // x to f32, as the quantizers read it: `count` contiguous elements. For error statistics.
   void (*decode)(const std::byte* data, DType dtype, std::size_t count, float* values) noexcept;
+  // Adds `count` pairs, the first one in lane 0.
+  void (*add_errors)(const float* originals, const float* restored, std::size_t count,
+                     ErrorLanes& lanes) noexcept;
 };
 
 const SharedKernels& shared_kernels(Target target) noexcept;

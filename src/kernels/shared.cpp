@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Kernels that belong to no format: the range of a tile, and its values as f32.
+// Kernels that belong to no format: the range of a tile, its values as f32, and their errors.
+#include <algorithm>
+#include <limits>
+
 #include "kernels/format_kernels.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -61,9 +64,68 @@ void decode(const std::byte* data, DType dtype, std::size_t count, float* values
                          HWY_ATTR { decode_from<decltype(source)::kDType>(data, count, values); });
 }
 
+using DoubleTag = hn::CappedTag<double, ErrorLanes::kCount>;
+using Doubles = hn::Vec<DoubleTag>;
+
+HWY_INLINE Doubles promoted(const float* values) {
+  const DoubleTag dd;
+  return hn::PromoteTo(dd, hn::LoadU(hn::Rebind<float, DoubleTag>(), values));
+}
+
+// Adds whole rounds of the lanes from `lane` on, as many as a vector holds.
+HWY_INLINE void add_rounds(const float* originals, const float* restored, std::size_t count,
+                           std::size_t lane, ErrorLanes& lanes) {
+  const DoubleTag dd;
+  auto max_abs = hn::Load(dd, lanes.max_abs + lane);
+  auto squared_error = hn::Load(dd, lanes.squared_error + lane);
+  auto squared_original = hn::Load(dd, lanes.squared_original + lane);
+  auto squared_restored = hn::Load(dd, lanes.squared_restored + lane);
+  auto product = hn::Load(dd, lanes.product + lane);
+  auto counted = hn::Load(dd, lanes.count + lane);
+  const auto largest = hn::Set(dd, static_cast<double>(hwy::HighestValue<float>()));
+  const auto one = hn::Set(dd, 1.0);
+  for (std::size_t i = lane; i < count; i += ErrorLanes::kCount) {
+    const auto any = promoted(originals + i);
+    const auto finite = hn::Le(hn::Abs(any), largest);
+    const auto x = hn::IfThenElseZero(finite, any);
+    const auto y = hn::IfThenElseZero(finite, promoted(restored + i));
+    const auto error = hn::Abs(hn::Sub(x, y));
+    max_abs = hn::Max(max_abs, error);
+    squared_error = hn::Add(squared_error, hn::Mul(error, error));
+    squared_original = hn::Add(squared_original, hn::Mul(x, x));
+    squared_restored = hn::Add(squared_restored, hn::Mul(y, y));
+    product = hn::Add(product, hn::Mul(x, y));
+    counted = hn::Add(counted, hn::IfThenElseZero(finite, one));
+  }
+  hn::Store(max_abs, dd, lanes.max_abs + lane);
+  hn::Store(squared_error, dd, lanes.squared_error + lane);
+  hn::Store(squared_original, dd, lanes.squared_original + lane);
+  hn::Store(squared_restored, dd, lanes.squared_restored + lane);
+  hn::Store(product, dd, lanes.product + lane);
+  hn::Store(counted, dd, lanes.count + lane);
+}
+
+void add_errors(const float* originals, const float* restored, std::size_t count,
+                ErrorLanes& lanes) noexcept {
+  constexpr std::size_t kRound = ErrorLanes::kCount;
+  const std::size_t whole = count / kRound * kRound;
+  // A round that is not full: NaN is left out like any other non-finite original.
+  float last_originals[kRound];
+  float last_restored[kRound] = {};
+  std::fill_n(last_originals, kRound, std::numeric_limits<float>::quiet_NaN());
+  std::copy(originals + whole, originals + count, last_originals);
+  std::copy(restored + whole, restored + count, last_restored);
+  for (std::size_t lane = 0; lane < kRound; lane += hn::MaxLanes(DoubleTag())) {
+    add_rounds(originals, restored, whole, lane, lanes);
+    if (whole != count) add_rounds(last_originals, last_restored, kRound, lane, lanes);
+  }
+}
+
 const SharedKernels& shared() {
-  static constexpr SharedKernels kKernels{
-      .target_name = QUARROW_COMPILED_TARGET, .range = range, .decode = decode};
+  static constexpr SharedKernels kKernels{.target_name = QUARROW_COMPILED_TARGET,
+                                          .range = range,
+                                          .decode = decode,
+                                          .add_errors = add_errors};
   return kKernels;
 }
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 
 namespace quarrow {
 namespace {
@@ -19,55 +18,18 @@ CodeRule code_rule(const LayerPlan& layer, NonFinitePolicy policy) noexcept {
           .random_key = layer.random_key};
 }
 
-// Sums of differences in eight fixed lanes: the compiler may use vectors without changing a bit.
-class ErrorLanes {
- public:
-  void add(const float* originals, const float* restored, std::size_t count) noexcept {
-    std::size_t i = 0;
-    for (; i + kLanes <= count; i += kLanes) {
-      for (std::size_t lane = 0; lane < kLanes; ++lane) {
-        add_one(lane, originals[i + lane], restored[i + lane]);
-      }
-    }
-    for (std::size_t lane = 0; i < count; ++i, ++lane) add_one(lane, originals[i], restored[i]);
+ErrorSums joined(const ErrorLanes& lanes) noexcept {
+  ErrorSums sums;
+  for (std::size_t lane = 0; lane < ErrorLanes::kCount; ++lane) {
+    sums.add({.max_abs = lanes.max_abs[lane],
+              .squared_error = lanes.squared_error[lane],
+              .squared_original = lanes.squared_original[lane],
+              .squared_restored = lanes.squared_restored[lane],
+              .product = lanes.product[lane],
+              .count = static_cast<std::uint64_t>(lanes.count[lane])});
   }
-
-  void add_to(ErrorSums& sums) const noexcept {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      sums.add({.max_abs = max_abs_[lane],
-                .squared_error = squared_error_[lane],
-                .squared_original = squared_original_[lane],
-                .squared_restored = squared_restored_[lane],
-                .product = product_[lane],
-                .count = static_cast<std::uint64_t>(count_[lane])});
-    }
-  }
-
- private:
-  static constexpr std::size_t kLanes = 8;
-  using Lanes = std::array<double, kLanes>;
-
-  void add_one(std::size_t lane, float original_value, float restored_value) noexcept {
-    // A non-finite original is left out by a selection, which vectorises, not by a branch.
-    const bool finite = std::fabs(original_value) <= std::numeric_limits<float>::max();
-    const double original = finite ? static_cast<double>(original_value) : 0.0;
-    const double restored = finite ? static_cast<double>(restored_value) : 0.0;
-    const double error = std::fabs(original - restored);
-    max_abs_[lane] = max_abs_[lane] < error ? error : max_abs_[lane];
-    squared_error_[lane] += error * error;
-    squared_original_[lane] += original * original;
-    squared_restored_[lane] += restored * restored;
-    product_[lane] += original * restored;
-    count_[lane] += finite ? 1.0 : 0.0;
-  }
-
-  Lanes max_abs_{};
-  Lanes squared_error_{};
-  Lanes squared_original_{};
-  Lanes squared_restored_{};
-  Lanes product_{};
-  Lanes count_{};
-};
+  return sums;
+}
 
 }  // namespace
 
@@ -141,20 +103,20 @@ void measure_tile(const LayerPlan& layer, const InputTile& original, const TileO
   dequantize_tile(layer, {.rows = original.rows, .cols = original.cols}, stored, target,
                   {.data = restored, .dtype = DType::kF32}, original.cols * sizeof(float));
 
-  constexpr std::size_t kStretch = 1024;
+  constexpr std::size_t kStretch = 1024;  // a multiple of the lanes
   std::array<float, kStretch> originals;
+  const SharedKernels& kernels = shared_kernels(target);
   ErrorLanes lanes;
   for (std::size_t row = 0; row < original.rows; ++row) {
     const std::byte* data =
         original.data + static_cast<std::ptrdiff_t>(row) * original.row_stride_bytes;
     for (std::size_t col = 0; col < original.cols; col += kStretch) {
       const std::size_t count = std::min(kStretch, original.cols - col);
-      shared_kernels(target).decode(data + col * size_of(original.dtype), original.dtype, count,
-                                    originals.data());
-      lanes.add(originals.data(), restored + row * original.cols + col, count);
+      kernels.decode(data + col * size_of(original.dtype), original.dtype, count, originals.data());
+      kernels.add_errors(originals.data(), restored + row * original.cols + col, count, lanes);
     }
   }
-  lanes.add_to(sums);
+  sums.add(joined(lanes));
 }
 
 std::uint64_t range_count(const LayerPlan& layer) noexcept {

@@ -157,5 +157,51 @@ TEST_P(RangeKernel, OfNothingIsZero) {
   }
 }
 
+class ErrorKernel : public EachTarget {};
+QUARROW_FOR_EACH_TARGET(ErrorKernel);
+
+// Pair by pair.
+ErrorLanes expected_errors(const std::vector<float>& originals,
+                           const std::vector<float>& restored) {
+  ErrorLanes lanes;
+  for (std::size_t i = 0; i < originals.size(); ++i) {
+    if (!std::isfinite(originals[i])) continue;
+    const std::size_t lane = i % ErrorLanes::kCount;
+    const auto x = static_cast<double>(originals[i]);
+    const auto y = static_cast<double>(restored[i]);
+    const double error = std::abs(x - y);
+    lanes.max_abs[lane] = std::max(lanes.max_abs[lane], error);
+    lanes.squared_error[lane] += error * error;
+    lanes.squared_original[lane] += x * x;
+    lanes.squared_restored[lane] += y * y;
+    lanes.product[lane] += x * y;
+    lanes.count[lane] += 1;
+  }
+  return lanes;
+}
+
+TEST_P(ErrorKernel, IsThatOfEachPairBitByBit) {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  for (std::size_t count = 0; count <= 67; ++count) {
+    std::vector<float> originals(count);
+    std::vector<float> restored(count);
+    for (float& value : originals) value = normal(random);
+    for (float& value : restored) value = normal(random);
+    for (std::size_t i = 0; i < count; i += 11) originals[i] = i % 2 == 0 ? std::nanf("") : -kInf;
+    if (count > 20) originals[20] = std::numeric_limits<float>::max();
+    GuardedBuffer x(count * sizeof(float), 0, 0xFF);
+    GuardedBuffer y(count * sizeof(float), 0, 0xFF);
+    std::copy(originals.begin(), originals.end(), reinterpret_cast<float*>(x.data()));
+    std::copy(restored.begin(), restored.end(), reinterpret_cast<float*>(y.data()));
+    ErrorLanes lanes;
+    shared_kernels(target()).add_errors(reinterpret_cast<const float*>(x.data()),
+                                        reinterpret_cast<const float*>(y.data()), count, lanes);
+    const ErrorLanes expected = expected_errors(originals, restored);
+    ASSERT_EQ(std::memcmp(&lanes, &expected, sizeof lanes), 0) << count << " pairs";
+  }
+}
+
 }  // namespace
 }  // namespace quarrow
