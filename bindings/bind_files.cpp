@@ -96,7 +96,7 @@ class FileJob {
         .progress = progress.is_none() ? nullptr : &reported};
     // Files are waited for, so the lock is released whatever their size.
     constexpr std::uint64_t kAnyBytes = std::numeric_limits<std::uint64_t>::max();
-    CoreCall call(threads, kAnyBytes, std::numeric_limits<std::size_t>::max());
+    CoreCall call(threads, kAnyBytes);
     try {
       const bool finished = with_file_errors([&, path = path_bytes(destination)] {
         return call.run([&](const Context& context) {

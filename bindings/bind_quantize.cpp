@@ -131,7 +131,7 @@ nb::object quantize_one(nb::handle w, nb::handle format, nb::handle name, nb::ha
   const Clock::time_point viewed = Clock::now();
 
   const Plan plan = plan_of(input, wanted, name_text, name);
-  CoreCall call(threads, plan.input_bytes, plan.tiles.size());
+  CoreCall call(threads, plan.input_bytes);
   nb::object result = output_of(out, plan.layers[0], input, name);
   QuantizedTensor& tensor = nb::cast<QuantizedTensor&>(result);
   const QuantizedSpan span = tensor.span();
@@ -154,7 +154,7 @@ nb::object quantize_one(nb::handle w, nb::handle format, nb::handle name, nb::ha
   stats.view_seconds = seconds(entered, viewed);
   stats.alloc_seconds = seconds(viewed, allocated);
   stats.core_seconds = seconds(allocated, done);
-  stats.threads = call.context().threads;
+  stats.threads = threads_for(plan, call.context().threads);
   stats.isa = name_of(call.context().target);
   stats.export_seconds = seconds(done, exported);
   stats.total_seconds = seconds(entered, exported);

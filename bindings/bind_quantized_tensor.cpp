@@ -89,7 +89,7 @@ nb::object dequantize(const QuantizedTensor& self, nb::handle dtype, nb::handle 
     span.data = output_argument(out, spec, self.name());
   }
   const QuantizedView stored = self.stored();
-  CoreCall call(threads, plan.input_bytes, plan.tiles.size());
+  CoreCall call(threads, plan.input_bytes);
   const Status status = call.run(
       [&](const Context& context) { return dequantize(plan, {&stored, 1}, {&span, 1}, context); });
   if (!status.ok()) {
@@ -108,7 +108,7 @@ nb::object error(const QuantizedTensor& self, nb::handle w, nb::handle threads) 
   const Plan plan = plan_of(self.layer().format, original.view().dtype, self.shape(), self.name());
   const QuantizedView stored = self.stored();
   ErrorSums sums;
-  CoreCall call(threads, plan.input_bytes, plan.tiles.size());
+  CoreCall call(threads, plan.input_bytes);
   const Status status = call.run([&](const Context& context) {
     return measure_error(plan, {&original.view(), 1}, {&stored, 1}, {&sums, 1}, context);
   });

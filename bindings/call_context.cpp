@@ -108,11 +108,11 @@ bool SignalPoll::keep_going() noexcept {
   return PyErr_CheckSignals() == 0;
 }
 
-CoreCall::CoreCall(nb::handle threads, std::uint64_t bytes, std::size_t tiles)
+CoreCall::CoreCall(nb::handle threads, std::uint64_t bytes)
     : release_lock_(bytes >= kReleaseLockFrom) {
   context_.executor = &executor_in_use();
   context_.target = target_in_use();
-  context_.threads = std::min(threads_argument(threads), std::max<std::size_t>(tiles, 1));
+  context_.threads = threads_argument(threads);
   context_.poll = release_lock_ ? &poll_ : nullptr;
 }
 

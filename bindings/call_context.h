@@ -34,12 +34,12 @@ class SignalPoll final : public Poll {
 };
 
 // The Context of one call, and the lock while it runs. Make one on the stack:
-//   CoreCall call(threads, plan.input_bytes, plan.tiles.size());
+//   CoreCall call(threads, plan.input_bytes);
 //   const Status status = call.run([&](const Context& context) { return quantize(...); });
 class CoreCall {
  public:
-  // `bytes` decides whether the lock is released; `tiles` limits the threads.
-  CoreCall(nanobind::handle threads, std::uint64_t bytes, std::size_t tiles);
+  // `bytes` of input decide whether the lock is released.
+  CoreCall(nanobind::handle threads, std::uint64_t bytes);
   CoreCall(const CoreCall&) = delete;
   CoreCall& operator=(const CoreCall&) = delete;
 

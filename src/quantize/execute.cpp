@@ -14,10 +14,6 @@ constexpr std::uint64_t kSerialBytes = 2 * kTileBytes;
 // Above this, codes are written past the caches: the next reader would not find them there.
 constexpr std::uint64_t kStreamBytes = std::uint64_t{64} << 20;
 
-std::size_t threads_for(const Plan& plan, const Context& context) {
-  return plan.input_bytes <= kSerialBytes ? 1 : context.threads;
-}
-
 // Runs one pass over all tiles of the plan. Body is body(tile index, tile, layer, worker).
 template <typename Body>
 bool for_each_tile(const Plan& plan, const Context& context, Body body) {
@@ -25,7 +21,7 @@ bool for_each_tile(const Plan& plan, const Context& context, Body body) {
     const Tile& tile = plan.tiles[index];
     body(index, tile, plan.layers[tile.layer], worker);
   };
-  return context.executor->run(plan.tiles.size(), threads_for(plan, context), run_one,
+  return context.executor->run(plan.tiles.size(), threads_for(plan, context.threads), run_one,
                                context.poll);
 }
 
@@ -166,6 +162,11 @@ Status wrong_count(std::size_t expected, std::initializer_list<std::size_t> size
 
 }  // namespace
 
+std::size_t threads_for(const Plan& plan, std::size_t offered) noexcept {
+  if (plan.input_bytes <= kSerialBytes) return 1;
+  return std::max<std::size_t>(1, std::min(offered, plan.tiles.size()));
+}
+
 Status quantize(const Plan& plan, std::span<const TensorView> inputs,
                 std::span<const QuantizedSpan> outputs, NonFinitePolicy policy,
                 const Context& context, std::span<Status> statuses) {
@@ -205,7 +206,7 @@ Status measure_error(const Plan& plan, std::span<const TensorView> originals,
   if (!count.ok()) return count;
   std::uint64_t largest = 0;
   for (const Tile& tile : plan.tiles) largest = std::max(largest, tile.rows * tile.cols);
-  std::vector<std::vector<float>> restored(threads_for(plan, context));
+  std::vector<std::vector<float>> restored(threads_for(plan, context.threads));
   std::vector<ErrorSums> sums(plan.tiles.size());
   for (auto& scratch : restored) scratch.resize(largest);
   const bool completed = for_each_tile(

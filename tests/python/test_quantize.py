@@ -122,6 +122,8 @@ def test_stats_add_up() -> None:
 def test_small_work_stays_on_the_calling_thread() -> None:
     assert qr.quantize(weights(4, 4), "int4", threads=8).stats.threads == 1
     assert qr.quantize(weights(1024, 1024), "int4", threads=2).stats.threads == 2
+    # Two tiles, too little to wake another thread for.
+    assert qr.quantize(weights(512, 256), "int4", threads=2).stats.threads == 1
 
 
 @pytest.mark.parametrize("format_", ["int4", "int8", "int8_rowwise"])

@@ -65,6 +65,9 @@ struct ErrorSums {
   double cosine() const noexcept;   // 1 when both are zero
 };
 
+// How many of the threads offered a job of this plan uses: small work stays on the calling thread.
+std::size_t threads_for(const Plan& plan, std::size_t offered) noexcept;
+
 // Compares stored layers with their originals. Sums are made per tile and added in tile order: the
 // same bits for any number of threads.
 Status measure_error(const Plan& plan, std::span<const TensorView> originals,
