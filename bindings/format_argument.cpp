@@ -2,6 +2,7 @@
 #include "format_argument.h"
 
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
 
 #include <algorithm>
 #include <array>
@@ -120,19 +121,28 @@ DType scale_dtype_value(nb::handle value) {
   return dtype;
 }
 
+[[noreturn]] void raise_unknown_format(nb::handle format) {
+  nb::list names;
+  for (const FormatSpec& each : registry()) {
+    names.append(each.name);
+  }
+  // A name that nobody typed by hand is not worth comparing whole.
+  const nb::object typed = nb::steal(PyUnicode_Substring(format.ptr(), 0, 64));
+  const nb::object nearest = nb::module_::import_("difflib").attr("get_close_matches")(
+      typed, names, /*n=*/1, /*cutoff=*/0.0);
+  const nb::object known = nb::str(", ").attr("join")(names);
+  raise_unsupported_format("unknown format " + short_repr(format) + "; did you mean '" +
+                           nb::cast<std::string>(nearest[0]) +
+                           "'? Known formats: " + nb::cast<std::string>(known));
+}
+
 Format base_format(nb::handle format) {
   const std::string_view name = text_of(format);
   if (name.data() != nullptr) {
     if (const FormatSpec* spec = find_format(name)) {
       return default_format(*spec);
     }
-    std::string names;
-    for (const FormatSpec& each : registry()) {
-      names += names.empty() ? "" : ", ";
-      names += each.name;
-    }
-    raise_unsupported_format("unknown format " + short_repr(format) + "; did you mean '" +
-                             std::string(nearest_format_name(name)) + "'? Known formats: " + names);
+    raise_unknown_format(format);
   }
   Format* value = nullptr;
   if (nb::try_cast(format, value, false) && value != nullptr) {

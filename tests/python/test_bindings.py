@@ -171,7 +171,7 @@ def test_ctrl_c_stops_a_call_half_way(threads: int) -> None:
     code = f"""
 import os, signal, threading, time
 import numpy as np, quarrow as qr
-rows = 1 << 17
+rows = 1 << 18
 w = np.broadcast_to(np.random.default_rng(0).normal(size=4096).astype("f"), (rows, 4096))
 out = np.ones((rows, 2048), "B"), np.ones((rows, 32), "f"), np.ones((rows, 32), "B")
 sent = 0.0
@@ -186,7 +186,8 @@ try:
     while True:
         out[1][-1, -1] = -1
         inside = True
-        qr.quantize(w, "int4", threads={threads}, out=out)
+        # Stochastic: a second or more, so that no signal comes within the last 50 ms.
+        qr.quantize(w, "int4", rounding="stochastic", threads={threads}, out=out)
         inside = False
 except KeyboardInterrupt:
     milliseconds = round(1000 * (time.perf_counter() - sent))

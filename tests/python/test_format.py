@@ -99,6 +99,8 @@ def test_unknown_name_offers_the_nearest() -> None:
         qr.Format("int8_rowise")
     with pytest.raises(qr.UnsupportedFormatError, match=r"'int5'"):
         qr.quantize(np.ones(4, np.float32), "int5")
+    with pytest.raises(qr.UnsupportedFormatError, match=r"did you mean"):
+        qr.Format("\u00e9" * 1_000_000)
 
 
 @pytest.mark.parametrize("name", [None, 4, b"int4", ["int4"], "", "\ud800"])

@@ -96,9 +96,6 @@ std::span<const FormatSpec> registry() noexcept;
 // The entry of that name; null when there is none.
 const FormatSpec* find_format(std::string_view name) noexcept;
 
-// The registered name nearest to `name` by edit distance.
-std::string_view nearest_format_name(std::string_view name);
-
 // The format with its defaults.
 Format default_format(const FormatSpec& spec) noexcept;
 
