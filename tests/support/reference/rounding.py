@@ -38,7 +38,8 @@ def nearest(values: NDArray[np.float64], name: str) -> NDArray[np.float64]:
     narrow = FLOAT_TYPES[name]
     exponents = np.frexp(values)[1] - 1
     steps = np.ldexp(1.0, np.maximum(exponents, narrow.least_exponent) - (narrow.precision - 1))
-    rounded: NDArray[np.float64] = np.rint(values / steps) * steps
+    with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN
+        rounded: NDArray[np.float64] = np.rint(values / steps) * steps
     overflows = np.abs(rounded) > narrow.largest
     rounded[overflows] = np.copysign(np.inf, rounded[overflows])
     return rounded
