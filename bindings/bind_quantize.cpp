@@ -38,23 +38,6 @@ NonFinitePolicy non_finite_argument(nb::handle value) {
   raise_invalid_input("nonfinite must be 'raise' or 'saturate', not " + short_repr(value));
 }
 
-// The name as UTF-8; empty for None.
-std::string_view name_argument(nb::handle name) {
-  if (name.is_none()) {
-    return {};
-  }
-  if (!PyUnicode_Check(name.ptr())) {
-    raise_invalid_input("name must be a str or None, not " + short_repr(name));
-  }
-  Py_ssize_t size = 0;
-  const char* text = PyUnicode_AsUTF8AndSize(name.ptr(), &size);
-  if (text == nullptr) {
-    PyErr_Clear();
-    raise_invalid_input("name must be valid Unicode, not " + short_repr(name));
-  }
-  return {text, static_cast<std::size_t>(size)};
-}
-
 bool copy_argument(nb::handle value) {
   if (!PyBool_Check(value.ptr())) {
     raise_invalid_input("copy must be True or False, not " + short_repr(value));

@@ -63,10 +63,12 @@ Plan plan_of(const Format& format, DType dtype, std::span<const std::int64_t> sh
 }
 
 QuantizedTensor from_arrays(nb::handle codes, nb::handle scales, nb::handle zero_points,
-                            const Format& format, nb::handle shape, nb::handle dtype,
+                            nb::handle format, nb::handle shape, nb::handle dtype,
                             nb::handle name) {
+  static_cast<void>(name_argument(name));
   std::vector<std::int64_t> dimensions = shape_argument(shape);
-  const Plan plan = plan_of(format, dtype_argument(dtype, "dtype"), dimensions, name);
+  const Plan plan =
+      plan_of(format_argument(format), dtype_argument(dtype, "dtype"), dimensions, name);
   return {plan.layers[0], std::move(dimensions), name, codes, scales, zero_points, false};
 }
 
@@ -232,14 +234,14 @@ void bind_quantized_tensor(nb::module_& m) {
   cls.def(
          "__init__",
          [](Self* self, nb::handle codes, nb::handle scales, nb::handle zero_points,
-            const Format& format, nb::handle shape, nb::handle dtype, nb::handle name) {
+            nb::handle format, nb::handle shape, nb::handle dtype, nb::handle name) {
            new (self) Self(from_arrays(codes, scales, zero_points, format, shape, dtype, name));
          },
-         "codes"_a.none(), "scales"_a.none(), "zero_points"_a.none(), "format"_a, "shape"_a.none(),
-         "dtype"_a.none() = "float32", "name"_a = nb::none(),
+         "codes"_a.none(), "scales"_a.none(), "zero_points"_a.none(), "format"_a.none(),
+         "shape"_a.none(), "dtype"_a.none() = "float32", "name"_a = nb::none(),
          nb::sig("def __init__(self, codes: numpy.typing.NDArray[typing.Any], scales: "
                  "numpy.typing.NDArray[typing.Any], zero_points: "
-                 "numpy.typing.NDArray[numpy.uint8] | None, format: Format, shape: "
+                 "numpy.typing.NDArray[numpy.uint8] | None, format: str | Format, shape: "
                  "collections.abc.Sequence[int], dtype: str = 'float32', name: str | None = None) "
                  "-> None"))
       .def_prop_ro("codes", &Self::codes, nb::lock_self(),

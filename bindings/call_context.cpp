@@ -74,6 +74,22 @@ std::size_t threads_argument(nb::handle threads) {
   raise_threads("threads", short_repr(threads));
 }
 
+std::string_view name_argument(nb::handle name) {
+  if (name.is_none()) {
+    return {};
+  }
+  if (!PyUnicode_Check(name.ptr())) {
+    raise_invalid_input("name must be a str or None, not " + short_repr(name));
+  }
+  Py_ssize_t size = 0;
+  const char* text = PyUnicode_AsUTF8AndSize(name.ptr(), &size);
+  if (text == nullptr) {
+    PyErr_Clear();
+    raise_invalid_input("name must be valid Unicode, not " + short_repr(name));
+  }
+  return {text, static_cast<std::size_t>(size)};
+}
+
 Target target_in_use() {
   static const std::optional<Target> target = default_target();
   if (target) {

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "quarrow/core/context.h"
 
@@ -17,6 +18,9 @@ namespace quarrow::python {
 // CPUs that this process may use. Raises InvalidInputError for anything else, an unusable
 // QUARROW_NUM_THREADS included.
 std::size_t threads_argument(nanobind::handle threads);
+
+// The name of a layer as UTF-8, borrowed from the str; empty for None. Raises InvalidInputError.
+std::string_view name_argument(nanobind::handle name);
 
 // The target of this process. Raises InvalidInputError when QUARROW_FORCE_ISA names one that cannot
 // run here.

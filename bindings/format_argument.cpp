@@ -136,22 +136,6 @@ DType scale_dtype_value(nb::handle value) {
                            "'? Known formats: " + nb::cast<std::string>(known));
 }
 
-Format base_format(nb::handle format) {
-  const std::string_view name = text_of(format);
-  if (name.data() != nullptr) {
-    if (const FormatSpec* spec = find_format(name)) {
-      return default_format(*spec);
-    }
-    raise_unknown_format(format);
-  }
-  Format* value = nullptr;
-  if (nb::try_cast(format, value, false) && value != nullptr) {
-    return *value;
-  }
-  raise_unsupported_format("a format is a name such as 'int4', or a Format, not " +
-                           short_repr(format));
-}
-
 // Sets the field when it was given; `set` reads the value.
 template <typename Set>
 void apply(Format& format, const FieldName& field, nb::handle value, Set&& set) {
@@ -170,8 +154,24 @@ bool has_field(const FormatSpec& spec, FormatField field) noexcept {
   return (spec.fields & static_cast<std::uint8_t>(field)) != 0;
 }
 
+Format format_argument(nb::handle format) {
+  const std::string_view name = text_of(format);
+  if (name.data() != nullptr) {
+    if (const FormatSpec* spec = find_format(name)) {
+      return default_format(*spec);
+    }
+    raise_unknown_format(format);
+  }
+  Format* value = nullptr;
+  if (nb::try_cast(format, value, false) && value != nullptr) {
+    return *value;
+  }
+  raise_unsupported_format("a format is a name such as 'int4', or a Format, not " +
+                           short_repr(format));
+}
+
 Format format_argument(nb::handle format, const FormatFields& fields, const nb::kwargs& unknown) {
-  Format result = base_format(format);
+  Format result = format_argument(format);
   if (unknown.size() != 0) {
     raise_unknown_field(*result.spec, nb::cast<std::string>((*unknown.begin()).first));
   }

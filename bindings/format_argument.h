@@ -29,6 +29,9 @@ struct FormatFields {
 Format format_argument(nanobind::handle format, const FormatFields& fields,
                        const nanobind::kwargs& unknown);
 
+// The same without fields beside it.
+Format format_argument(nanobind::handle format);
+
 // A dtype by name ("bfloat16") or as anything that numpy.dtype understands. `role` is the
 // argument's name for messages. Raises InvalidInputError.
 DType dtype_argument(nanobind::handle dtype, std::string_view role);

@@ -156,7 +156,7 @@ class QuantizedTensor:
     True
     """
 
-    def __init__(self, codes: numpy.typing.NDArray[Any], scales: numpy.typing.NDArray[Any], zero_points: numpy.typing.NDArray[numpy.uint8] | None, format: Format, shape: Sequence[int], dtype: str = 'float32', name: str | None = None) -> None: ...
+    def __init__(self, codes: numpy.typing.NDArray[Any], scales: numpy.typing.NDArray[Any], zero_points: numpy.typing.NDArray[numpy.uint8] | None, format: str | Format, shape: Sequence[int], dtype: str = 'float32', name: str | None = None) -> None: ...
 
     @property
     def codes(self) -> numpy.typing.NDArray[Any]:

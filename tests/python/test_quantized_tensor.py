@@ -246,11 +246,19 @@ def test_building_one_holds_the_arrays() -> None:
         {"shape": (5.0, 300)},
         {"shape": 1500},
         {"dtype": "int8"},
+        {"name": 5},
+        {"name": "\ud800"},
     ],
 )
 def test_building_one_from_what_does_not_fit_is_refused(changed: dict[str, object]) -> None:
     with pytest.raises(qr.InvalidInputError):
         build(**changed)
+
+
+@pytest.mark.parametrize("format_", [None, 5, "int5", ["int4"]])
+def test_building_one_of_no_format_is_refused(format_: object) -> None:
+    with pytest.raises(qr.UnsupportedFormatError):
+        build(format=format_)
 
 
 def test_it_holds_references_only_as_long_as_it_lives() -> None:
