@@ -1,7 +1,8 @@
 # QUARROW_SANITIZE: what -fsanitize= is given, for every target. A finding ends the program.
 set(QUARROW_SANITIZE "" CACHE STRING "Sanitizers to build with, such as address,undefined or thread")
 if(QUARROW_SANITIZE)
-  add_compile_options(-fsanitize=${QUARROW_SANITIZE} -fno-sanitize-recover=all
+  # -g1: lines for stack traces. Following variables through instrumented kernels takes minutes.
+  add_compile_options(-g1 -fsanitize=${QUARROW_SANITIZE} -fno-sanitize-recover=all
                       -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${QUARROW_SANITIZE})
 endif()
