@@ -122,7 +122,7 @@ HWY_INLINE Bytes encode_step(const std::byte* data, const GroupCode& code, std::
 // Elements of one group, whole or in part.
 struct EncodeSpan {
   const std::byte* data;
-  const std::byte* ahead;  // to fetch meanwhile, see fetch()
+  std::uintptr_t ahead;  // to fetch meanwhile, see fetch()
   std::size_t count;
   std::size_t readable;  // elements from `data` to the end of the row
   std::uint64_t index;   // the flat index of the first

@@ -58,14 +58,14 @@ inline std::uint64_t flat_index(const InputTile& input, const GroupSpan& span) {
 // takes one half of the bytes kFetchDistance behind the block: fetching in one pass alone would
 // leave the memory idle during the other. It is the input to come where rows lie one behind the
 // other; elsewhere, and beyond the input, it is harmless.
-inline constexpr std::ptrdiff_t kFetchDistance = 8 * 1024;
+inline constexpr std::uintptr_t kFetchDistance = 8 * 1024;
 
-HWY_INLINE const std::byte* fetched_by_range(const GroupBlock& block, const std::byte* data) {
-  const std::byte* first = block.spans[0].data;
-  return first + kFetchDistance + (data - first) / 2;
+HWY_INLINE std::uintptr_t fetched_by_range(const GroupBlock& block, const std::byte* data) {
+  const auto first = reinterpret_cast<std::uintptr_t>(block.spans[0].data);
+  return first + kFetchDistance + (reinterpret_cast<std::uintptr_t>(data) - first) / 2;
 }
 
-HWY_INLINE const std::byte* fetched_by_encode(const GroupBlock& block, const std::byte* data) {
+HWY_INLINE std::uintptr_t fetched_by_encode(const GroupBlock& block, const std::byte* data) {
   return fetched_by_range(block, data) + block.bytes / 2;
 }
 

@@ -34,9 +34,10 @@ inline constexpr std::size_t kCacheLine = 64;
 // into the second: few lines can be on their way to the first level at once, too few for memory.
 inline constexpr std::size_t kFarther = 56 * 1024;
 
-HWY_INLINE void fetch(const std::byte* line) {
-  hwy::Prefetch(line);
-  __builtin_prefetch(line + kFarther, /*rw=*/0, /*locality=*/2);
+// An address, no pointer: it may lie beyond the input.
+HWY_INLINE void fetch(std::uintptr_t line) {
+  hwy::Prefetch(reinterpret_cast<const std::byte*>(line));
+  __builtin_prefetch(reinterpret_cast<const void*>(line + kFarther), /*rw=*/0, /*locality=*/2);
 }
 
 // The magnitudes of the extremes of one group in a register, as far as they were seen: patterns
@@ -75,10 +76,9 @@ struct Patterns<DType::kF16> : Patterns16 {};
 template <>
 struct Patterns<DType::kBF16> : Patterns16 {};
 
-// `ahead`: what to fetch meanwhile, half as many lines as are read; null for nothing.
+// `ahead`: what to fetch meanwhile, half as many lines as are read; 0 for nothing.
 template <DType kDType>
-HWY_INLINE Extremes find_extremes(const std::byte* data, std::size_t count,
-                                  const std::byte* ahead) {
+HWY_INLINE Extremes find_extremes(const std::byte* data, std::size_t count, std::uintptr_t ahead) {
   using Group = Patterns<kDType>;
   constexpr std::size_t kBytes = Source<kDType>::kBytes;
   constexpr std::size_t kVectorBytes = Group::kCount * kBytes;
@@ -97,7 +97,7 @@ HWY_INLINE Extremes find_extremes(const std::byte* data, std::size_t count,
   if (bytes >= kVectorBytes) {
     std::size_t at = 0;
     for (; at + kStepBytes <= bytes; at += kStepBytes) {
-      if (ahead != nullptr) fetch(ahead + at / 2);
+      if (ahead != 0) fetch(ahead + at / 2);
       for (std::size_t i = 0; i < kStepBytes; i += kVectorBytes) include(data + at + i);
     }
     for (; at + kVectorBytes <= bytes; at += kVectorBytes) include(data + at);
@@ -105,7 +105,7 @@ HWY_INLINE Extremes find_extremes(const std::byte* data, std::size_t count,
     if (at != bytes) include(data + bytes - kVectorBytes);
   } else {
     alignas(64) std::byte padded[kVectorBytes] = {};
-    std::memcpy(padded, data, bytes);
+    if (bytes != 0) std::memcpy(padded, data, bytes);
     include(padded);
   }
   return {Group::widen(hi), Group::widen(hn::BitCast(di, hn::Xor(lo, minus_zero)))};

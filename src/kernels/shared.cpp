@@ -25,7 +25,7 @@ HWY_NOINLINE void range_from(const InputTile& tile, Range& range, TileReport& re
     const std::byte* data = tile.data + static_cast<std::ptrdiff_t>(row) * tile.row_stride_bytes;
     std::int32_t magnitudes[2 * kLanes] = {};
     alignas(64) float values[kLanes];
-    store_extremes(find_extremes<kDType>(data, tile.cols, nullptr), magnitudes);
+    store_extremes(find_extremes<kDType>(data, tile.cols, /*ahead=*/0), magnitudes);
     hn::Store(magnitude_values<kDType>(hn::LoadU(IntTag(), magnitudes)), FloatTag(), values);
     Range found{.lo = 0.0F - values[1], .hi = values[0]};
     if (!is_finite(found.lo) || !is_finite(found.hi)) {

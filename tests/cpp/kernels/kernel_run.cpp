@@ -108,7 +108,7 @@ reference::Result run_quantize_into(const FormatKernels& kernels, const referenc
         std::all_of(begin + row_bytes, end, [](std::uint8_t byte) { return byte == kCanary; }));
   }
   result.scales.resize(scale_count);
-  std::memcpy(result.scales.data(), scales.data(), scales.size());
+  if (scale_count != 0) std::memcpy(result.scales.data(), scales.data(), scales.size());
   result.zero_points.assign(zero_points.data(), zero_points.data() + scale_count);
   return result;
 }

@@ -30,7 +30,7 @@ QUARROW_FOR_EACH_TARGET(Decode);
 template <typename T>
 std::vector<std::uint8_t> bytes_of(const std::vector<T>& values) {
   std::vector<std::uint8_t> bytes(values.size() * sizeof(T));
-  std::memcpy(bytes.data(), values.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
   return bytes;
 }
 
