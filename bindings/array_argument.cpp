@@ -61,7 +61,8 @@ std::string attribute_text(nb::handle array, const char* attribute) {
 // ml_dtypes arrays refuse the buffer protocol; their uint16 view does not.
 nb::object plain_view(nb::handle array, ElementType type) {
   if (type == ElementType::kBFloat16 && attribute_text(array, "dtype") == "bfloat16") {
-    return array.attr("view")("uint16");
+    // The base class's own view: that of a subclass might be of other memory.
+    return numpy().attr("ndarray").attr("view")(array, "uint16");
   }
   return nb::borrow(array);
 }

@@ -88,6 +88,7 @@ class FileJob {
 
   void run(const nb::bytes& destination, bool saturate, nb::handle threads, bool sync,
            bool measure_error, nb::handle progress) {
+    check_planned();
     PythonProgress reported(progress);
     const FileJobOptions options{
         .policy = saturate ? NonFinitePolicy::kSaturate : NonFinitePolicy::kRaise,
@@ -113,6 +114,7 @@ class FileJob {
   // name, index of the format or None, reason or None, shape, dtype, bytes in and out, error or
   // None
   nb::tuple tensor(std::size_t index) const {
+    check_planned();
     const TensorEntry& entry = at(index);
     const TensorPlan& planned = plan_.tensors[index];
     const bool quantized = planned.reason == StayReason::kNone;
@@ -127,6 +129,7 @@ class FileJob {
   }
 
   std::size_t adapter_factors() const {
+    check_planned();
     std::size_t count = 0;
     for (std::size_t index = 0; index < size(); ++index) {
       const bool quantized = plan_.tensors[index].reason == StayReason::kNone;
@@ -139,6 +142,10 @@ class FileJob {
   std::uint64_t bytes_out() const { return plan_.file_bytes; }
 
  private:
+  void check_planned() const {
+    if (plan_.file_bytes == 0) raise_invalid_input("plan() comes first");
+  }
+
   const TensorEntry& at(std::size_t index) const {
     if (index >= size()) throw nb::index_error();
     return source_.tensors[index];

@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "bindings.h"
+#include "errors.h"
 #include "format_argument.h"
 
 namespace nb = nanobind;
@@ -155,7 +156,8 @@ void bind_format(nb::module_& m) {
       .def_ro("seed", &Format::seed, "Of stochastic rounding.")
       .def("fields", &fields_of, nb::sig("def fields(self) -> dict[str, int | str | bool]"),
            "The fields that this kind of format has, with their values.")
-      .def(nb::self == nb::self, nb::sig("def __eq__(self, other: object, /) -> bool"))
+      .def(nb::self == nb::self,  // NOLINT(misc-redundant-expression): nanobind's spelling
+           nb::sig("def __eq__(self, other: object, /) -> bool"))
       .def("__hash__", &hash_of)
       .def("__repr__", &format_repr)
       .def(
@@ -171,7 +173,12 @@ void bind_format(nb::module_& m) {
       .def(
           "__setstate__",
           [](Format* self, const nb::tuple& state) {
-            const nb::object format = nb::type<Format>()(state[0], **nb::cast<nb::dict>(state[1]));
+            if (nb::len(state) != 2 || !nb::isinstance<nb::dict>(state[1])) {
+              raise_invalid_input("the state of a Format is (name, fields), not " +
+                                  short_repr(state));
+            }
+            const nb::object format =
+                nb::type<Format>()(state[0], **nb::borrow<nb::dict>(state[1]));
             new (self) Format(nb::cast<Format&>(format));
           },
           "state"_a,

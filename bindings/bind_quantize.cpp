@@ -49,20 +49,17 @@ Plan plan_of(const InputArray& input, const Format& format, std::string_view nam
              nb::handle name_object) {
   try {
     const LayerRequest request{input.view(), format, name};
-    return make_plan({&request, 1});
+    return plan_layers({&request, 1});
   } catch (const StatusError& error) {
     raise_status(error.status(), {.name = name_object, .shape = input.shape()});
   }
 }
 
 void check_overlap(const InputArray& input, const QuantizedTensor& out, nb::handle name) {
-  const QuantizedView view = out.stored();
-  const LayerPlan& layer = out.layer();
-  const std::uint64_t scales = layer.geometry.scales();
-  if (input.overlaps(view.codes, layer.code_bytes()) ||
-      input.overlaps(view.scales, scales * sizeof(float)) ||
-      input.overlaps(view.zero_points, layer.geometry.zero_points ? scales : 0)) {
-    raise_invalid_input("out must not overlap the input", name);
+  for (const std::span<const std::byte> part : out.memory()) {
+    if (input.overlaps(part.data(), part.size())) {
+      raise_invalid_input("out must not overlap the input", name);
+    }
   }
 }
 
@@ -113,11 +110,12 @@ nb::object quantize_one(nb::handle w, nb::handle format, nb::handle name, nb::ha
   const InputArray input(w, name, copy_argument(copy));
   const Clock::time_point viewed = Clock::now();
 
-  const Plan plan = plan_of(input, wanted, name_text, name);
+  Plan plan = plan_of(input, wanted, name_text, name);
   CoreCall call(threads, plan.input_bytes);
   nb::object result = output_of(out, plan.layers[0], input, name);
   QuantizedTensor& tensor = nb::cast<QuantizedTensor&>(result);
   const QuantizedSpan span = tensor.span();
+  cut_tiles(plan);
   const Clock::time_point allocated = Clock::now();
 
   Status layer_status;

@@ -51,12 +51,12 @@ std::vector<std::int64_t> shape_argument(nb::handle shape) {
   return result;
 }
 
-// The plan of one layer that is known by its shape alone.
+// The plan of one layer that is known by its shape alone, without tiles.
 Plan plan_of(const Format& format, DType dtype, std::span<const std::int64_t> shape,
              nb::handle name) {
   try {
     const LayerRequest request{matrix_view(nullptr, dtype, shape), format, {}};
-    return make_plan({&request, 1});
+    return plan_layers({&request, 1});
   } catch (const StatusError& error) {
     raise_status(error.status(), {.name = name, .shape = shape});
   }
@@ -80,7 +80,7 @@ nb::object dequantize(const QuantizedTensor& self, nb::handle dtype, nb::handle 
                         self.name());
   }
   const LayerPlan& layer = self.layer();
-  const Plan plan = plan_of(layer.format, layer.dtype, self.shape(), self.name());
+  Plan plan = plan_of(layer.format, layer.dtype, self.shape(), self.name());
   const ArraySpec spec{"out", element_type(target), self.shape()};
   std::shared_ptr<std::byte> memory;
   DequantizedSpan span{nullptr, target};
@@ -89,7 +89,14 @@ nb::object dequantize(const QuantizedTensor& self, nb::handle dtype, nb::handle 
     span.data = memory.get();
   } else {
     span.data = output_argument(out, spec, self.name());
+    const std::span written(static_cast<const std::byte*>(span.data), spec.bytes());
+    for (const std::span<const std::byte> part : self.memory()) {
+      if (overlap(written, part)) {
+        raise_invalid_input("out must not overlap the tensor's own arrays", self.name());
+      }
+    }
   }
+  cut_tiles(plan);
   const QuantizedView stored = self.stored();
   CoreCall call(threads, plan.input_bytes);
   const Status status = call.run(
@@ -107,7 +114,8 @@ nb::object error(const QuantizedTensor& self, nb::handle w, nb::handle threads) 
                             shape_text(original.shape()),
                         self.name());
   }
-  const Plan plan = plan_of(self.layer().format, original.view().dtype, self.shape(), self.name());
+  Plan plan = plan_of(self.layer().format, original.view().dtype, self.shape(), self.name());
+  cut_tiles(plan);
   const QuantizedView stored = self.stored();
   ErrorSums sums;
   CoreCall call(threads, plan.input_bytes);

@@ -13,6 +13,8 @@ namespace quarrow::python {
 namespace {
 
 constexpr std::size_t kLongestRepr = 60;
+// Names of layers are paths; a hostile file may have one of megabytes.
+constexpr std::size_t kLongestName = 300;
 
 nb::object exception_class(const char* name) {
   return nb::module_::import_("quarrow.exceptions").attr(name);
@@ -25,11 +27,38 @@ nb::object exception_class(const char* name) {
 
 nb::object name_or_none(nb::handle name) { return name.is_valid() ? nb::borrow(name) : nb::none(); }
 
+// repr(object), cut to `longest` bytes. Lone surrogates, which UTF-8 cannot say, are escaped.
+std::string cut_repr(nb::handle object, std::size_t longest) {
+  const nb::object repr = nb::steal(PyObject_Repr(object.ptr()));
+  const nb::object encoded =
+      repr.is_valid()
+          ? nb::steal(PyUnicode_AsEncodedString(repr.ptr(), "utf-8", "backslashreplace"))
+          : nb::object();
+  if (!encoded.is_valid()) {
+    if (PyErr_ExceptionMatches(PyExc_Exception) == 0) {
+      throw nb::python_error();
+    }
+    PyErr_Clear();
+    return "<" + std::string(Py_TYPE(object.ptr())->tp_name) + ">";
+  }
+  std::string text(PyBytes_AsString(encoded.ptr()),
+                   static_cast<std::size_t>(PyBytes_Size(encoded.ptr())));
+  if (text.size() > longest) {
+    std::size_t end = longest;
+    while ((static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) {
+      --end;
+    }
+    text.resize(end);
+    text += "...";
+  }
+  return text;
+}
+
 std::string with_layer(std::string_view message, nb::handle name) {
   if (!name.is_valid() || name.is_none()) {
     return std::string(message);
   }
-  return "layer " + std::string(nb::repr(name).c_str()) + ": " + std::string(message);
+  return "layer " + cut_repr(name, kLongestName) + ": " + std::string(message);
 }
 
 [[noreturn]] void raise_named(const char* class_name, std::string_view message, nb::handle name) {
@@ -67,18 +96,7 @@ std::string_view text_of(NonFiniteKind kind) {
 
 }  // namespace
 
-std::string short_repr(nb::handle object) {
-  std::string text = nb::repr(object).c_str();
-  if (text.size() > kLongestRepr) {
-    std::size_t end = kLongestRepr;
-    while ((static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) {
-      --end;
-    }
-    text.resize(end);
-    text += "...";
-  }
-  return text;
-}
+std::string short_repr(nb::handle object) { return cut_repr(object, kLongestRepr); }
 
 std::string shape_text(std::span<const std::int64_t> shape) {
   std::string text = "(";

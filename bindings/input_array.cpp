@@ -9,6 +9,7 @@
 #include <bit>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "errors.h"
 
@@ -78,16 +79,86 @@ bool columns_contiguous(std::span<const std::int64_t> shape,
   return true;
 }
 
+// Whether the Python error that is set says that an object cannot do what it was asked. It is
+// cleared then; KeyboardInterrupt and its like are not for us to stop.
+bool is_refusal() {
+  if (PyErr_ExceptionMatches(PyExc_Exception) == 0) {
+    throw nb::python_error();
+  }
+  PyErr_Clear();
+  return true;
+}
+
+// torch's own export, for exactly torch.Tensor: its __dlpack__ is Python code that takes longer
+// than quantizing a small tensor. Nothing for any other type.
+nb::handle torch_export(nb::handle tensor) {
+  static PyObject* tensor_type = nullptr;
+  static PyObject* to_dlpack = nullptr;
+  if (tensor_type == nullptr && std::string_view(Py_TYPE(tensor.ptr())->tp_name) == "Tensor") {
+    const nb::object module = nb::borrow(PyDict_GetItemString(PyImport_GetModuleDict(), "torch"));
+    if (module.is_valid() && nb::getattr(module, "Tensor", nb::none()).is(tensor.type())) {
+      to_dlpack = module.attr("utils").attr("dlpack").attr("to_dlpack").ptr();
+      Py_INCREF(to_dlpack);
+      tensor_type = nb::borrow(tensor.type()).release().ptr();
+    }
+  }
+  return tensor.type().is(tensor_type) ? nb::handle(to_dlpack) : nb::handle();
+}
+
+// What __dlpack__ returns; nothing when there is none, or when it refuses. The capsule itself is
+// read, not the object: nanobind marks a capsule that it was handed as used, so that one which is
+// offered twice is not freed twice.
+nb::object dlpack_capsule(nb::handle tensor) {
+  if (PyCapsule_CheckExact(tensor.ptr())) {
+    return nb::borrow(tensor);
+  }
+  if (PyType_Check(tensor.ptr()) != 0) {
+    return {};
+  }
+  if (const nb::handle torch = torch_export(tensor)) {
+    nb::object capsule = nb::steal(PyObject_CallOneArg(torch.ptr(), tensor.ptr()));
+    if (!capsule.is_valid()) {
+      is_refusal();
+    }
+    return capsule;
+  }
+  const nb::object method = nb::steal(PyObject_GetAttrString(tensor.ptr(), "__dlpack__"));
+  if (!method.is_valid()) {
+    is_refusal();
+    return {};
+  }
+  // Kept for ever, as the interpreter keeps its own names.
+  static PyObject* const keyword = Py_BuildValue("(s)", "max_version");
+  static PyObject* const version = Py_BuildValue("(ii)", 1, 1);
+  PyObject* const arguments[] = {version};
+  nb::object capsule = nb::steal(PyObject_Vectorcall(method.ptr(), arguments, 0, keyword));
+  if (!capsule.is_valid() && is_refusal()) {
+    // An exporter from before versions.
+    capsule = nb::steal(PyObject_CallNoArgs(method.ptr()));
+    if (!capsule.is_valid()) {
+      is_refusal();
+    }
+  }
+  return capsule;
+}
+
 }  // namespace
 
 InputArray::InputArray(nb::handle tensor, nb::handle name, bool copy) {
-  if (!borrow_buffer(tensor, name, std::nullopt) && !borrow_dlpack(tensor, name)) {
-    coerce(tensor, name, copy);
+  try {
+    if (!borrow_buffer(tensor, name, std::nullopt) && !borrow_dlpack(tensor, name)) {
+      coerce(tensor, name, copy);
+    }
+  } catch (...) {
+    release_buffer();
+    throw;
   }
 }
 
-InputArray::~InputArray() {
-  if (holds_buffer_) {
+InputArray::~InputArray() { release_buffer(); }
+
+void InputArray::release_buffer() noexcept {
+  if (std::exchange(holds_buffer_, false)) {
     PyBuffer_Release(&buffer_);
   }
 }
@@ -118,14 +189,14 @@ bool InputArray::borrow_buffer(nb::handle tensor, nb::handle name, std::optional
       return true;
     }
   }
-  PyBuffer_Release(&buffer_);
-  holds_buffer_ = false;
+  release_buffer();
   return false;
 }
 
 bool InputArray::borrow_dlpack(nb::handle tensor, nb::handle name) {
+  const nb::object capsule = dlpack_capsule(tensor);
   nb::ndarray<nb::ro> array;
-  if (!nb::try_cast(tensor, array, false)) {
+  if (!capsule.is_valid() || !nb::try_cast(capsule, array, false)) {
     PyErr_Clear();
     return false;
   }

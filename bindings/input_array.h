@@ -40,6 +40,7 @@ class InputArray {
   // stands for the exporter's own: numpy has no code for bfloat16.
   bool borrow_buffer(nanobind::handle tensor, nanobind::handle name, std::optional<DType> dtype);
   bool borrow_dlpack(nanobind::handle tensor, nanobind::handle name);
+  void release_buffer() noexcept;
   bool set_view(const void* data, DType dtype, std::span<const std::int64_t> strides_bytes,
                 nanobind::handle name);
   void coerce(nanobind::handle tensor, nanobind::handle name, bool copy);

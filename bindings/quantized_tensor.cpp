@@ -71,6 +71,7 @@ QuantizedTensor::QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_
     scales_ = reinterpret_cast<float*>(memory_.get());
     const ArraySpec wide{"scales", ElementType::kFloat32, scales_spec().shape};
     nb::module_::import_("numpy").attr("copyto")(array_over(scales_, wide, memory_), scales_array_);
+    half_scales_ = scale_data;
   } else {
     scales_ = static_cast<float*>(scale_data);
   }
@@ -80,6 +81,33 @@ QuantizedTensor::QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_
   } else if (!zero_points.is_none()) {
     raise_invalid_input("zero_points must be None: this format has none", name);
   }
+  const auto parts = this->memory();
+  for (std::size_t i = 0; writable && i < parts.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (overlap(parts[i], parts[j])) {
+        raise_invalid_input("the arrays of out must not overlap each other", name);
+      }
+    }
+  }
+}
+
+std::array<std::span<const std::byte>, 4> QuantizedTensor::memory() const noexcept {
+  const std::uint64_t scales = layer_.geometry.scales();
+  const auto part = [](const void* data, std::uint64_t bytes) {
+    return std::span(static_cast<const std::byte*>(data), data == nullptr ? 0 : bytes);
+  };
+  return {part(codes_, layer_.code_bytes()), part(scales_, scales * sizeof(float)),
+          part(zero_points_, scales), part(half_scales_, scales * sizeof(std::uint16_t))};
+}
+
+bool overlap(std::span<const std::byte> a, std::span<const std::byte> b) noexcept {
+  if (a.empty() || b.empty()) {
+    return false;
+  }
+  const auto start = [](std::span<const std::byte> part) {
+    return reinterpret_cast<std::uintptr_t>(part.data());
+  };
+  return start(a) < start(b) + b.size() && start(b) < start(a) + a.size();
 }
 
 ArraySpec QuantizedTensor::codes_spec() const {

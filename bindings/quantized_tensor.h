@@ -5,6 +5,7 @@
 
 #include <nanobind/nanobind.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -52,6 +53,9 @@ class QuantizedTensor {
   std::uint64_t bytes() const noexcept;  // of the three arrays, as Python sees them
   bool writable() const noexcept { return writable_; }
 
+  // Its parts, where they lie: codes, scales, zero points, and the float16 scales of a caller.
+  std::array<std::span<const std::byte>, 4> memory() const noexcept;
+
   nanobind::object codes();
   nanobind::object scales();
   nanobind::object zero_points();  // None when the format has none
@@ -82,6 +86,7 @@ class QuantizedTensor {
   std::uint8_t* codes_ = nullptr;
   float* scales_ = nullptr;
   std::uint8_t* zero_points_ = nullptr;
+  const void* half_scales_ = nullptr;  // in scales_array_, when that is the caller's
   nanobind::object codes_array_;
   nanobind::object scales_array_;
   nanobind::object zero_points_array_;
@@ -89,6 +94,9 @@ class QuantizedTensor {
   bool callers_scales_ = false;  // scales_array_ is the caller's: write to it, do not remake it
   CallStats stats_;
 };
+
+// Whether some byte belongs to both.
+bool overlap(std::span<const std::byte> a, std::span<const std::byte> b) noexcept;
 
 // The numpy dtype that stands for `dtype`; for bfloat16 ml_dtypes' when installed, else uint16.
 nanobind::object numpy_dtype(DType dtype);

@@ -9,13 +9,14 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, overload
+from typing import Any, cast, overload
 
 from quarrow import _core
 from quarrow.exceptions import InvalidInputError
 
 _LEAVE = 255
 _NO_RULE = 0xFFFF
+_LONGEST_SHOWN = 200
 
 Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Rule = tuple[str | re.Pattern[str], str | _core.Format | None]
@@ -238,7 +239,7 @@ def quantize_file(
         else _core.Format(format, **fields)
     )
     patterns, formats, choice_of_rule = _read_rules(rules, default)
-    _check_options(nonfinite, progress)
+    _check_options(nonfinite, progress, sync=sync, measure_error=measure_error)
     source_bytes = _path_bytes(source, "source")
     destination_bytes = _path_bytes(destination, "destination")
 
@@ -271,8 +272,12 @@ def quantize_file(
     )
 
 
-def _check_options(nonfinite: object, progress: object) -> None:
-    if nonfinite not in ("raise", "saturate"):
+def _check_options(nonfinite: object, progress: object, **flags: object) -> None:
+    for name, flag in flags.items():
+        if not isinstance(flag, bool):
+            msg = f"{name} must be True or False, not {flag!r}"
+            raise InvalidInputError(msg)
+    if not isinstance(nonfinite, str) or nonfinite not in ("raise", "saturate"):
         msg = f"nonfinite must be 'raise' or 'saturate', not {nonfinite!r}"
         raise InvalidInputError(msg)
     if progress is not None and not callable(progress):
@@ -287,16 +292,17 @@ def _read_rules(
     patterns: list[re.Pattern[str]] = []
     formats = [default]
     choices: list[int] = []
-    for rule in rules or ():
+    try:
+        pairs = list(rules or ())
+    except TypeError:
+        msg = f"rules must be (pattern, format) pairs, not {rules!r}"
+        raise InvalidInputError(msg) from None
+    for rule in pairs:
         if not (isinstance(rule, tuple | list) and len(rule) == 2):
             msg = f"a rule must be (pattern, format or None), not {rule!r}"
             raise InvalidInputError(msg)
         pattern, wanted = rule
-        try:
-            patterns.append(re.compile(pattern))
-        except (re.error, TypeError) as error:
-            msg = f"the rule {pattern!r} is not a regular expression: {error}"
-            raise InvalidInputError(msg) from None
+        patterns.append(_compiled(pattern))
         if wanted is None:
             choices.append(_LEAVE)
             continue
@@ -308,6 +314,19 @@ def _read_rules(
         msg = f"{len(patterns)} rules with {len(formats)} formats are too many"
         raise InvalidInputError(msg)
     return patterns, formats, choices
+
+
+def _compiled(pattern: object) -> re.Pattern[str]:
+    try:
+        compiled = re.compile(pattern)  # type: ignore[call-overload]
+    except (re.error, TypeError, OverflowError, RecursionError) as error:
+        shown = repr(pattern) if len(str(pattern)) < _LONGEST_SHOWN else f"{str(pattern)[:60]!r}..."
+        msg = f"the rule {shown} is not a regular expression: {error}"
+        raise InvalidInputError(msg) from None
+    if not isinstance(compiled.pattern, str):
+        msg = f"the rule {pattern!r} is of bytes; names are str"
+        raise InvalidInputError(msg)
+    return cast("re.Pattern[str]", compiled)
 
 
 def _match(job: _core.FileJob, patterns: list[re.Pattern[str]]) -> Sequence[int]:

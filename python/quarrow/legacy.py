@@ -10,6 +10,7 @@ from quarrow import _core
 from quarrow.exceptions import InvalidInputError, UnsupportedFormatError
 
 _BIT_WIDTHS = (2, 4, 8)
+_MOST_DIMENSIONS = 64
 
 
 class LegacyLayer(TypedDict):
@@ -104,6 +105,8 @@ def _shape_of(name: str, values: object) -> list[int]:
     while isinstance(values, list | tuple):
         if not values:
             _reject(name, "got an empty list; pass at least one number")
+        if len(shape) == _MOST_DIMENSIONS:
+            _reject(name, f"the lists are nested more than {_MOST_DIMENSIONS} deep")
         shape.append(len(values))
         values = values[0]
     return shape

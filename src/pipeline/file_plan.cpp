@@ -37,7 +37,7 @@ class FilePlanner {
     for (std::size_t index = 0; index < count; ++index) {
       add_tensor(index, choices.empty() ? std::uint8_t{0} : choices[index]);
     }
-    plan_.quantize = make_plan(requests_);
+    plan_.quantize = plan_layers(requests_);
     place_entries();
     return std::move(plan_);
   }

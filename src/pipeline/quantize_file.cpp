@@ -194,14 +194,15 @@ class FileJob {
 
 }  // namespace
 
-bool quantize_file(const SafetensorsFile& source, const FilePlan& plan,
-                   const std::string& destination, const FileJobOptions& options,
-                   const Context& context, std::vector<ErrorSums>& errors) {
+bool quantize_file(const SafetensorsFile& source, FilePlan& plan, const std::string& destination,
+                   const FileJobOptions& options, const Context& context,
+                   std::vector<ErrorSums>& errors) {
   if (plan.header_bytes - 8 > kMaxHeaderBytes) {
     throw PathFault(PathRule::kHeaderTooLarge, destination);
   }
   AtomicFile output(destination, source.identity);
   output.resize(plan.file_bytes);
+  if (plan.quantize.tiles.empty()) cut_tiles(plan.quantize);
   FileJob job(source, plan, output.file(), options, context);
   if (!job.run()) return false;
   if (options.sync && !output.flush(plan.file_bytes, job.poll())) return false;

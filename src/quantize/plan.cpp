@@ -102,7 +102,7 @@ TilePlacement placement(const LayerPlan& layer, const Tile& tile) noexcept {
   };
 }
 
-Plan make_plan(std::span<const LayerRequest> layers) {
+Plan plan_layers(std::span<const LayerRequest> layers) {
   Plan plan;
   plan.layers.reserve(layers.size());
   for (const LayerRequest& request : layers) {
@@ -122,13 +122,25 @@ Plan make_plan(std::span<const LayerRequest> layers) {
       layer.random_key =
           XXH3_64bits(request.name.data(), request.name.size()) ^ request.format.seed;
     }
+    plan.input_bytes += layer.elements() * size_of(layer.dtype);
+    plan.layers.push_back(layer);
+  }
+  return plan;
+}
+
+void cut_tiles(Plan& plan) {
+  for (std::size_t index = 0; index < plan.layers.size(); ++index) {
+    LayerPlan& layer = plan.layers[index];
     layer.first_tile = plan.tiles.size();
     Tiler(index, layer, plan.tiles).cut();
     layer.tile_count = plan.tiles.size() - layer.first_tile;
-    plan.input_bytes += layer.elements() * size_of(layer.dtype);
     plan.range_pass |= layer.range_pass;
-    plan.layers.push_back(layer);
   }
+}
+
+Plan make_plan(std::span<const LayerRequest> layers) {
+  Plan plan = plan_layers(layers);
+  cut_tiles(plan);
   return plan;
 }
 

@@ -120,3 +120,19 @@ def test_saturate_takes_them() -> None:
     assert q.codes[1, 0] == 127
     assert q.codes[1, 3] == -128
     assert q.codes[0, 25] == 0
+
+
+def test_names_and_values_that_no_message_can_hold() -> None:
+    class Name(str):
+        __slots__ = ()
+
+        def __repr__(self) -> str:
+            return "\ud800"
+
+    bad = np.full((2, 2), np.nan, np.float32)
+    with pytest.raises(qr.NonFiniteError, match=r"layer \\ud800: 4 values"):
+        qr.quantize(bad, "int4", name=Name("x"))
+    with pytest.raises(qr.NonFiniteError) as caught:
+        qr.quantize(bad, "int4", name="x" * 1_000_000)
+    assert len(str(caught.value)) < 1000
+    assert caught.value.name == "x" * 1_000_000

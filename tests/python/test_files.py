@@ -178,3 +178,20 @@ def test_a_file_without_tensors(tmp_path: Path) -> None:
     report = qr.quantize_file(tmp_path / "in", tmp_path / "out", FORMAT)
     assert len(report.layers) == 0
     assert load_file(tmp_path / "out") == {}
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        5,
+        [("a{99999999999}", None)],
+        [("(" * 5000, None)],
+        [(b"a", None)],
+        [(3, None)],
+    ],
+)
+def test_rules_that_are_none(rules: object, tmp_path: Path) -> None:
+    save_file({"a.weight": np.ones((4, 4), np.float32)}, tmp_path / "in")
+    with pytest.raises(qr.InvalidInputError, match="rule") as caught:
+        qr.quantize_file(tmp_path / "in", tmp_path / "out", "int8_rowwise", rules=rules)  # type: ignore[arg-type]
+    assert len(str(caught.value)) < 500

@@ -147,3 +147,9 @@ def test_values_that_a_field_cannot_take(field: str, value: object) -> None:
         qr.Format("int4", **{field: value})  # type: ignore[arg-type]
     with pytest.raises(qr.InvalidInputError, match=f"^{field} must be .* not "):
         qr.quantize(np.ones(4, np.float32), "int4", **{field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("state", [(), ("int4",), ("int4", 5), ("int4", {}, 1)])
+def test_a_crooked_pickle_is_refused(state: tuple[object, ...]) -> None:
+    with pytest.raises(qr.InvalidInputError, match="state of a Format"):
+        qr.Format.__new__(qr.Format).__setstate__(state)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 
 import array
 import ctypes
+import sys
 from typing import Any
 
 import ml_dtypes
@@ -194,3 +195,42 @@ def test_a_size_beyond_63_bits_is_refused() -> None:
     huge = np.broadcast_to(np.ones(2**20, np.float16), (2**41, 2**20))
     with pytest.raises(qr.InvalidInputError, match=r"\(2199023255552, 1048576\) is too large"):
         qr.quantize(huge, "int8", group_size=1)
+
+
+def test_a_capsule_that_is_offered_twice_is_read_once() -> None:
+    w = weights(4, 128)
+
+    class Cached(OnlyDlpack):
+        def __init__(self) -> None:
+            super().__init__(w)
+            self.capsule = w.__dlpack__()
+
+        def __dlpack__(self, **_: Any) -> object:
+            return self.capsule
+
+    cached = Cached()
+    references = sys.getrefcount(w)
+    assert qr.quantize(cached, "int4") == qr.quantize(w, "int4")
+    for _ in range(3):
+        with pytest.raises(qr.InvalidInputError, match="Cached"):
+            qr.quantize(cached, "int4")
+    assert sys.getrefcount(w) == references - 1
+
+
+def test_an_interrupt_while_exporting_is_passed_on() -> None:
+    class Interrupted(OnlyDlpack):
+        def __dlpack__(self, **_: Any) -> object:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        qr.quantize(Interrupted(weights(4, 128)), "int4")
+
+
+def test_a_size_that_is_only_claimed_costs_nothing() -> None:
+    """A view of 512 bytes that says 512 TB: refused before anything of that size is made."""
+    claimed = np.broadcast_to(np.zeros(128, np.float32), (2**40, 128))
+    with pytest.raises(MemoryError):
+        qr.quantize(claimed, "int4")
+    tiny = qr.quantize(np.ones((1, 1), np.float32), "int8")
+    with pytest.raises(qr.InvalidInputError, match="codes must be"):
+        qr.QuantizedTensor(tiny.codes, tiny.scales, tiny.zero_points, tiny.format, (2**45, 128))

@@ -77,3 +77,10 @@ def test_other_widths_are_unsupported(bit_width: Any) -> None:
 def test_layers_are_a_mapping_of_names(layers: Any) -> None:
     with pytest.raises(qr.InvalidInputError):
         qr.legacy.quantize(layers, bit_width=4)
+
+
+def test_a_list_that_holds_itself_is_refused() -> None:
+    values: list[object] = []
+    values.append(values)
+    with pytest.raises(qr.InvalidInputError, match="nested more than 64 deep"):
+        qr.legacy.quantize({"a": values})

@@ -284,3 +284,22 @@ def test_other_arguments_that_cannot_be(keyword: str, value: object) -> None:
 def test_a_missing_argument_is_a_type_error() -> None:
     with pytest.raises(TypeError):
         qr.quantize(weights(2, 4))  # type: ignore[call-arg]
+
+
+def test_overlapping_parts_of_out_are_refused() -> None:
+    codes, zero_points = np.zeros((8, 128), np.uint8), np.zeros((8, 2), np.uint8)
+    for out in (
+        (codes, codes[0, :64].view(np.float32).reshape(8, 2), zero_points),
+        (codes, np.zeros((8, 2), np.float32), codes[-1, -16:].reshape(8, 2)),
+    ):
+        with pytest.raises(qr.InvalidInputError, match="must not overlap each other"):
+            qr.quantize(weights(8, 256), "int4", out=out)
+
+
+def test_half_scales_over_the_input_are_refused() -> None:
+    w = np.ones((8, 256), np.float16)
+    before = w.copy()
+    out = (np.zeros((8, 128), np.uint8), w[0, :16].reshape(8, 2), np.zeros((8, 2), np.uint8))
+    with pytest.raises(qr.InvalidInputError, match="out must not overlap the input"):
+        qr.quantize(w, "int4", scale_dtype="float16", out=out)
+    np.testing.assert_array_equal(w, before)

@@ -268,3 +268,15 @@ def test_it_holds_references_only_as_long_as_it_lives() -> None:
     assert sys.getrefcount(codes) == before + 1
     del q
     assert sys.getrefcount(codes) == before
+
+
+def test_dequantizing_over_its_own_codes_is_refused() -> None:
+    memory = np.zeros((4, 128 * 4), np.uint8)
+    w = weights(4, 128)
+    q = qr.quantize(w, "int8")
+    codes = memory.ravel()[:512].reshape(4, 128)
+    codes[...] = q.codes
+    over = qr.QuantizedTensor(codes, q.scales, q.zero_points, q.format, q.shape)
+    with pytest.raises(qr.InvalidInputError, match="must not overlap the tensor's own arrays"):
+        over.dequantize(out=memory.view(np.float32))
+    assert over == q

@@ -48,10 +48,11 @@ struct FilePlan {
   std::unique_ptr<std::pmr::monotonic_buffer_resource> memory;  // of new names and shapes
 };
 
-// Plans every byte of the new file. `choices` has, for each tensor of the source, the index of a
-// format or kLeaveTensor; empty means formats[0] for all. A tensor that the format's layout does
-// not take stays. Every format has a safetensors layout (else std::invalid_argument). Throws
-// std::length_error when the new file would be longer than 63 bits can say.
+// Plans every byte of the new file; quantize_file() cuts the tiles. `choices` has, for each tensor
+// of the source, the index of a format or kLeaveTensor; empty means formats[0] for all. A tensor
+// that the format's layout does not take stays. Every format has a safetensors layout (else
+// std::invalid_argument). Throws std::length_error when the new file would be longer than 63 bits
+// can say.
 FilePlan plan_file(const SafetensorsFile& source, std::span<const Format> formats,
                    std::span<const std::uint8_t> choices);
 

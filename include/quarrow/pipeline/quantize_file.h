@@ -45,14 +45,14 @@ struct FileJobOptions {
   FileProgress* progress = nullptr;  // borrowed
 };
 
-// Writes the new file. `errors` gets one entry for each layer of plan.quantize when
-// options.measure_error. False when the context's poll or the progress stopped the job. Then, and
-// when it throws, the destination is what it was and no temporary file is left.
-// Throws LayerFault (the first tensor in the order of the source that fails, with figures for the
-// whole tensor), CheckpointFault (the source changed while it was read), PathFault and
-// filesystem_error.
-bool quantize_file(const SafetensorsFile& source, const FilePlan& plan,
-                   const std::string& destination, const FileJobOptions& options,
-                   const Context& context, std::vector<ErrorSums>& errors);
+// Writes the new file. The tiles of the plan are cut once there is room for the file: a header of a
+// few bytes can claim any number of them. `errors` gets one entry for each layer of plan.quantize
+// when options.measure_error. False when the context's poll or the progress stopped the job. Then,
+// and when it throws, the destination is what it was and no temporary file is left. Throws
+// LayerFault (the first tensor in the order of the source that fails, with figures for the whole
+// tensor), CheckpointFault (the source changed while it was read), PathFault and filesystem_error.
+bool quantize_file(const SafetensorsFile& source, FilePlan& plan, const std::string& destination,
+                   const FileJobOptions& options, const Context& context,
+                   std::vector<ErrorSums>& errors);
 
 }  // namespace quarrow

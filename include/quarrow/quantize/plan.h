@@ -69,7 +69,13 @@ struct TilePlacement {
 };
 TilePlacement placement(const LayerPlan& layer, const Tile& tile) noexcept;
 
-// Throws StatusError(kSizeOverflow) with the layer's index.
+// The exact sizes of every layer, without tiles: their number grows with the sizes that a caller
+// claims, so they are cut when the outputs are there. Throws StatusError(kSizeOverflow) with the
+// layer's index.
+Plan plan_layers(std::span<const LayerRequest> layers);
+void cut_tiles(Plan& plan);
+
+// Both.
 Plan make_plan(std::span<const LayerRequest> layers);
 
 }  // namespace quarrow

@@ -22,8 +22,9 @@ class NonFinite(StrEnum):
 
 
 def quantize(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A .safetensors file.")],
-    destination: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
+    # Not Path, which would drop the slash that says "a folder".
+    source: Annotated[str, typer.Argument(metavar="IN", help="A .safetensors file.")],
+    destination: Annotated[str, typer.Argument(metavar="OUT", help="The file to write.")],
     format_name: Annotated[
         str,
         typer.Option(
@@ -73,7 +74,7 @@ def quantize(
     """  # noqa: D301 (typer takes a backspace for "keep these lines as they are")
     rules = parse_rules(rule or [])
     if not force:
-        _refuse_existing(source, destination)
+        _refuse_existing(Path(source), Path(destination))
     with file_progress() as progress:
         report = quarrow.quantize_file(
             source,

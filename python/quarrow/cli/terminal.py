@@ -3,6 +3,7 @@
 
 import os
 import sys
+from contextlib import suppress
 
 _LARGEST_SHOWN = 999.5  # what rounds to 1000 is shown in the next unit
 
@@ -27,8 +28,14 @@ def size_text(size_bytes: int) -> str:
 
 
 def complain(kind: str, message: str) -> None:
-    """Write one line to standard error: `quarrow: KIND: MESSAGE`."""
-    print(f"quarrow: {kind}: {printable(message)}", file=sys.stderr)
+    """Write one line to standard error: `quarrow: KIND: MESSAGE`.
+
+    Where it cannot be written nobody reads it, and the exit code says the rest.
+    """
+    # print() would take None for standard output.
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(f"quarrow: {kind}: {printable(message)}", file=sys.stderr, flush=True)
 
 
 def abandon_output() -> None:

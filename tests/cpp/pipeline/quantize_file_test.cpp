@@ -35,7 +35,7 @@ class QuantizeFile : public ::testing::Test {
 
   bool run(const SafetensorsFile& source, std::span<const std::uint8_t> choices = {}) {
     const Format format = int8_rowwise();
-    const FilePlan plan = plan_file(source, {&format, 1}, choices);
+    FilePlan plan = plan_file(source, {&format, 1}, choices);
     return quantize_file(source, plan, destination(), options_, context_, errors_);
   }
 
@@ -149,8 +149,8 @@ TEST_F(QuantizeFile, CopiesAcrossFileSystems) {
   ASSERT_TRUE(run(source));
   const Format format = int8_rowwise();
   const std::string other = "/dev/shm/quarrow-test-" + std::to_string(::getpid());
-  ASSERT_TRUE(quantize_file(source, plan_file(source, {&format, 1}, {}), other, options_, context_,
-                            errors_));
+  FilePlan plan = plan_file(source, {&format, 1}, {});
+  ASSERT_TRUE(quantize_file(source, plan, other, options_, context_, errors_));
   const bool same = read_bytes(other) == read_bytes(destination());
   ::unlink(other.c_str());
   EXPECT_TRUE(same);
@@ -273,9 +273,8 @@ TEST_F(QuantizeFile, RefusesTheSourceAsDestination) {
   const SafetensorsFile source = write_source(mixed_checkpoint());
   const std::string before = read_bytes(source_path());
   const Format format = int8_rowwise();
-  EXPECT_THROW(quantize_file(source, plan_file(source, {&format, 1}, {}), source_path(), options_,
-                             context_, errors_),
-               PathFault);
+  FilePlan plan = plan_file(source, {&format, 1}, {});
+  EXPECT_THROW(quantize_file(source, plan, source_path(), options_, context_, errors_), PathFault);
   EXPECT_EQ(read_bytes(source_path()), before);
 }
 
@@ -348,7 +347,7 @@ TEST_F(QuantizeFile, MeasuresTheErrorOfEachLayer) {
   options_.measure_error = true;
   ASSERT_TRUE(run(source));
   const Format format = int8_rowwise();
-  const FilePlan plan = plan_file(source, {&format, 1}, {});
+  FilePlan plan = plan_file(source, {&format, 1}, {});
   ASSERT_EQ(errors_.size(), plan.quantize.layers.size());
   for (std::size_t index = 0; index < plan.tensors.size(); ++index) {
     if (plan.tensors[index].reason != StayReason::kNone) continue;
