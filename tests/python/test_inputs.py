@@ -211,6 +211,10 @@ def test_a_capsule_that_is_offered_twice_is_read_once() -> None:
     cached = Cached()
     references = sys.getrefcount(w)
     assert qr.quantize(cached, "int4") == qr.quantize(w, "int4")
+    # The mark that says so; without it the next reader would read freed memory.
+    is_valid = ctypes.pythonapi.PyCapsule_IsValid
+    is_valid.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    assert is_valid(cached.capsule, b"used_dltensor")
     for _ in range(3):
         with pytest.raises(qr.InvalidInputError, match="Cached"):
             qr.quantize(cached, "int4")
@@ -219,8 +223,13 @@ def test_a_capsule_that_is_offered_twice_is_read_once() -> None:
 
 def test_an_interrupt_while_exporting_is_passed_on() -> None:
     class Interrupted(OnlyDlpack):
-        def __dlpack__(self, **_: Any) -> object:
-            raise KeyboardInterrupt
+        interrupted = False
+
+        def __dlpack__(self, **keywords: Any) -> object:
+            if not self.interrupted:
+                self.interrupted = True
+                raise KeyboardInterrupt
+            return super().__dlpack__(**keywords)
 
     with pytest.raises(KeyboardInterrupt):
         qr.quantize(Interrupted(weights(4, 128)), "int4")
