@@ -182,6 +182,12 @@ std::string_view text_of(StayReason reason) noexcept {
       return "no elements";
     case StayReason::kNameTaken:
       return "the file has an entry of the name that the scale or its description needs";
+    case StayReason::kShortGroup:
+      return "the last group of a row would be short, which compressed-tensors cannot say";
+    case StayReason::kTensorScale:
+      return "one scale for the tensor, which compressed-tensors cannot pack; use rows or groups";
+    case StayReason::kFewRows:
+      return "so few rows that compressed-tensors fails to unpack the zero points";
   }
   return "";
 }

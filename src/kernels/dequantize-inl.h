@@ -72,10 +72,10 @@ HWY_INLINE const std::uint8_t* bytes_of(const DequantizeTile& tile, std::size_t 
 template <DType kDType>
 HWY_NOINLINE void dequantize_to(const DequantizeTile& tile) {
   alignas(64) std::uint8_t scratch[kDecodeChunk + kPackStep<2>];
-  const bool is_signed = tile.rule.symmetric;
+  const bool is_signed = tile.rule.symmetric && !tile.rule.unsigned_codes;
   // A signed code that fills its byte is an i8, whatever its bits.
   const bool is_int8 = is_signed && !is_packed(tile.rule);
-  const std::int32_t middle = is_int8 ? 128 : sign_offset(tile.rule);
+  const std::int32_t middle = is_int8 ? 128 : 1 << (tile.rule.bits - 1);
   for (std::size_t row = 0; row < tile.rows; ++row) {
     std::byte* output = static_cast<std::byte*>(tile.output) + row * tile.output_row_bytes;
     for (std::size_t start = 0; start < tile.cols; start += kDecodeChunk) {
@@ -88,7 +88,7 @@ HWY_NOINLINE void dequantize_to(const DequantizeTile& tile) {
         decode_span<kDType>({.codes = codes + (col - start),
                              .count = group_end - col,
                              .flip = static_cast<std::uint8_t>(is_int8 ? 0x80 : 0),
-                             .zero_point = is_signed ? middle : tile.zero_points[at],
+                             .zero_point = tile.rule.symmetric ? middle : tile.zero_points[at],
                              .scale = tile.scales[at],
                              .output = output + col * size_of(kDType)});
         col = group_end;

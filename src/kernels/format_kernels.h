@@ -33,7 +33,8 @@ struct TileReport {
 struct CodeRule {
   int bits = 8;
   bool symmetric = false;
-  bool packed = false;  // several codes in a byte, low bits first
+  bool packed = false;          // several codes in a byte, low bits first
+  bool unsigned_codes = false;  // symmetric codes plus half of the codes, as some files store them
   DType scale_dtype = DType::kF32;
   bool saturate = false;  // see NonFinitePolicy; otherwise non-finite values are counted, and the
                           // outputs of their groups are unspecified

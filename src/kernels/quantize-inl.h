@@ -25,7 +25,8 @@ constexpr bool is_packed(const CodeRule& rule) { return rule.packed && rule.bits
 
 // Half of the codes: what separates signed from unsigned ones.
 constexpr std::uint8_t sign_offset(const CodeRule& rule) {
-  return static_cast<std::uint8_t>(rule.symmetric ? 1U << (rule.bits - 1) : 0U);
+  const bool is_signed = rule.symmetric && !rule.unsigned_codes;
+  return static_cast<std::uint8_t>(is_signed ? 1U << (rule.bits - 1) : 0U);
 }
 
 // The sign bits of all codes in a packed byte: flipping them turns unsigned codes into two's

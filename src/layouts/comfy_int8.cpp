@@ -7,40 +7,17 @@
 //   L.comfy_quant   U8  [n]     JSON that names the scheme and the dtype to compute in
 #include "layouts/comfy_int8.h"
 
-#include <algorithm>
 #include <array>
-#include <string>
+
+#include "layouts/layer_names.h"
 
 namespace quarrow {
 namespace {
 
-constexpr std::string_view kWeight = ".weight";
 constexpr std::string_view kScale = ".weight_scale";
 constexpr std::string_view kQuant = ".comfy_quant";
 // The scale of a file of ComfyUI's older scheme.
 constexpr std::string_view kOldScale = ".scale_weight";
-
-std::string_view layer_of(std::string_view weight_name) {
-  return weight_name.substr(0, weight_name.size() - kWeight.size());
-}
-
-std::string joined(std::string_view layer, std::string_view suffix) {
-  return std::string(layer).append(suffix);
-}
-
-std::string_view keep(const std::string& text, std::pmr::memory_resource& memory) {
-  char* copy = static_cast<char*>(memory.allocate(text.size(), 1));
-  text.copy(copy, text.size());
-  return {copy, text.size()};
-}
-
-std::span<const std::uint64_t> keep(std::span<const std::uint64_t> shape,
-                                    std::pmr::memory_resource& memory) {
-  auto* copy =
-      static_cast<std::uint64_t*>(memory.allocate(shape.size_bytes(), alignof(std::uint64_t)));
-  std::copy(shape.begin(), shape.end(), copy);
-  return {copy, shape.size()};
-}
 
 std::string_view description(StoredDType dtype) {
   switch (dtype) {
@@ -57,10 +34,11 @@ std::string_view description(StoredDType dtype) {
 
 }  // namespace
 
-StayReason comfy_int8_stay_reason(const TensorEntry& tensor, const TensorTable& file) {
-  const bool is_weight = tensor.name.ends_with(kWeight);
+StayReason comfy_int8_stay_reason(const TensorEntry& tensor, const TensorTable& file,
+                                  const Format& /*format*/) {
+  const bool is_weight = tensor.name.ends_with(kWeightSuffix);
   const auto has = [&](std::string_view suffix) {
-    return file.find(joined(layer_of(tensor.name), suffix)) != nullptr;
+    return has_entry(file, layer_of(tensor.name), suffix);
   };
   if (!float_dtype(tensor.dtype)) {
     const bool stored_codes = is_weight && (has(kQuant) || has(kScale) || has(kOldScale));
@@ -74,20 +52,21 @@ StayReason comfy_int8_stay_reason(const TensorEntry& tensor, const TensorTable& 
   return StayReason::kNone;
 }
 
-std::vector<EncodedEntry> comfy_int8_encode(const TensorEntry& tensor,
+std::vector<EncodedEntry> comfy_int8_encode(const LayerToEncode& job,
                                             std::pmr::memory_resource& memory) {
+  const TensorEntry& tensor = *job.tensor;
   const std::string_view layer = layer_of(tensor.name);
   const std::string_view text = description(tensor.dtype);
   const std::array<std::uint64_t, 2> scale_shape = {tensor.shape[0], 1};
   const std::array<std::uint64_t, 1> text_shape = {text.size()};
   return {
       {tensor.name, tensor.shape, StoredDType::kI8, Payload::kCodes, {}},
-      {keep(joined(layer, kScale), memory),
+      {joined(layer, kScale, memory),
        keep(scale_shape, memory),
        StoredDType::kF32,
        Payload::kScales,
        {}},
-      {keep(joined(layer, kQuant), memory), keep(text_shape, memory), StoredDType::kU8,
+      {joined(layer, kQuant, memory), keep(text_shape, memory), StoredDType::kU8,
        Payload::kConstant, text},
   };
 }

@@ -7,8 +7,9 @@
 
 namespace quarrow {
 
-StayReason comfy_int8_stay_reason(const TensorEntry& tensor, const TensorTable& file);
-std::vector<EncodedEntry> comfy_int8_encode(const TensorEntry& tensor,
+StayReason comfy_int8_stay_reason(const TensorEntry& tensor, const TensorTable& file,
+                                  const Format& format);
+std::vector<EncodedEntry> comfy_int8_encode(const LayerToEncode& layer,
                                             std::pmr::memory_resource& memory);
 
 }  // namespace quarrow

@@ -2,13 +2,31 @@
 #include <array>
 
 #include "layouts/comfy_int8.h"
+#include "layouts/compressed_tensors.h"
 #include "quarrow/layouts/layout.h"
 
 namespace quarrow {
 namespace {
 
+constexpr Layout compressed_tensors(std::string_view format) {
+  return {format,
+          Container::kSafetensors,
+          {.row_alignment = 4, .unsigned_codes = true},
+          compressed_tensors_stay_reason,
+          compressed_tensors_encode,
+          compressed_tensors_describe};
+}
+
 constexpr std::array kLayouts = {
-    Layout{"int8_rowwise", Container::kSafetensors, comfy_int8_stay_reason, comfy_int8_encode},
+    compressed_tensors("int8"),
+    compressed_tensors("int4"),
+    compressed_tensors("int2"),
+    Layout{"int8_rowwise",
+           Container::kSafetensors,
+           {},
+           comfy_int8_stay_reason,
+           comfy_int8_encode,
+           nullptr},
 };
 
 // kohya's, peft's, and the two older diffusers spellings.
@@ -54,6 +72,12 @@ std::string_view name_of(StayReason reason) noexcept {
       return "empty";
     case StayReason::kNameTaken:
       return "name_taken";
+    case StayReason::kShortGroup:
+      return "short_group";
+    case StayReason::kTensorScale:
+      return "tensor_scale";
+    case StayReason::kFewRows:
+      return "few_rows";
   }
   return "unknown";
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quarrow/pipeline/file_plan.h"
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 #include <stdexcept>
@@ -38,6 +39,10 @@ class FilePlanner {
       add_tensor(index, choices.empty() ? std::uint8_t{0} : choices[index]);
     }
     plan_.quantize = plan_layers(requests_);
+    for (std::size_t layer = 0; layer < to_encode_.size(); ++layer) {
+      plan_.quantize.layers[layer].unsigned_codes = storage_of(layer).unsigned_codes;
+    }
+    describe_layers();
     place_entries();
     return std::move(plan_);
   }
@@ -46,14 +51,15 @@ class FilePlanner {
   void add_tensor(std::size_t index, std::uint8_t choice) {
     const TensorEntry& tensor = source_.tensors[index];
     TensorPlan& planned = plan_.tensors[index];
-    planned.reason = choice == kLeaveTensor
-                         ? StayReason::kRule
-                         : layouts_.at(choice)->stay_reason(tensor, source_.tensors);
+    planned.reason = choice == kLeaveTensor ? StayReason::kRule
+                                            : layouts_.at(choice)->stay_reason(
+                                                  tensor, source_.tensors, formats_[choice]);
     if (planned.reason != StayReason::kNone) {
       add_entry(tensor, {static_cast<std::uint32_t>(index), Payload::kCodes, {}});
       return;
     }
     planned.format = choice;
+    planned.layout = layouts_[choice];
     planned.layer = static_cast<std::uint32_t>(requests_.size());
     LayerRequest request;
     request.view.dtype = *float_dtype(tensor.dtype);
@@ -62,7 +68,10 @@ class FilePlanner {
     request.format = formats_[choice];
     request.name = tensor.name;
     requests_.push_back(request);
-    for (const EncodedEntry& encoded : layouts_[choice]->encode(tensor, *plan_.memory)) {
+    const LayerToEncode layer{&tensor, &formats_[choice]};
+    to_encode_.push_back(layer);
+    layout_of_layer_.push_back(layouts_[choice]);
+    for (const EncodedEntry& encoded : layouts_[choice]->encode(layer, *plan_.memory)) {
       add_entry({encoded.name, encoded.shape, encoded.dtype, 0, 0},
                 {static_cast<std::uint32_t>(index), encoded.payload, encoded.constant});
     }
@@ -73,10 +82,31 @@ class FilePlanner {
     sources_.push_back(source);
   }
 
+  const Storage& storage_of(std::size_t layer) const { return layout_of_layer_[layer]->storage; }
+
+  void describe_layers() {
+    plan_.metadata = source_.tensors.metadata();
+    // Layouts that describe their layers in one way are one.
+    using Describe = decltype(Layout::describe);
+    std::vector<Describe> done;
+    for (const Layout* layout : layouts_) {
+      if (layout->describe == nullptr || std::ranges::count(done, layout->describe) != 0) continue;
+      done.push_back(layout->describe);
+      std::vector<LayerToEncode> layers;
+      for (std::size_t layer = 0; layer < to_encode_.size(); ++layer) {
+        if (layout_of_layer_[layer]->describe == layout->describe) {
+          layers.push_back(to_encode_[layer]);
+        }
+      }
+      if (layers.empty()) continue;
+      if (!plan_.metadata) plan_.metadata.emplace();
+      layout->describe(layers, *plan_.memory, *plan_.metadata);
+    }
+  }
+
   void place_entries() {
     const std::uint64_t data_bytes = assign_offsets(plan_.entries, plan_.order);
-    plan_.header_bytes =
-        SafetensorsHeader{&source_.tensors.metadata(), plan_.entries, plan_.order}.bytes();
+    plan_.header_bytes = SafetensorsHeader{&plan_.metadata, plan_.entries, plan_.order}.bytes();
     constexpr std::uint64_t kMaxBytes = std::numeric_limits<std::int64_t>::max();
     if (data_bytes > kMaxBytes - plan_.header_bytes) throw std::length_error("file size");
     plan_.file_bytes = plan_.header_bytes + data_bytes;
@@ -92,6 +122,9 @@ class FilePlanner {
         case Payload::kScales:
           tensor.scales_position = position;
           break;
+        case Payload::kZeroPoints:
+          tensor.zero_points_position = position;
+          break;
         case Payload::kConstant:
           plan_.constants.push_back({position, source.constant});
           break;
@@ -103,6 +136,8 @@ class FilePlanner {
   std::span<const Format> formats_;
   std::vector<const Layout*> layouts_;
   std::vector<LayerRequest> requests_;
+  std::vector<LayerToEncode> to_encode_;        // of each layer
+  std::vector<const Layout*> layout_of_layer_;  // the same
   std::vector<EntrySource> sources_;
   FilePlan plan_;
 };

@@ -12,7 +12,7 @@ LayerTiles::LayerTiles(const SafetensorsFile& source, const FilePlan& plan, cons
                        const FileJobOptions& options, const Context& context)
     : source_(source),
       plan_(plan),
-      output_(output),
+      writer_(plan, output),
       options_(options),
       target_(context.target),
       buffers_(std::max<std::size_t>(context.threads, 1)) {
@@ -21,7 +21,8 @@ LayerTiles::LayerTiles(const SafetensorsFile& source, const FilePlan& plan, cons
     const TilePlacement at = placement(layer, tile);
     elements_ = std::max(elements_, tile.rows * tile.cols);
     input_bytes_ = std::max(input_bytes_, tile.rows * tile.cols * size_of(layer.dtype));
-    code_bytes_ = std::max(code_bytes_, tile.rows * at.code_row_bytes);
+    // Room for the padding of any alignment.
+    code_bytes_ = std::max(code_bytes_, tile.rows * (at.code_row_bytes + kMaxRowAlignment));
     scale_count_ = std::max(scale_count_, tile.rows * at.scale_row_count);
   }
   if (plan.quantize.range_pass) ranges_.resize(plan.quantize.tiles.size());
@@ -33,6 +34,7 @@ TileBuffers& LayerTiles::buffers(std::size_t worker) {
   if (buffers.input == nullptr) {
     buffers.codes = std::make_unique_for_overwrite<std::uint8_t[]>(code_bytes_);
     buffers.scales = std::make_unique_for_overwrite<float[]>(scale_count_);
+    buffers.zero_points = std::make_unique_for_overwrite<std::uint8_t[]>(scale_count_);
     if (options_.measure_error) {
       buffers.restored = std::make_unique_for_overwrite<float[]>(elements_);
     }
@@ -74,26 +76,17 @@ void LayerTiles::quantize(std::size_t index, std::size_t tensor, std::size_t wor
   const InputTile input = read(tile, tensor, mine);
 
   TileOutput output;
-  output.first.codes = mine.codes.get();
-  output.first.scales = mine.scales.get();
-  output.codes_row_bytes = at.code_row_bytes;
+  output.first = {mine.codes.get(), mine.scales.get(),
+                  layer.geometry.zero_points ? mine.zero_points.get() : nullptr};
+  output.codes_row_bytes = stored_row_bytes(layer, tile, plan_.tensors[tensor].layout->storage);
   output.scales_row_stride = layer.geometry.scale_rows == 1 ? 0 : at.scale_row_count;
   const Range* range = layer.range_pass ? &ranges_[index] : nullptr;
   quantize_tile(layer, input, output, range, options_.policy, target_, report);
   if (!write || !to_status(tensor, report, options_.policy).ok()) return;
-
-  // Whole rows, or a stretch of one row: codes and scales of a tile lie together in the file.
-  const TensorPlan& placed = plan_.tensors[tensor];
-  output_.write_at(mine.codes.get(), tile.rows * at.code_row_bytes,
-                   placed.data_position + at.code_offset);
-  if (writes_scales(layer, tile)) {
-    const std::uint64_t rows = layer.geometry.scale_rows == 1 ? 1 : tile.rows;
-    output_.write_at(mine.scales.get(), rows * at.scale_row_count * sizeof(float),
-                     placed.scales_position + at.scale_offset * sizeof(float));
-  }
   if (options_.measure_error) {
     measure_tile(layer, input, output, target_, mine.restored.get(), errors_[index]);
   }
+  writer_.write(tile, tensor, {output.first.codes, output.first.scales, output.first.zero_points});
 }
 
 std::vector<ErrorSums> LayerTiles::errors() const {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/format_kernels.h"
+#include "pipeline/layer_writer.h"
 #include "quarrow/pipeline/quantize_file.h"
 
 namespace quarrow {
@@ -19,6 +20,7 @@ struct TileBuffers {
   std::unique_ptr<std::byte[]> input;
   std::unique_ptr<std::uint8_t[]> codes;
   std::unique_ptr<float[]> scales;
+  std::unique_ptr<std::uint8_t[]> zero_points;
   std::unique_ptr<float[]> restored;
   std::span<std::byte> input_span;
 };
@@ -52,7 +54,7 @@ class LayerTiles {
 
   const SafetensorsFile& source_;
   const FilePlan& plan_;
-  const File& output_;
+  LayerWriter writer_;
   const FileJobOptions& options_;
   Target target_;
   std::uint64_t input_bytes_ = kTileBytes;  // of the largest tile

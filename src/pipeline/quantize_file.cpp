@@ -44,7 +44,7 @@ class FileJob {
   }
 
   bool run() {
-    SafetensorsHeader{&source_.tensors.metadata(), plan_.entries, plan_.order}.write(output_);
+    SafetensorsHeader{&plan_.metadata, plan_.entries, plan_.order}.write(output_);
     for (const ConstantBytes& constant : plan_.constants) {
       output_.write_at(constant.bytes.data(), constant.bytes.size(), constant.position);
     }

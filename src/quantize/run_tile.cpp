@@ -12,6 +12,7 @@ CodeRule code_rule(const LayerPlan& layer, NonFinitePolicy policy) noexcept {
   return {.bits = format.spec->bits,
           .symmetric = format.symmetric,
           .packed = format.packed && format.spec->bits < 8,
+          .unsigned_codes = layer.unsigned_codes,
           .scale_dtype = format.scale_dtype,
           .saturate = policy == NonFinitePolicy::kSaturate,
           .stochastic = format.rounding == Rounding::kStochastic,

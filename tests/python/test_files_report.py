@@ -161,14 +161,6 @@ def test_bad_rules(rules: Any, message: str, tmp_path: Path) -> None:
         qr.quantize_file(tmp_path / "in", tmp_path / "out", FORMAT, rules=rules)
 
 
-@pytest.mark.parametrize("rules", [None, [("a", "int4")]])
-def test_formats_without_a_layout_are_refused(rules: Any, small: Small, tmp_path: Path) -> None:
-    source = small(a__weight=(2, 2))
-    with pytest.raises(qr.UnsupportedFormatError, match="can carry: int8_rowwise"):
-        qr.quantize_file(source, tmp_path / "out", "int4" if rules is None else FORMAT, rules=rules)
-    assert not (tmp_path / "out").exists()
-
-
 def test_unknown_formats_and_fields(small: Small, tmp_path: Path) -> None:
     source = small(a__weight=(2, 2))
     with pytest.raises(qr.UnsupportedFormatError, match="int8_rowwise"):

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "quarrow/containers/tensor_table.h"
+#include "quarrow/quantize/format.h"
 
 namespace quarrow {
 
@@ -27,12 +28,15 @@ enum class StayReason : std::uint8_t {
   kConvolution,       // more than two dimensions, where the runtime loads linear weights only
   kEmpty,             // no elements
   kNameTaken,         // an entry that it would become exists
+  kShortGroup,        // the last group of a row is short, which the container cannot say
+  kTensorScale,       // one scale for the tensor, which the container cannot say
+  kFewRows,           // so few rows that the runtime fails to unpack the zero points
 };
 
 // The reason's name for programs, such as "convolution". Never changes.
 std::string_view name_of(StayReason reason) noexcept;
 
-enum class Payload : std::uint8_t { kCodes, kScales, kConstant };
+enum class Payload : std::uint8_t { kCodes, kScales, kZeroPoints, kConstant };
 
 // One entry of a quantized tensor. Everything borrowed: from the tensor, from static memory, or
 // from the memory resource given to encode().
@@ -44,14 +48,36 @@ struct EncodedEntry {
   std::string_view constant;  // the bytes of a kConstant
 };
 
+inline constexpr std::uint64_t kMaxRowAlignment = 4;
+
+// How the outputs of a format lie in their entries. Scales have the dtype of their entry, zero
+// points are packed down the columns, into words of 32 bits.
+struct Storage {
+  std::uint64_t row_alignment = 1;  // rows of codes fill multiples of so many bytes, at most 4
+  bool unsigned_codes = false;      // symmetric codes plus half of the codes
+};
+
+// A tensor that a layout takes, and the format it gets.
+struct LayerToEncode {
+  const TensorEntry* tensor = nullptr;
+  const Format* format = nullptr;
+};
+
 // One line of the registry.
 struct Layout {
   std::string_view format;
   Container container;
+  Storage storage;
   // kNone when `tensor`, one of the tensors of `file`, can be encoded.
-  StayReason (*stay_reason)(const TensorEntry& tensor, const TensorTable& file);
-  // The entries in the order in which they are stored. Sizes are those of the format's geometry.
-  std::vector<EncodedEntry> (*encode)(const TensorEntry& tensor, std::pmr::memory_resource& memory);
+  StayReason (*stay_reason)(const TensorEntry& tensor, const TensorTable& file,
+                            const Format& format);
+  // The entries in the order in which they are stored. Sizes are those of the format's geometry, a
+  // matrix of shape[0] rows.
+  std::vector<EncodedEntry> (*encode)(const LayerToEncode& layer,
+                                      std::pmr::memory_resource& memory);
+  // Adds what the file says about all its layers of one layout; null when it says nothing.
+  void (*describe)(std::span<const LayerToEncode> layers, std::pmr::memory_resource& memory,
+                   TensorTable::Metadata& metadata);
 };
 
 // Every layout. A new one is a source file and a line in registry.cpp.

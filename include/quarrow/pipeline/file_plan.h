@@ -22,12 +22,14 @@ namespace quarrow {
 inline constexpr std::uint8_t kLeaveTensor = 255;
 
 struct TensorPlan {
-  StayReason reason = StayReason::kNone;  // kNone: quantized
-  std::uint8_t format = kLeaveTensor;     // index of the format; kLeaveTensor when it stays
-  std::uint32_t layer = 0;                // in FilePlan::quantize, when quantized
-  std::uint64_t data_position = 0;        // in the new file: of the tensor, or of its codes
-  std::uint64_t scales_position = 0;      // in the new file, when quantized
-  std::uint64_t bytes_out = 0;            // of all its entries
+  StayReason reason = StayReason::kNone;   // kNone: quantized
+  std::uint8_t format = kLeaveTensor;      // index of the format; kLeaveTensor when it stays
+  const Layout* layout = nullptr;          // when quantized
+  std::uint32_t layer = 0;                 // in FilePlan::quantize, when quantized
+  std::uint64_t data_position = 0;         // in the new file: of the tensor, or of its codes
+  std::uint64_t scales_position = 0;       // in the new file, when quantized
+  std::uint64_t zero_points_position = 0;  // in the new file, when it has any
+  std::uint64_t bytes_out = 0;             // of all its entries
 };
 
 // Bytes that belong to an entry whatever the data.
@@ -43,6 +45,7 @@ struct FilePlan {
   std::vector<TensorEntry> entries;  // of the new file, with their offsets
   std::vector<std::uint32_t> order;  // of the entries' data
   std::vector<ConstantBytes> constants;
+  std::optional<TensorTable::Metadata> metadata;  // the source's, and what the layouts add
   std::uint64_t header_bytes = 0;
   std::uint64_t file_bytes = 0;
   std::unique_ptr<std::pmr::monotonic_buffer_resource> memory;  // of new names and shapes

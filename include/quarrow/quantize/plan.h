@@ -36,6 +36,7 @@ struct LayerPlan {
   std::uint64_t cols = 0;
   Geometry geometry = {};
   std::uint64_t random_key = 0;  // of stochastic rounding: XXH3_64(name) xor seed
+  bool unsigned_codes = false;   // symmetric codes plus half of the codes, as some files store them
   bool range_pass = false;       // ranges are found in a pass of their own, before the codes
   std::size_t first_tile = 0;    // in Plan::tiles
   std::size_t tile_count = 0;

@@ -28,7 +28,11 @@ def quantize(
     format_name: Annotated[
         str,
         typer.Option(
-            "--format", "-f", metavar="FORMAT", help="int8_rowwise: 8 bits, as ComfyUI reads."
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            help="int8_rowwise, as ComfyUI reads it; int8, int4 or int2, as compressed-tensors "
+            "reads them.",
         ),
     ],
     rule: Annotated[

@@ -20,7 +20,7 @@ class ComfyInt8 : public ::testing::Test {
   }
   StayReason reason(std::string_view name) {
     table_.seal();
-    return layout_->stay_reason(*table_.find(name), table_);
+    return layout_->stay_reason(*table_.find(name), table_, format_);
   }
   StayReason reason_of(std::string_view name, StoredDType dtype, std::vector<std::uint64_t> shape) {
     add(name, dtype, std::move(shape));
@@ -28,6 +28,7 @@ class ComfyInt8 : public ::testing::Test {
   }
 
   const Layout* layout_ = find_layout("int8_rowwise", Container::kSafetensors);
+  const Format format_ = default_format(*find_format("int8_rowwise"));
   TensorTable table_;
   std::uint64_t end_ = 0;
   std::pmr::monotonic_buffer_resource memory_;
@@ -72,7 +73,7 @@ TEST_F(ComfyInt8, NeverMakesTwoEntriesOfOneName) {
 TEST_F(ComfyInt8, WritesTheEntriesThatComfyUiReads) {
   add("blocks.0.weight", StoredDType::kF16, {5, 7});
   table_.seal();
-  const auto entries = layout_->encode(table_[0], memory_);
+  const auto entries = layout_->encode({&table_[0], &format_}, memory_);
   ASSERT_EQ(entries.size(), 3U);
   EXPECT_EQ(entries[0].name, "blocks.0.weight");
   EXPECT_EQ(entries[0].dtype, StoredDType::kI8);
@@ -101,7 +102,8 @@ TEST_F(ComfyInt8, DescriptionIsJsonWithTheSourcesDType) {
       {StoredDType::kF64, "torch.float64"}};
   for (const auto& [dtype, torch_name] : dtypes) {
     const std::array<std::uint64_t, 2> shape = {2, 2};
-    const auto entries = layout_->encode({"l.weight", shape, dtype, 0, 0}, memory_);
+    const TensorEntry tensor{"l.weight", shape, dtype, 0, 0};
+    const auto entries = layout_->encode({&tensor, &format_}, memory_);
     const auto json = nlohmann::json::parse(entries[2].constant);
     EXPECT_EQ(json,
               (nlohmann::json{
@@ -113,7 +115,7 @@ TEST(Layouts, AreFoundByFormatAndContainer) {
   for (const Layout& layout : layouts()) {
     EXPECT_EQ(find_layout(layout.format, layout.container), &layout);
   }
-  EXPECT_EQ(find_layout("int4", Container::kSafetensors), nullptr);
+  EXPECT_EQ(find_layout("int5", Container::kSafetensors), nullptr);
 }
 
 TEST(Layouts, KnowTheNamesOfAdapterFactors) {

@@ -88,8 +88,8 @@ TEST_F(QuantizeFile, WritesWhatTheEngineMakesInMemory) {
   std::size_t quantized = 0;
   for (const TestTensor& tensor : checkpoint.tensors) {
     const TensorEntry& entry = *source.tensors.find(tensor.name);
-    if (find_layout("int8_rowwise", Container::kSafetensors)->stay_reason(entry, source.tensors) !=
-        StayReason::kNone) {
+    if (find_layout("int8_rowwise", Container::kSafetensors)
+            ->stay_reason(entry, source.tensors, int8_rowwise()) != StayReason::kNone) {
       EXPECT_EQ(data_of(tensor.name), tensor.data) << tensor.name;
       EXPECT_EQ(result.tensors.find(tensor.name)->dtype, tensor.dtype);
       continue;

@@ -112,7 +112,7 @@ def test_a_dangling_link_counts_as_existing_output(run_cli: RunCli, model: Path)
         ((*QUANTIZE, *INT8, "--threads", "0"), "--threads"),
         ((*QUANTIZE, *INT8, "--threads", "many"), "--threads"),
         ((*QUANTIZE, *INT8, "--nonfinite", "ignore"), "saturate"),
-        ((*QUANTIZE, "--format", "int4"), "int8_rowwise"),
+        ((*QUANTIZE, "--format", "int5"), "int8_rowwise"),
         ((*QUANTIZE, *INT8, "--rule", "norm"), "REGEX=FORMAT"),
         ((*QUANTIZE, *INT8, "--rule", "norm="), "REGEX=FORMAT"),
         ((*QUANTIZE, *INT8, "--rule", "(=none"), "regular expression"),

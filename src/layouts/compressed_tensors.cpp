@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// For a layer L, a matrix of [o, i] (a convolution with its other dimensions flattened), b bits and
+// g groups a row, after compressed-tensors' PackedQuantizationCompressor:
+//   L.weight_packed      I32 [o, ceil(i * b / 32)]  unsigned codes, the first in the lowest bits
+//   L.weight_scale       [o, g]                     in the dtype of the scales
+//   L.weight_zero_point  I32 [ceil(o * b / 32), g]  packed down the columns; none when symmetric
+//   L.weight_shape       I64 [2]                    o and i
+// and in the metadata "quantization_config", the JSON that belongs into a model's config.json, and
+// "quarrow.layers", ours: the dtype of each layer before, and its shape when it was no matrix.
+#include "layouts/compressed_tensors.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "layouts/layer_names.h"
+
+namespace quarrow {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::string_view kConfig = "quantization_config";
+constexpr std::string_view kOurs = "quarrow.layers";
+constexpr std::array<std::string_view, 4> kSuffixes = {".weight_packed", ".weight_scale",
+                                                       ".weight_zero_point", ".weight_shape"};
+
+struct Matrix {
+  std::uint64_t rows = 0;
+  std::uint64_t cols = 0;
+};
+
+Matrix matrix_of(const TensorEntry& tensor) {
+  Matrix matrix{tensor.shape[0], 1};
+  for (const std::uint64_t dimension : tensor.shape.subspan(1)) matrix.cols *= dimension;
+  return matrix;
+}
+
+std::uint64_t words(std::uint64_t codes, std::uint64_t bits) {
+  const std::uint64_t per_word = 32 / bits;
+  return codes / per_word + (codes % per_word != 0);
+}
+
+StoredDType stored_scale_dtype(DType dtype) {
+  switch (dtype) {
+    case DType::kF16:
+      return StoredDType::kF16;
+    case DType::kBF16:
+      return StoredDType::kBF16;
+    case DType::kF32:
+    case DType::kF64:  // not offered: Format::scale_dtype
+      break;
+  }
+  return StoredDType::kF32;
+}
+
+bool names_a_config(const TensorTable& file) {
+  const auto& metadata = file.metadata();
+  return metadata && std::ranges::any_of(*metadata, [](const auto& item) {
+           return item.first == kConfig || item.first == kOurs;
+         });
+}
+
+Json weights_of(const Format& format) {
+  Json weights = {{"num_bits", format.spec->bits},
+                  {"type", "int"},
+                  {"symmetric", format.symmetric},
+                  {"dynamic", false}};
+  if (format.group_size.kind == GroupSize::Kind::kColumns) {
+    weights["strategy"] = "group";
+    weights["group_size"] = format.group_size.columns;
+  } else {
+    weights["strategy"] = "channel";
+  }
+  return weights;
+}
+
+// A name in a JSON text: those of tensors are any UTF-8.
+std::string text(std::string_view name) { return std::string(name); }
+
+}  // namespace
+
+StayReason compressed_tensors_stay_reason(const TensorEntry& tensor, const TensorTable& file,
+                                          const Format& format) {
+  if (!float_dtype(tensor.dtype)) return StayReason::kNotFloat;
+  if (tensor.shape.size() < 2) return StayReason::kNotMatrix;
+  if (!tensor.name.ends_with(kWeightSuffix)) return StayReason::kNotWeight;
+  if (tensor.bytes() == 0) return StayReason::kEmpty;
+  if (names_a_config(file)) return StayReason::kAlreadyQuantized;
+  const auto taken = [&](std::string_view suffix) {
+    return has_entry(file, layer_of(tensor.name), suffix);
+  };
+  if (std::ranges::any_of(kSuffixes, taken)) return StayReason::kNameTaken;
+  // compressed-tensors 0.20 takes the bytes of a transposed tensor of one row for contiguous.
+  const bool one_word_of_zero_points =
+      format.spec->bits == 4 && !format.symmetric && words(tensor.shape[0], 4) == 1;
+  if (one_word_of_zero_points) return StayReason::kFewRows;
+  switch (format.group_size.kind) {
+    case GroupSize::Kind::kColumns:
+      if (matrix_of(tensor).cols % format.group_size.columns != 0) return StayReason::kShortGroup;
+      break;
+    case GroupSize::Kind::kRow:
+      break;
+    case GroupSize::Kind::kTensor:
+      return StayReason::kTensorScale;
+  }
+  return StayReason::kNone;
+}
+
+std::vector<EncodedEntry> compressed_tensors_encode(const LayerToEncode& layer,
+                                                    std::pmr::memory_resource& memory) {
+  const auto [rows, cols] = matrix_of(*layer.tensor);
+  const Format& format = *layer.format;
+  const auto bits = static_cast<std::uint64_t>(format.spec->bits);
+  const bool grouped = format.group_size.kind == GroupSize::Kind::kColumns;
+  const std::uint64_t groups = grouped ? cols / format.group_size.columns : 1;
+  const std::string_view name = layer_of(layer.tensor->name);
+  const auto entry = [&](std::string_view suffix, std::array<std::uint64_t, 2> shape,
+                         StoredDType dtype, Payload payload) {
+    return EncodedEntry{joined(name, suffix, memory), keep(shape, memory), dtype, payload, {}};
+  };
+  std::vector<EncodedEntry> entries = {
+      entry(kSuffixes[0], {rows, words(cols, bits)}, StoredDType::kI32, Payload::kCodes),
+      entry(kSuffixes[1], {rows, groups}, stored_scale_dtype(format.scale_dtype),
+            Payload::kScales)};
+  if (!format.symmetric) {
+    entries.push_back(
+        entry(kSuffixes[2], {words(rows, bits), groups}, StoredDType::kI32, Payload::kZeroPoints));
+  }
+  const std::array<std::uint64_t, 2> shape = {rows, cols};
+  const std::array<std::uint64_t, 1> shape_of_shape = {shape.size()};
+  std::string bytes;
+  for (const std::uint64_t dimension : shape) {
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+      bytes.push_back(static_cast<char>(dimension >> shift & 0xff));
+    }
+  }
+  entries.push_back({joined(name, kSuffixes[3], memory), keep(shape_of_shape, memory),
+                     StoredDType::kI64, Payload::kConstant, keep(bytes, memory)});
+  return entries;
+}
+
+void compressed_tensors_describe(std::span<const LayerToEncode> layers,
+                                 std::pmr::memory_resource& memory,
+                                 TensorTable::Metadata& metadata) {
+  std::vector<const Format*> formats;
+  std::vector<Json> targets;
+  Json ours = Json::object();
+  for (const LayerToEncode& layer : layers) {
+    const auto same = [&](const Format* format) {
+      return weights_of(*format) == weights_of(*layer.format);
+    };
+    const auto found = std::ranges::find_if(formats, same);
+    const auto group = static_cast<std::size_t>(found - formats.begin());
+    if (found == formats.end()) {
+      formats.push_back(layer.format);
+      targets.emplace_back(Json::array());
+    }
+    targets[group].push_back(text(layer_of(layer.tensor->name)));
+    Json& before = ours[text(layer.tensor->name)];
+    before["dtype"] = text(name_of(layer.tensor->dtype));
+    if (layer.tensor->shape.size() != 2) before["shape"] = layer.tensor->shape;
+  }
+  Json groups = Json::object();
+  for (std::size_t group = 0; group < formats.size(); ++group) {
+    groups["group_" + std::to_string(group)] = {{"targets", std::move(targets[group])},
+                                                {"weights", weights_of(*formats[group])}};
+  }
+  const Json config = {{"quant_method", "compressed-tensors"},
+                       {"format", "pack-quantized"},
+                       {"quantization_status", "compressed"},
+                       {"config_groups", std::move(groups)},
+                       {"ignore", Json::array()}};
+  metadata.emplace_back(kConfig, keep(config.dump(), memory));
+  metadata.emplace_back(kOurs, keep(ours.dump(), memory));
+}
+
+}  // namespace quarrow

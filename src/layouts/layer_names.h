@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The names of the entries of a layer L: L.weight and what lies beside it.
+#pragma once
+
+#include <cstdint>
+#include <memory_resource>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "quarrow/containers/tensor_table.h"
+
+namespace quarrow {
+
+inline constexpr std::string_view kWeightSuffix = ".weight";
+
+// "L" of "L.weight".
+std::string_view layer_of(std::string_view weight_name);
+
+// Layer and suffix, in `memory`.
+std::string_view joined(std::string_view layer, std::string_view suffix,
+                        std::pmr::memory_resource& memory);
+
+bool has_entry(const TensorTable& file, std::string_view layer, std::string_view suffix);
+
+// Copies in `memory`.
+std::string_view keep(std::string_view text, std::pmr::memory_resource& memory);
+std::span<const std::uint64_t> keep(std::span<const std::uint64_t> shape,
+                                    std::pmr::memory_resource& memory);
+
+}  // namespace quarrow
