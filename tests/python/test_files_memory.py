@@ -5,8 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
-from checkpoints import write_zeros
+import quarrow as qr
+from checkpoints import header_bytes, write_zeros
+from safetensors import safe_open
+from workload import LARGE_FILES
 
 LIMIT_BYTES = 64 << 20
 MEASURE = """
@@ -32,18 +37,75 @@ SHAPES: dict[str, dict[str, tuple[str, tuple[int, ...], int]]] = {
 }
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to read peaks from")
-@pytest.mark.parametrize("shapes", SHAPES)
-def test_memory_is_bounded(shapes: str, tmp_path: Path) -> None:
-    source = write_zeros(tmp_path / "in", SHAPES[shapes])
+# Values instead of holes: name to rows, of LONG_ROW columns of f16.
+LONG_ROW = 1 << 14
+MEGABYTES_OF_ROWS = (1 << 20) // (2 * LONG_ROW)
+PART = 1 if LARGE_FILES else 8
+WRITTEN: dict[str, dict[str, int]] = {
+    "2 GB": {f"blocks.{i}.weight": 32 * MEGABYTES_OF_ROWS for i in range(64 // PART)},
+    "one tensor of 1.5 GB": {"a.weight": 1536 // PART * MEGABYTES_OF_ROWS},
+}
+
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="no /proc to read peaks from"
+)
+
+
+def assert_memory_is_bounded(source: Path, out: Path) -> None:
     with source.open("rb") as file:
         header = int.from_bytes(file.read(8), "little")
     result = subprocess.run(
-        [sys.executable, "-c", MEASURE, source, tmp_path / "out"],
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, "-c", MEASURE, source, out], capture_output=True, text=True, check=True
     )
     grown = int(result.stdout)
-    print(f"{shapes}: {grown / 1e6:.1f} MB, header {header / 1e6:.1f} MB")
+    size = source.stat().st_size
+    print(f"{size / 1e6:.0f} MB: {grown / 1e6:.1f} MB, header {header / 1e6:.1f} MB")
     assert grown <= LIMIT_BYTES + 3 * header
+
+
+def write_values(path: Path, layers: dict[str, int]) -> npt.NDArray[np.float16]:
+    """Write layers of random finite values; return the last megabytes of the last one."""
+    header, end = {}, 0
+    for name, rows in layers.items():
+        size = 2 * rows * LONG_ROW
+        header[name] = {
+            "dtype": "F16",
+            "shape": (rows, LONG_ROW),
+            "data_offsets": (end, end + size),
+        }
+        end += size
+    random = np.random.default_rng(0)
+    with path.open("wb") as file:
+        file.write(header_bytes(header))
+        for _ in range(0, end, 16 << 20):
+            bits = np.frombuffer(random.bytes(16 << 20), np.uint16) & 0xBFFF
+            file.write(bits)
+    return bits.view(np.float16).reshape(-1, LONG_ROW)
+
+
+@needs_proc
+@pytest.mark.parametrize("shapes", SHAPES)
+def test_memory_is_bounded(shapes: str, tmp_path: Path) -> None:
+    source = write_zeros(tmp_path / "in", SHAPES[shapes])
+    assert_memory_is_bounded(source, tmp_path / "out")
+
+
+@needs_proc
+@pytest.mark.parametrize("layers", WRITTEN)
+def test_memory_is_bounded_for_files_with_values(layers: str, tmp_path: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    try:
+        last_rows = write_values(source, WRITTEN[layers])
+        assert_memory_is_bounded(source, out)
+        # What lies behind the last multiple of 2^31 is read and written where it belongs.
+        expected = qr.quantize(last_rows, "int8_rowwise")
+        name = list(WRITTEN[layers])[-1]
+        with safe_open(out, framework="numpy") as file:
+            codes = file.get_slice(name)[-len(last_rows) :]
+            scales = file.get_slice(f"{name}_scale")[-len(last_rows) :]
+        np.testing.assert_array_equal(codes, expected.codes)
+        np.testing.assert_array_equal(scales, expected.scales)
+    finally:
+        # pytest keeps folders of the last runs.
+        source.unlink(missing_ok=True)
+        out.unlink(missing_ok=True)

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much the tests do that can do more or less: little by default, all of it in `.ci/run --full`."""
+
+import os
+
+# How often a job is killed half way.
+KILLS = int(os.environ.get("QUARROW_TEST_KILLS", "20"))
+# Write files of gigabytes (3 GB of disk) instead of hundreds of megabytes.
+LARGE_FILES = os.environ.get("QUARROW_TEST_LARGE_FILES", "0") == "1"
