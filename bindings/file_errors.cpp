@@ -87,6 +87,8 @@ std::string text_of(const CheckpointFault& fault) {
       return "the dtype " + quoted(fault.detail) + " is unknown";
     case FileRule::kTooManyDimensions:
       return "the shapes in the header have more than 4 million dimensions";
+    case FileRule::kTooManyKeys:
+      return "the metadata or unknown fields in the header have more than 1 million keys";
     case FileRule::kShapeOverflow:
       return "the product of the shape overflows 63 bits";
     case FileRule::kPartialByte:

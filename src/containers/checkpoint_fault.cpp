@@ -57,6 +57,8 @@ std::string_view name_of(FileRule rule) noexcept {
       return "unknown_dtype";
     case FileRule::kTooManyDimensions:
       return "too_many_dimensions";
+    case FileRule::kTooManyKeys:
+      return "too_many_keys";
     case FileRule::kShapeOverflow:
       return "shape_overflow";
     case FileRule::kPartialByte:

@@ -95,6 +95,7 @@ bool SafetensorsHeaderReader::key(std::string& text) {
     return true;
   }
   if (place_ == Place::kMetadata || place_ == Place::kMetadataValue) {
+    count_key();
     const std::string_view kept = table_.keep(text);
     objects_.add(kept);
     metadata_.emplace_back(kept, std::string_view{});
@@ -102,6 +103,7 @@ bool SafetensorsHeaderReader::key(std::string& text) {
     return true;
   }
   if (unknown_depth_ > 0) {
+    count_key();
     objects_.add(table_.keep(text));
     return true;
   }
@@ -189,6 +191,10 @@ void SafetensorsHeaderReader::finish_entry() {
 
 void SafetensorsHeaderReader::enter() {
   if (++unknown_depth_ > kMaxHeaderDepth) fail(FileRule::kTooDeep);
+}
+
+void SafetensorsHeaderReader::count_key() {
+  if (++keys_ > kMaxHeaderKeys) fail(FileRule::kTooManyKeys);
 }
 
 void SafetensorsHeaderReader::fail(FileRule rule, std::string detail) const {

@@ -64,6 +64,7 @@ class SafetensorsHeaderReader {
   void begin_entry();
   void finish_entry();
   void enter();
+  void count_key();
   [[noreturn]] void fail(FileRule rule, std::string detail = {}) const;
   [[noreturn]] void fail_value() const;
 
@@ -77,6 +78,7 @@ class SafetensorsHeaderReader {
   std::size_t unknown_depth_ = 0;  // open brackets of an unknown field
   bool in_list_ = false;           // of shape or data_offsets
   std::size_t dimensions_ = 0;     // of all tensors so far
+  std::size_t keys_ = 0;           // of metadata and unknown fields so far
   // The entry being read.
   std::string_view name_;
   std::optional<StoredDType> dtype_;

@@ -20,6 +20,20 @@ using Sink = FunctionRef<void(std::string_view)>;
 
 std::string quoted(std::string_view text) { return nlohmann::json(text).dump(); }
 
+// As quoted(), a piece at a time: a value of the metadata can be as long as a header may be.
+void put_quoted(std::string_view text, Sink sink) {
+  sink("\"");
+  while (!text.empty()) {
+    std::size_t cut = std::min(text.size(), kWriteBytes);
+    const auto inside_character = [&] { return (text[cut] & 0xc0) == 0x80; };
+    while (cut > 1 && cut < text.size() && inside_character()) --cut;
+    const std::string piece = quoted(text.substr(0, cut));
+    sink(std::string_view(piece).substr(1, piece.size() - 2));
+    text.remove_prefix(cut);
+  }
+  sink("\"");
+}
+
 std::string entry_text(const TensorEntry& entry) {
   std::string text = quoted(entry.name);
   text.append(":{\"dtype\":\"").append(name_of(entry.dtype)).append("\",\"shape\":[");
@@ -39,7 +53,10 @@ void for_each_piece(const SafetensorsHeader& header, Sink sink) {
     sink("{\"__metadata__\":{");
     separator = "";
     for (const auto& [key, value] : **header.metadata) {
-      sink(std::string(separator) + quoted(key) + ":" + quoted(value));
+      sink(separator);
+      put_quoted(key, sink);
+      sink(":");
+      put_quoted(value, sink);
       separator = ",";
     }
     sink("}");

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import quarrow as qr
-from checkpoints import header_bytes, write_zeros
+from checkpoints import header_bytes, raw_tensors, write_zeros
 from safetensors.numpy import save_file
 
 FORMAT = "int8_rowwise"
@@ -112,6 +112,32 @@ def test_damage_of_the_whole_file(content: bytes, rule: str, tmp_path: Path) -> 
     path.write_bytes(content)
     error = error_of(path)
     assert (error.rule, error.name) == (rule, None)
+
+
+CORPUS = Path(__file__).parents[2] / "fuzz" / "corpus" / "safetensors"
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in CORPUS.iterdir()))
+def test_the_corpus_of_the_fuzzer(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes((CORPUS / name).read_bytes())
+    expected = name.split("-", maxsplit=1)[0]
+    if expected != "valid":
+        assert error_of(path).rule == expected
+        return
+    report = qr.quantize_file(path, tmp_path / "out", FORMAT, nonfinite="saturate", sync=False)
+    (before, metadata), (after, metadata_after) = raw_tensors(path), raw_tensors(tmp_path / "out")
+    assert metadata_after == metadata
+    for layer in report.layers:
+        assert layer.action == "quantized" or after[layer.name] == before[layer.name]
+
+
+def test_more_dimensions_or_keys_than_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(header_bytes({"l\n": entry("U8", [1] * ((1 << 22) + 1), (0, 1))}) + b"1")
+    assert error_of(path).rule == "too_many_dimensions"
+    path.write_bytes(header_bytes({"__metadata__": {str(key): "" for key in range(1_100_000)}}))
+    assert error_of(path).rule == "too_many_keys"
 
 
 def test_truncation_at_every_byte(tmp_path: Path) -> None:

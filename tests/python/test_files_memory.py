@@ -23,8 +23,12 @@ def peak():
         return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM"))
 
 before = peak()
-qr.quantize_file(sys.argv[1], sys.argv[2], "int8_rowwise", sync=False, measure_error=True)
-print(peak() - before)
+try:
+    qr.quantize_file(sys.argv[1], sys.argv[2], "int8_rowwise", sync=False, measure_error=True)
+    rule = "none"
+except qr.CheckpointError as error:
+    rule = error.rule
+print(peak() - before, rule)
 """
 
 ONE_ROW = 1 << 28
@@ -51,15 +55,16 @@ needs_proc = pytest.mark.skipif(
 )
 
 
-def assert_memory_is_bounded(source: Path, out: Path) -> None:
+def assert_memory_is_bounded(source: Path, out: Path, rule: str = "none") -> None:
     with source.open("rb") as file:
         header = int.from_bytes(file.read(8), "little")
     result = subprocess.run(
         [sys.executable, "-c", MEASURE, source, out], capture_output=True, text=True, check=True
     )
-    grown = int(result.stdout)
+    grown, broken = int(result.stdout.split()[0]), result.stdout.split()[1]
     size = source.stat().st_size
     print(f"{size / 1e6:.0f} MB: {grown / 1e6:.1f} MB, header {header / 1e6:.1f} MB")
+    assert broken == rule
     assert grown <= LIMIT_BYTES + 3 * header
 
 
@@ -90,6 +95,43 @@ def test_memory_is_bounded(shapes: str, tmp_path: Path) -> None:
     assert_memory_is_bounded(source, tmp_path / "out")
 
 
+# Headers of nearly the 100 MB that are read, made of one piece again and again, and the rule that
+# each breaks.
+HEADERS = {
+    "one long value": (b'{"__metadata__":{"a":"', b"x", b'"}}', "none"),
+    "one long unknown value": (
+        b'{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0],"x":"',
+        b"x",
+        b'"}}',
+        "none",
+    ),
+    "metadata": (b'{"__metadata__":{', b'"":"",', b'"":""}}', "too_many_keys"),
+    "unknown fields": (b'{"a":{"x":{', b'"":0,', b'"":0}}}', "too_many_keys"),
+    "unknown lists": (b'{"a":{"x":[', b"[],", b"[]]}}", "missing_field"),
+    "tensors": (
+        b"{",
+        b'"":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},',
+        b'"":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}',
+        "duplicate_key",
+    ),
+    "open brackets": (b'{"a":{"x":', b"[", b"", "too_deep"),
+}
+
+
+@needs_proc
+@pytest.mark.parametrize("name", HEADERS)
+def test_memory_is_bounded_for_hostile_headers(name: str, tmp_path: Path) -> None:
+    start, piece, end, rule = HEADERS[name]
+    source = tmp_path / "in"
+    text = start + piece * (95_000_000 // len(piece)) + end
+    source.write_bytes(len(text).to_bytes(8, "little") + text)
+    try:
+        assert_memory_is_bounded(source, tmp_path / "out", rule)
+    finally:
+        source.unlink()
+        (tmp_path / "out").unlink(missing_ok=True)
+
+
 @needs_proc
 @pytest.mark.parametrize("layers", WRITTEN)
 def test_memory_is_bounded_for_files_with_values(layers: str, tmp_path: Path) -> None:
@@ -99,10 +141,11 @@ def test_memory_is_bounded_for_files_with_values(layers: str, tmp_path: Path) ->
         assert_memory_is_bounded(source, out)
         # What lies behind the last multiple of 2^31 is read and written where it belongs.
         expected = qr.quantize(last_rows, "int8_rowwise")
-        name = list(WRITTEN[layers])[-1]
+        name, rows = list(WRITTEN[layers].items())[-1]
+        first = rows - len(last_rows)
         with safe_open(out, framework="numpy") as file:
-            codes = file.get_slice(name)[-len(last_rows) :]
-            scales = file.get_slice(f"{name}_scale")[-len(last_rows) :]
+            codes = file.get_slice(name)[first:]
+            scales = file.get_slice(f"{name}_scale")[first:]
         np.testing.assert_array_equal(codes, expected.codes)
         np.testing.assert_array_equal(scales, expected.scales)
     finally:

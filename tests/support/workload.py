@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much the tests do that can do more or less: little by default, all of it in `.ci/run --full`."""
+"""How much some tests do: little by default, all of it in `.ci/run --full`."""
 
 import os
 

@@ -45,6 +45,7 @@ enum class FileRule : std::uint8_t {
   kFieldType,
   kUnknownDType,
   kTooManyDimensions,
+  kTooManyKeys,  // of metadata and unknown fields
   // What the header says about the data.
   kShapeOverflow,
   kPartialByte,  // the elements do not fill whole bytes

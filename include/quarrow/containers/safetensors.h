@@ -23,6 +23,9 @@ inline constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
 inline constexpr std::size_t kMaxHeaderDepth = 64;
 // Dimensions of all tensors of a file together, so that a header cannot grow in memory.
 inline constexpr std::size_t kMaxHeaderDimensions = std::size_t{1} << 22;
+// Keys of the metadata and of unknown fields together, for the same reason: a pair of empty strings
+// takes 6 bytes of a header and 8 times as many in memory.
+inline constexpr std::size_t kMaxHeaderKeys = std::size_t{1} << 20;
 
 struct SafetensorsFile {
   File file;

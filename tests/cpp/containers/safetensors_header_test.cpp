@@ -140,5 +140,24 @@ TEST_F(SafetensorsHeaderTest, RefusesTooManyDimensions) {
   EXPECT_EQ(fault(header + R"(],"data_offsets":[0,1]}})", "1").rule, FileRule::kTooManyDimensions);
 }
 
+TEST_F(SafetensorsHeaderTest, RefusesTooManyKeys) {
+  const auto keys = [](std::size_t count, std::string_view value) {
+    std::string text = "{";
+    for (std::size_t index = 0; index < count; ++index) {
+      text += (index > 0 ? ",\"" : "\"") + std::to_string(index) + "\":" + std::string(value);
+    }
+    return text + "}";
+  };
+  EXPECT_EQ(open(R"({"__metadata__":)" + keys(kMaxHeaderKeys, "\"\"") + "}", "")
+                .tensors.metadata()
+                ->size(),
+            kMaxHeaderKeys);
+  const std::string above = keys(kMaxHeaderKeys + 1, "\"\"");
+  EXPECT_EQ(fault(R"({"__metadata__":)" + above + "}", "").rule, FileRule::kTooManyKeys);
+  EXPECT_EQ(fault(R"({"a":{"x":)" + above + "}}", "").rule, FileRule::kTooManyKeys);
+  // Names and fields of tensors are not counted: the length of the header bounds them.
+  EXPECT_EQ(fault(R"({"a":)" + above + "}", "").rule, FileRule::kMissingField);
+}
+
 }  // namespace
 }  // namespace quarrow

@@ -82,6 +82,17 @@ TEST_F(SafetensorsWriter, WritesHeadersLongerThanItsBuffer) {
   EXPECT_EQ(file.tensors[19'999].name, "layer.19999");
 }
 
+TEST_F(SafetensorsWriter, WritesValuesLongerThanItsBuffer) {
+  // Wherever a piece ends, for some of these that is inside a character.
+  for (const std::string_view start : {"", "a", "ab", "\n"}) {
+    std::string value(start);
+    for (int index = 0; index < 200'000; ++index) value += "\xe2\x82\xac";
+    const auto file = round_trip({}, TensorTable::Metadata{{value, value}});
+    EXPECT_EQ(file.tensors.metadata()->front().first, value);
+    EXPECT_EQ(file.tensors.metadata()->front().second, value);
+  }
+}
+
 TEST_F(SafetensorsWriter, RefusesDataBeyond63Bits) {
   constexpr std::array<std::uint64_t, 1> kHuge = {std::uint64_t{1} << 58};
   std::vector<TensorEntry> entries(32, TensorEntry{"a", kHuge, StoredDType::kU8});
