@@ -84,7 +84,7 @@ def write_values(path: Path, layers: dict[str, int]) -> npt.NDArray[np.float16]:
         file.write(header_bytes(header))
         for _ in range(0, end, 16 << 20):
             bits = np.frombuffer(random.bytes(16 << 20), np.uint16) & 0xBFFF
-            file.write(bits)
+            file.write(bits.tobytes())
     return bits.view(np.float16).reshape(-1, LONG_ROW)
 
 
