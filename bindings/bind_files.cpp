@@ -5,27 +5,23 @@
 #include <nanobind/stl/vector.h>
 
 #include <limits>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bindings.h"
 #include "call_context.h"
 #include "errors.h"
 #include "file_errors.h"
-#include "quarrow/containers/safetensors.h"
-#include "quarrow/pipeline/quantize_file.h"
+#include "open_checkpoint.h"
+#include "quarrow/pipeline/file_job.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
 
 namespace quarrow::python {
 namespace {
-
-nb::str name_object(const TensorEntry& tensor) {
-  return nb::str(tensor.name.data(), tensor.name.size());
-}
-
-std::string path_bytes(const nb::bytes& path) { return {path.c_str(), path.size()}; }
 
 // Hands the progress of a job to a callable. Its exception stays set in the calling thread.
 class PythonProgress final : public FileProgress {
@@ -56,99 +52,188 @@ nb::dict error_figures(const ErrorSums& sums) {
   return figures;
 }
 
-// A checkpoint that is open, the plan for its copy, and what came of it.
+// A checkpoint, the plan for its copy, and what came of it.
 class FileJob {
  public:
-  explicit FileJob(const nb::bytes& path)
-      : source_(with_file_errors([name = path_bytes(path)] {
-          const nb::gil_scoped_release unlocked;
-          return open_safetensors(name);
-        })) {}
+  explicit FileJob(const OpenCheckpoint& source) : source_(source.files()) {}
 
-  std::size_t size() const { return source_.tensors.size(); }
-  nb::str name(std::size_t index) const { return name_object(at(index)); }
+  // Of the source, as the choices of plan() count them.
+  std::size_t source_size() const { return source_->tensors.size(); }
+  nb::str source_name(std::size_t index) const {
+    if (index >= source_size()) throw nb::index_error();
+    return text_object(source_->tensors[index].name);
+  }
 
-  void plan(const std::vector<Format>& formats, const nb::bytes& choices) {
+  void plan(const std::vector<Format>& formats, const nb::bytes& choices, nb::handle dtype,
+            std::uint64_t max_shard_bytes) {
     check_formats(formats);
     const auto* first = reinterpret_cast<const std::uint8_t*>(choices.c_str());
     const std::span<const std::uint8_t> chosen(first, choices.size());
-    if (!chosen.empty() && chosen.size() != size()) {
+    if (!chosen.empty() && chosen.size() != source_size()) {
       raise_invalid_input("choices must have one byte for each tensor");
     }
     for (const std::uint8_t choice : chosen) {
-      if (choice != kLeaveTensor && choice >= formats.size()) {
+      if (choice < kDefaultChoice && choice >= formats.size()) {
         raise_invalid_input("a choice is not the index of a format");
       }
     }
+    formats_ = formats;
+    const FilePlanOptions options{float_dtype_argument(dtype), max_shard_bytes};
     with_file_errors([&] {
       const nb::gil_scoped_release unlocked;
-      plan_ = plan_file(source_, formats, chosen);
+      plan_ = plan_quantized(*source_, formats_, chosen, options);
     });
   }
 
-  void run(const nb::bytes& destination, bool saturate, nb::handle threads, bool sync,
-           bool measure_error, nb::handle progress) {
+  void plan_restored(nb::handle dtype, std::uint64_t max_shard_bytes) {
+    const FilePlanOptions options{float_dtype_argument(dtype), max_shard_bytes};
+    with_file_errors([&] {
+      const nb::gil_scoped_release unlocked;
+      stored_ = find_stored_layers(*source_);
+      plan_ = quarrow::plan_restored(*source_, *stored_, options);
+    });
+  }
+
+  nb::list run(const nb::bytes& destination, bool saturate, nb::handle threads, bool sync,
+               bool measure_error, bool skip_faults, nb::handle progress) {
+    const std::string path(destination.c_str(), destination.size());
+    const auto job = [&](const FileJobOptions& options, const Context& context) {
+      return run_file_job(*source_, plan_, path, options, context);
+    };
+    return run_job(job, saturate, threads, sync, measure_error, skip_faults, progress);
+  }
+
+  // The same into memory; entry() hands it out.
+  nb::list run_in_memory(bool saturate, nb::handle threads, bool skip_faults, nb::handle progress) {
+    const auto job = [&](const FileJobOptions& options, const Context& context) {
+      return run_memory_job(*source_, plan_, options, context, memory_);
+    };
+    return run_job(job, saturate, threads, /*sync=*/false, /*measure_error=*/false, skip_faults,
+                   progress);
+  }
+
+  std::size_t size() const { return plan_.tensors.size(); }
+
+  // name, index of the format or None, action, reason or None, shape, dtype before and after, bytes
+  // in and out, error or None
+  nb::tuple tensor(std::size_t index) const {
+    check_planned();
+    if (index >= size()) throw nb::index_error();
+    const TensorPlan& planned = plan_.tensors[index];
+    const bool quantized = planned.action == Action::kQuantize;
+    const StoredLayer* stored = planned.stored;
+    nb::object error = nb::none();
+    if (quantized && !errors_.empty()) error = error_figures(errors_[planned.layer]);
+    const bool has_reason = planned.reason != StayReason::kNone;
+    return nb::make_tuple(
+        text_object(planned.name()), quantized ? nb::object(nb::int_(planned.format)) : nb::none(),
+        word_of(planned.action), has_reason ? nb::cast(text_of(planned.reason)) : nb::none(),
+        shape_object(stored != nullptr ? stored->shape : planned.source->shape),
+        name_of(stored != nullptr ? stored->dtype : planned.source->dtype), name_of(planned.dtype),
+        planned.bytes_in(), planned.bytes_out, error);
+  }
+
+  // The entries of the new file, in the order of the source's tensors: name, dtype, shape, and
+  // after run_in_memory() the data as a uint8 array, or for a tensor that is copied the index of
+  // the source's.
+  nb::list entries() {
+    check_planned();
+    nb::list entries;
+    const OutputPlan& output = plan_.outputs.at(0);
+    for (std::size_t index = 0; index < output.entries.size(); ++index) {
+      const TensorEntry& entry = output.entries[index];
+      const TensorPlan& planned = plan_.tensors[output.tensors[index]];
+      nb::object data = nb::none();
+      if (planned.action == Action::kCopy) {
+        data = nb::int_(planned.source->file);
+      } else if (memory_ != nullptr) {
+        data = bytes_array(memory_->data() + output.header_bytes + entry.begin, entry.bytes(),
+                           memory_);
+      }
+      entries.append(nb::make_tuple(text_object(entry.name), name_of(entry.dtype),
+                                    shape_object(entry.shape), data));
+    }
+    return entries;
+  }
+
+  nb::dict metadata() const {
+    check_planned();
+    return metadata_object(plan_.metadata);
+  }
+
+  nb::list paths(const nb::bytes& destination) const {
+    check_planned();
+    const std::string path(destination.c_str(), destination.size());
+    nb::list paths;
+    for (const std::string& each : shard_paths(path, plan_.outputs.size())) {
+      paths.append(nb::bytes(each.data(), each.size()));
+    }
+    return paths;
+  }
+
+  std::size_t adapter_factors() const {
+    check_planned();
+    std::size_t count = 0;
+    for (const TensorPlan& tensor : plan_.tensors) {
+      if (tensor.action == Action::kQuantize && is_adapter_factor(tensor.name())) ++count;
+    }
+    return count;
+  }
+
+  std::uint64_t bytes_in() const { return source_->file_bytes(); }
+  std::uint64_t bytes_out() const { return plan_.file_bytes(); }
+
+ private:
+  static std::string_view word_of(Action action) {
+    switch (action) {
+      case Action::kConvert:
+        return "converted";
+      case Action::kQuantize:
+        return "quantized";
+      case Action::kRestore:
+        return "restored";
+      case Action::kCopy:
+        break;
+    }
+    return "kept";
+  }
+
+  template <typename Job>
+  nb::list run_job(Job&& job, bool saturate, nb::handle threads, bool sync, bool measure_error,
+                   bool skip_faults, nb::handle progress) {
     check_planned();
     PythonProgress reported(progress);
     const FileJobOptions options{
         .policy = saturate ? NonFinitePolicy::kSaturate : NonFinitePolicy::kRaise,
         .sync = sync,
         .measure_error = measure_error,
+        .skip_faults = skip_faults,
         .progress = progress.is_none() ? nullptr : &reported};
     // Files are waited for, so the lock is released whatever their size.
     constexpr std::uint64_t kAnyBytes = std::numeric_limits<std::uint64_t>::max();
     CoreCall call(threads, kAnyBytes);
+    FileJobResult result;
     try {
-      const bool finished = with_file_errors([&, path = path_bytes(destination)] {
-        return call.run([&](const Context& context) {
-          return quantize_file(source_, plan_, path, options, context, errors_);
-        });
-      });
-      if (!finished) throw nb::python_error();
+      result = with_file_errors(
+          [&] { return call.run([&](const Context& context) { return job(options, context); }); });
     } catch (const LayerFault& fault) {
       raise_layer_fault(fault);
     }
-    source_.file.close();
-  }
-
-  // name, index of the format or None, reason or None, shape, dtype, bytes in and out, error or
-  // None
-  nb::tuple tensor(std::size_t index) const {
-    check_planned();
-    const TensorEntry& entry = at(index);
-    const TensorPlan& planned = plan_.tensors[index];
-    const bool quantized = planned.reason == StayReason::kNone;
-    nb::list shape;
-    for (const std::uint64_t dimension : entry.shape) shape.append(dimension);
-    nb::object error = nb::none();
-    if (quantized && !errors_.empty()) error = error_figures(errors_[planned.layer]);
-    return nb::make_tuple(
-        name_object(entry), quantized ? nb::object(nb::int_(planned.format)) : nb::none(),
-        quantized ? nb::none() : nb::cast(text_of(planned.reason)), nb::tuple(shape),
-        name_of(entry.dtype), entry.bytes(), planned.bytes_out, error);
-  }
-
-  std::size_t adapter_factors() const {
-    check_planned();
-    std::size_t count = 0;
-    for (std::size_t index = 0; index < size(); ++index) {
-      const bool quantized = plan_.tensors[index].reason == StayReason::kNone;
-      if (quantized && is_adapter_factor(source_.tensors[index].name)) ++count;
+    nb::list faults;
+    for (const LayerFault& fault : result.faults) {
+      try {
+        raise_layer_fault(fault);
+      } catch (nb::python_error& error) {
+        faults.append(nb::make_tuple(fault.tensor, error.value()));
+      }
     }
-    return count;
+    if (!result.finished && result.faults.empty()) throw nb::python_error();
+    errors_ = std::move(result.errors);
+    return faults;
   }
 
-  std::uint64_t bytes_in() const { return source_.identity.bytes; }
-  std::uint64_t bytes_out() const { return plan_.file_bytes; }
-
- private:
   void check_planned() const {
-    if (plan_.file_bytes == 0) raise_invalid_input("plan() comes first");
-  }
-
-  const TensorEntry& at(std::size_t index) const {
-    if (index >= size()) throw nb::index_error();
-    return source_.tensors[index];
+    if (plan_.outputs.empty()) raise_invalid_input("plan() comes first");
   }
 
   static void check_formats(const std::vector<Format>& formats) {
@@ -166,41 +251,71 @@ class FileJob {
   }
 
   [[noreturn]] void raise_layer_fault(const LayerFault& fault) const {
-    const TensorEntry& entry = source_.tensors[fault.tensor];
+    const TensorPlan& planned = plan_.tensors[fault.tensor];
+    const TensorEntry& entry = *planned.source;
     const std::vector<std::int64_t> shape(entry.shape.begin(), entry.shape.end());
-    const LayerPlan& layer = plan_.quantize.layers[plan_.tensors[fault.tensor].layer];
-    raise_status(fault.status, {name_object(entry), shape, layer.cols});
+    std::uint64_t cols = 1;
+    for (std::size_t axis = 1; axis < entry.shape.size(); ++axis) cols *= entry.shape[axis];
+    raise_status(fault.status, {text_object(entry.name), shape, cols});
   }
 
-  SafetensorsFile source_;
+  std::shared_ptr<const Checkpoint> source_;
+  std::optional<StoredLayers> stored_;
+  std::vector<Format> formats_;  // layers of the plan point to them
   FilePlan plan_;
   std::vector<ErrorSums> errors_;
+  std::shared_ptr<const Mapping> memory_;
 };
 
 }  // namespace
 
 void bind_files(nb::module_& m) {
-  nb::class_<FileJob>(m, "FileJob", "One call of quarrow.quantize_file, in its steps.")
-      .def(nb::init<const nb::bytes&>(), "path"_a)
-      .def("__len__", &FileJob::size)
-      .def("name", &FileJob::name, "index"_a, "Of a tensor, in the order of the file.")
-      .def("plan", &FileJob::plan, "formats"_a, "choices"_a,
-           "Decide on every tensor: a byte each, the index of a format, or 255 to leave it. Empty: "
-           "the first format for all.")
+  nb::class_<FileJob>(m, "FileJob", "A job from checkpoint to checkpoint, in its steps.")
+      // A source in memory belongs to its OpenCheckpoint.
+      .def(nb::init<const OpenCheckpoint&>(), "source"_a, nb::keep_alive<1, 2>())
+      .def_prop_ro("source_size", &FileJob::source_size, "How many tensors the source has.")
+      .def("source_name", &FileJob::source_name, "index"_a, "Of a tensor of the source.")
+      .def("plan", &FileJob::plan, "formats"_a, "choices"_a, nb::kw_only(), "dtype"_a.none(),
+           "max_shard_bytes"_a,
+           nb::sig("def plan(self, formats: collections.abc.Sequence[Format], choices: bytes, *, "
+                   "dtype: str | None, max_shard_bytes: int) -> None"),
+           "Decide on every tensor: a byte each, the index of a format, 254 for the first one "
+           "unless the defaults leave the tensor, or 255 to leave it. Empty: 254 for all.")
+      .def("plan_restored", &FileJob::plan_restored, nb::kw_only(), "dtype"_a.none(),
+           "max_shard_bytes"_a,
+           nb::sig("def plan_restored(self, *, dtype: str | None, max_shard_bytes: int) -> None"),
+           "Plan that every quantized layer becomes what it was.")
       .def("run", &FileJob::run, "destination"_a, nb::kw_only(), "saturate"_a, "threads"_a.none(),
-           "sync"_a, "measure_error"_a, "progress"_a.none(),
+           "sync"_a, "measure_error"_a, "skip_faults"_a, "progress"_a.none(),
            nb::sig("def run(self, destination: bytes, *, saturate: bool, threads: int | None, "
-                   "sync: bool, measure_error: bool, progress: "
-                   "collections.abc.Callable[[int, int, str], object] | None) -> None"),
-           "Write the new file.")
+                   "sync: bool, measure_error: bool, skip_faults: bool, progress: "
+                   "collections.abc.Callable[[int, int, str], object] | None) -> "
+                   "list[tuple[int, Exception]]"),
+           "Write the new files. With skip_faults: the tensors that failed, and then no files.")
+      .def("run_in_memory", &FileJob::run_in_memory, nb::kw_only(), "saturate"_a,
+           "threads"_a.none(), "skip_faults"_a, "progress"_a.none(),
+           nb::sig("def run_in_memory(self, *, saturate: bool, threads: int | None, skip_faults: "
+                   "bool, progress: collections.abc.Callable[[int, int, str], object] | None) -> "
+                   "list[tuple[int, Exception]]"),
+           "The same for entries().")
+      .def("__len__", &FileJob::size)
       .def("tensor", &FileJob::tensor, "index"_a,
-           nb::sig("def tensor(self, index: int) -> tuple[str, int | None, str | None, "
-                   "tuple[int, ...], str, int, int, dict[str, float] | None]"),
-           "Name, format index, reason to stay, shape, dtype, bytes in, bytes out, error.")
+           nb::sig("def tensor(self, index: int) -> tuple[str, int | None, str, str | None, "
+                   "tuple[int, ...], str, str, int, int, dict[str, float] | None]"),
+           "Name, format index, action, reason, shape, dtype before and after, bytes in, bytes "
+           "out, error.")
+      .def("entries", &FileJob::entries,
+           nb::sig("def entries(self) -> list[tuple[str, str, tuple[int, ...], typing.Any]]"),
+           "Name, dtype, shape and data of what the new file holds.")
+      .def_prop_ro("metadata", &FileJob::metadata, nb::sig("def metadata(self) -> dict[str, str]"),
+                   "Of the new file.")
+      .def("paths", &FileJob::paths, "destination"_a,
+           nb::sig("def paths(self, destination: bytes) -> list[bytes]"),
+           "The files that run() writes.")
       .def_prop_ro("adapter_factors", &FileJob::adapter_factors,
                    "How many of the quantized tensors are factors of a LoRA.")
-      .def_prop_ro("bytes_in", &FileJob::bytes_in, "Of the source file.")
-      .def_prop_ro("bytes_out", &FileJob::bytes_out, "Of the new file.");
+      .def_prop_ro("bytes_in", &FileJob::bytes_in, "Of the source's files.")
+      .def_prop_ro("bytes_out", &FileJob::bytes_out, "Of the new files.");
 }
 
 }  // namespace quarrow::python

@@ -127,6 +127,11 @@ void raise_status(const Status& status, const LayerFacts& layer) {
                               " spans more than float32 can hold (max - min overflows); divide "
                               "the tensor by a constant first",
                           layer.name);
+    case StatusCode::kValueOverflow:
+      raise_invalid_input("the value at " + place(status.position, layer.cols) +
+                              " is finite but beyond the new dtype; choose float32, or leave the "
+                              "dtype as it is",
+                          layer.name);
     case StatusCode::kSizeOverflow:
       raise_invalid_input("a tensor of shape " + shape_text(layer.shape) +
                               " is too large: its size or that of its result does not fit in "

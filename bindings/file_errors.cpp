@@ -28,6 +28,8 @@ std::string quoted(const std::string& text) {
 // What the rule says of this file, and the remedy where there is one.
 std::string text_of(const CheckpointFault& fault) {
   const std::string download = "; it was cut short or damaged: download or copy it again";
+  const std::string mixed = "; the files are not of one set: download or copy all of them again";
+  const std::string again = "; the file was damaged or written wrongly: quantize the model again";
   switch (fault.rule) {
     case FileRule::kEmptyFile:
       return "the file is empty" + download;
@@ -105,6 +107,35 @@ std::string text_of(const CheckpointFault& fault) {
       return "there are bytes before the data that belong to no tensor";
     case FileRule::kTrailingBytes:
       return "there are bytes after the last tensor";
+    case FileRule::kIndexMap:
+      return "the index has no 'weight_map' of tensor and file names";
+    case FileRule::kShardName:
+      return "the index names the file " + quoted(fault.detail) +
+             ", which is no plain name of a file beside it";
+    case FileRule::kShardMissing:
+      return "the index names the file " + quoted(fault.detail) +
+             ", which is not beside it: download or copy it too";
+    case FileRule::kTensorUnlisted:
+      return "the index " + quoted(fault.detail) + " does not name this tensor" + mixed;
+    case FileRule::kTensorMisplaced:
+      return "the index says that this tensor is in " + quoted(fault.detail) + mixed;
+    case FileRule::kTensorMissing:
+      return "the index says that this tensor is in " + quoted(fault.detail) +
+             ", which does not have it" + mixed;
+    case FileRule::kMetadataConflict:
+      return "the metadata key " + quoted(fault.detail) +
+             " has another value than in the files before" + mixed;
+    case FileRule::kLayerIncomplete:
+      return "the quantized layer has no " + quoted(fault.detail) + again;
+    case FileRule::kLayerDType:
+      return "this part of a quantized layer has the wrong dtype: " + fault.detail + again;
+    case FileRule::kLayerShape:
+      return "this part of a quantized layer does not fit the others: " + fault.detail + again;
+    case FileRule::kLayerDescription:
+      return "what describes quantized layers cannot be understood: " + quoted(fault.detail) +
+             again;
+    case FileRule::kLayerName:
+      return "a quantized layer and another tensor both have this name" + again;
     case FileRule::kShrank:
       return "the file became shorter while it was read";
     case FileRule::kChanged:
@@ -190,6 +221,12 @@ std::string_view text_of(StayReason reason) noexcept {
       return "one scale for the tensor, which compressed-tensors cannot pack; use rows or groups";
     case StayReason::kFewRows:
       return "so few rows that compressed-tensors fails to unpack the zero points";
+    case StayReason::kNorm:
+      return "norm";
+    case StayReason::kEmbedding:
+      return "embedding";
+    case StayReason::kSmall:
+      return "fewer than 1024 elements";
   }
   return "";
 }

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -12,7 +13,9 @@
 
 #include "quarrow/containers/checkpoint_fault.h"
 #include "quarrow/containers/safetensors.h"
+#include "quarrow/core/target.h"
 #include "quarrow/pipeline/file_plan.h"
+#include "quarrow/pipeline/read_layer.h"
 
 namespace quarrow::fuzz {
 namespace {
@@ -60,8 +63,9 @@ bool same_tensor(const TensorEntry& left, const TensorEntry& right) {
              std::vector(right.shape.begin(), right.shape.end());
 }
 
-void check_opened(const SafetensorsFile& opened) {
-  require(opened.data_start <= opened.identity.bytes, "the header lies within the file");
+void check_opened(const Checkpoint& opened) {
+  const CheckpointFile& file = opened.files.at(0);
+  require(file.data_start <= file.identity.bytes, "the header lies within the file");
   std::uint64_t covered = 0;
   for (const TensorEntry& entry : opened.tensors.entries()) {
     bool partial_byte = false;
@@ -71,34 +75,62 @@ void check_opened(const SafetensorsFile& opened) {
     covered = entry.end;
     require(opened.tensors.find(entry.name) == &entry, "a tensor is found by its name");
   }
-  require(opened.data_start + covered == opened.identity.bytes, "tensors end with the file");
+  require(file.data_start + covered == file.identity.bytes, "tensors end with the file");
 }
 
-void check_planned(const SafetensorsFile& source, const FilePlan& plan, MemoryFile& output) {
+// Whatever could be read, its copy can be read: a CheckpointFault would escape from here.
+void check_planned(const FilePlan& plan, MemoryFile& output) {
+  const OutputPlan& planned = plan.outputs.at(0);
   output.resize(0);
-  SafetensorsHeader{&source.tensors.metadata(), plan.entries, plan.order}.write(output.file());
-  require(output.file().identity().bytes == plan.header_bytes, "the header is as long as planned");
-  output.resize(plan.file_bytes);
-  // Whatever could be read, its copy can be read: a CheckpointFault would escape from here.
-  const SafetensorsFile copy = open_safetensors(output.path());
+  SafetensorsHeader{&plan.metadata, planned.entries, planned.order}.write(output.file());
+  require(output.file().identity().bytes == planned.header_bytes,
+          "the header is as long as planned");
+  output.resize(planned.file_bytes);
+  const Checkpoint copy = open_safetensors(output.path());
   check_opened(copy);
-  require(copy.tensors.metadata() == source.tensors.metadata(), "metadata is kept");
-  require(copy.tensors.size() == plan.entries.size(), "every planned entry is written");
-  for (const TensorEntry& entry : plan.entries) {
+  require(copy.tensors.metadata() == plan.metadata, "metadata is written as planned");
+  require(copy.tensors.size() == planned.entries.size(), "every planned entry is written");
+  for (const TensorEntry& entry : planned.entries) {
     const TensorEntry* found = copy.tensors.find(entry.name);
     require(found != nullptr && same_tensor(*found, entry), "an entry is read as it was planned");
   }
-  for (std::size_t index = 0; index < source.tensors.size(); ++index) {
-    if (plan.tensors[index].reason == StayReason::kNone) continue;
-    const TensorEntry* found = copy.tensors.find(source.tensors[index].name);
-    require(found != nullptr && same_tensor(*found, source.tensors[index]),
-            "a tensor that stays is kept");
+  for (const TensorPlan& tensor : plan.tensors) {
+    if (tensor.action != Action::kCopy) continue;
+    const TensorEntry* found = copy.tensors.find(tensor.source->name);
+    require(found != nullptr && same_tensor(*found, *tensor.source), "a tensor that stays is kept");
   }
-  for (const ConstantBytes& constant : plan.constants) {
-    require(constant.position >= plan.header_bytes &&
-                constant.position + constant.bytes.size() <= plan.file_bytes,
+  for (const ConstantBytes& constant : planned.constants) {
+    require(constant.position >= planned.header_bytes &&
+                constant.position + constant.bytes.size() <= planned.file_bytes,
             "constants lie within the data");
   }
+}
+
+void check_quantized(const Checkpoint& source, const Format& format, MemoryFile& output) {
+  const std::vector<std::uint8_t> choices(source.tensors.size(), 0);
+  const FilePlan plan = plan_quantized(source, {&format, 1}, choices, {});
+  if (source.tensors.metadata()) {
+    for (const auto& item : *source.tensors.metadata()) {
+      require(std::ranges::find(*plan.metadata, item) != plan.metadata->end(), "metadata is kept");
+    }
+  }
+  check_planned(plan, output);
+}
+
+// Throws the CheckpointFault of a layer whose entries do not fit together.
+void check_restored(const Checkpoint& source, MemoryFile& output) {
+  const StoredLayers layers = find_stored_layers(source);
+  const Plan plan = plan_stored_layers(layers.layers());
+  for (std::size_t index = 0; index < plan.layers.size(); ++index) {
+    const LayerPlan& layer = plan.layers[index];
+    std::vector<std::uint8_t> codes(layer.code_bytes());
+    std::vector<float> scales(layer.geometry.scales());
+    std::vector<std::uint8_t> zero_points(layer.geometry.zero_points ? scales.size() : 0);
+    const QuantizedSpan span{codes.data(), scales.data(),
+                             zero_points.empty() ? nullptr : zero_points.data()};
+    read_layer(source, layers.layers()[index], layer, *default_target(), span);
+  }
+  check_planned(plan_restored(source, layers, {}), output);
 }
 
 }  // namespace
@@ -109,7 +141,7 @@ std::string_view run_safetensors(std::span<const std::uint8_t> bytes) {
   static const std::vector<Format> formats = storable_formats();
   input.resize(0);
   input.file().write_at(bytes.data(), bytes.size(), 0);
-  const auto opened = [&]() -> std::variant<SafetensorsFile, FileRule> {
+  const auto opened = [&]() -> std::variant<Checkpoint, FileRule> {
     try {
       return open_safetensors(input.path());
     } catch (const CheckpointFault& fault) {
@@ -117,10 +149,15 @@ std::string_view run_safetensors(std::span<const std::uint8_t> bytes) {
     }
   }();
   if (const FileRule* broken = std::get_if<FileRule>(&opened)) return name_of(*broken);
-  const SafetensorsFile& source = std::get<SafetensorsFile>(opened);
+  const Checkpoint& source = std::get<Checkpoint>(opened);
   check_opened(source);
   for (const Format& format : formats) {
-    check_planned(source, plan_file(source, {&format, 1}, {}), output);
+    check_quantized(source, format, output);
+  }
+  try {
+    check_restored(source, output);
+  } catch (const CheckpointFault& fault) {
+    return name_of(fault.rule);
   }
   return kValid;
 }

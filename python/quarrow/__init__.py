@@ -18,6 +18,7 @@ from quarrow._core import (
     info,
     quantize,
 )
+from quarrow.checkpoint import Checkpoint, CheckpointTensor, TensorInfo, open
 from quarrow.exceptions import (
     CheckpointError,
     InvalidInputError,
@@ -25,12 +26,16 @@ from quarrow.exceptions import (
     QuarrowError,
     UnsupportedFormatError,
 )
-from quarrow.files import FileReport, LayerReport, quantize_file
+from quarrow.file_report import FileReport, LayerReport
+from quarrow.files import dequantize_file, quantize_file
+from quarrow.state_dict import StateDict, dequantize_state_dict, quantize_state_dict
 
 __version__ = _core.version()
 
 __all__ = [
+    "Checkpoint",
     "CheckpointError",
+    "CheckpointTensor",
     "FileReport",
     "Format",
     "InvalidInputError",
@@ -38,14 +43,20 @@ __all__ = [
     "NonFiniteError",
     "QuantizedTensor",
     "QuarrowError",
+    "StateDict",
+    "TensorInfo",
     "UnsupportedFormatError",
     "__version__",
     "dequantize",
+    "dequantize_file",
+    "dequantize_state_dict",
     "formats",
     "info",
     "legacy",
+    "open",
     "quantize",
     "quantize_file",
+    "quantize_state_dict",
 ]
 
 logging.getLogger("quarrow").addHandler(logging.NullHandler())

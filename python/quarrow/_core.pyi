@@ -3,7 +3,7 @@ The compiled part of quarrow: borrows arrays, owns results, holds no policy.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy
 import numpy.typing
@@ -345,28 +345,99 @@ def info() -> dict[str, Any]:
     True
     """
 
-class FileJob:
-    """One call of quarrow.quantize_file, in its steps."""
+class OpenCheckpoint:
+    """Tensors in files, or in memory."""
 
-    def __init__(self, path: bytes) -> None: ...
+    @overload
+    def __init__(self, path: bytes, io: str) -> None: ...
+
+    @overload
+    def __init__(self, tensors: list[tuple[str, str, tuple[int, ...], Any]], metadata: dict[str, str]) -> None: ...
+
+    def close(self) -> None:
+        """Let go of the files. What was read stays."""
+
+    def find_layers(self) -> None:
+        """Join the entries of quantized layers."""
 
     def __len__(self) -> int: ...
 
     def name(self, index: int) -> str:
         """Of a tensor, in the order of the file."""
 
-    def plan(self, formats: Sequence[Format], choices: bytes) -> None:
+    def item(self, index: int) -> tuple[str, str, tuple[int, ...], int, Format | None, int]:
         """
-        Decide on every tensor: a byte each, the index of a format, or 255 to leave it. Empty: the first format for all.
+        Name, dtype, shape, bytes, format and file of a tensor, in the order of the file.
         """
 
-    def run(self, destination: bytes, *, saturate: bool, threads: int | None, sync: bool, measure_error: bool, progress: Callable[[int, int, str], object] | None) -> None:
-        """Write the new file."""
+    def read(self, index: int, begin: int, bytes: int) -> numpy.typing.NDArray[numpy.uint8]:
+        """A stretch of a tensor's bytes."""
 
-    def tensor(self, index: int) -> tuple[str, int | None, str | None, tuple[int, ...], str, int, int, dict[str, float] | None]:
+    def read_layer(self, index: int) -> QuantizedTensor:
+        """A quantized layer."""
+
+    def read_rows(self, index: int, first: int, rows: int) -> numpy.typing.NDArray[numpy.float32]:
+        """Values of whole rows, in one dimension."""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Of all files."""
+
+    @property
+    def paths(self) -> list[bytes]:
+        """Of the files that hold tensors."""
+
+    @property
+    def file_bytes(self) -> int:
+        """Of all files."""
+
+def dlpack_array(bytes: numpy.typing.NDArray[numpy.uint8], owner: object, code: int, bits: int, shape: Sequence[int]) -> Any:
+    """An object that exports these bytes through DLPack as another type."""
+
+class FileJob:
+    """A job from checkpoint to checkpoint, in its steps."""
+
+    def __init__(self, source: OpenCheckpoint) -> None: ...
+
+    @property
+    def source_size(self) -> int:
+        """How many tensors the source has."""
+
+    def source_name(self, index: int) -> str:
+        """Of a tensor of the source."""
+
+    def plan(self, formats: Sequence[Format], choices: bytes, *, dtype: str | None, max_shard_bytes: int) -> None:
         """
-        Name, format index, reason to stay, shape, dtype, bytes in, bytes out, error.
+        Decide on every tensor: a byte each, the index of a format, 254 for the first one unless the defaults leave the tensor, or 255 to leave it. Empty: 254 for all.
         """
+
+    def plan_restored(self, *, dtype: str | None, max_shard_bytes: int) -> None:
+        """Plan that every quantized layer becomes what it was."""
+
+    def run(self, destination: bytes, *, saturate: bool, threads: int | None, sync: bool, measure_error: bool, skip_faults: bool, progress: Callable[[int, int, str], object] | None) -> list[tuple[int, Exception]]:
+        """
+        Write the new files. With skip_faults: the tensors that failed, and then no files.
+        """
+
+    def run_in_memory(self, *, saturate: bool, threads: int | None, skip_faults: bool, progress: Callable[[int, int, str], object] | None) -> list[tuple[int, Exception]]:
+        """The same for entries()."""
+
+    def __len__(self) -> int: ...
+
+    def tensor(self, index: int) -> tuple[str, int | None, str, str | None, tuple[int, ...], str, str, int, int, dict[str, float] | None]:
+        """
+        Name, format index, action, reason, shape, dtype before and after, bytes in, bytes out, error.
+        """
+
+    def entries(self) -> list[tuple[str, str, tuple[int, ...], Any]]:
+        """Name, dtype, shape and data of what the new file holds."""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Of the new file."""
+
+    def paths(self, destination: bytes) -> list[bytes]:
+        """The files that run() writes."""
 
     @property
     def adapter_factors(self) -> int:
@@ -374,8 +445,8 @@ class FileJob:
 
     @property
     def bytes_in(self) -> int:
-        """Of the source file."""
+        """Of the source's files."""
 
     @property
     def bytes_out(self) -> int:
-        """Of the new file."""
+        """Of the new files."""

@@ -56,7 +56,7 @@ void sync_folder(const std::string& folder, const std::string& destination) {
 
 }  // namespace
 
-void check_destination(const std::string& destination, const FileIdentity& source) {
+void check_destination(const std::string& destination, std::span<const FileIdentity> sources) {
   if (split_path(destination).name.empty() && !destination.empty()) {
     throw PathFault(PathRule::kFolder, destination);
   }
@@ -70,12 +70,13 @@ void check_destination(const std::string& destination, const FileIdentity& sourc
   FileIdentity identity;
   identity.device = status.st_dev;
   identity.inode = status.st_ino;
-  if (identity.same_file(source)) throw PathFault(PathRule::kSameFile, destination);
+  const auto same = [&](const FileIdentity& source) { return identity.same_file(source); };
+  if (std::ranges::any_of(sources, same)) throw PathFault(PathRule::kSameFile, destination);
 }
 
-AtomicFile::AtomicFile(const std::string& destination, const FileIdentity& source)
+AtomicFile::AtomicFile(const std::string& destination, std::span<const FileIdentity> sources)
     : destination_(destination), file_(-1, destination) {
-  check_destination(destination, source);
+  check_destination(destination, sources);
   const PathParts parts = split_path(destination);
   remove_abandoned_temporaries(parts.folder);
   temporary_ = parts.folder + "/" + temporary_name(parts.name, ::getpid());
@@ -88,7 +89,7 @@ AtomicFile::AtomicFile(const std::string& destination, const FileIdentity& sourc
 }
 
 AtomicFile::~AtomicFile() {
-  if (!committed_ && !temporary_.empty()) ::unlink(temporary_.c_str());
+  if (!published_ && !temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
 void AtomicFile::resize(std::uint64_t bytes) {
@@ -125,11 +126,14 @@ bool AtomicFile::flush(std::uint64_t bytes, Poll* poll) {
   return poll == nullptr || poll->keep_going();
 }
 
-void AtomicFile::commit(bool sync) {
+void AtomicFile::finish(bool sync) {
   if (sync && sync_retrying(file_.descriptor()) != 0) throw_os_error(errno, destination_);
   file_.close();
+}
+
+void AtomicFile::publish(bool sync) {
   if (::rename(temporary_.c_str(), destination_.c_str()) != 0) throw_os_error(errno, destination_);
-  committed_ = true;
+  published_ = true;
   if (sync) sync_folder(split_path(destination_).folder, destination_);
 }
 

@@ -75,6 +75,30 @@ std::string_view name_of(FileRule rule) noexcept {
       return "hole";
     case FileRule::kTrailingBytes:
       return "trailing_bytes";
+    case FileRule::kIndexMap:
+      return "index_map";
+    case FileRule::kShardName:
+      return "shard_name";
+    case FileRule::kShardMissing:
+      return "shard_missing";
+    case FileRule::kTensorUnlisted:
+      return "tensor_unlisted";
+    case FileRule::kTensorMisplaced:
+      return "tensor_misplaced";
+    case FileRule::kTensorMissing:
+      return "tensor_missing";
+    case FileRule::kMetadataConflict:
+      return "metadata_conflict";
+    case FileRule::kLayerIncomplete:
+      return "layer_incomplete";
+    case FileRule::kLayerDType:
+      return "layer_dtype";
+    case FileRule::kLayerShape:
+      return "layer_shape";
+    case FileRule::kLayerDescription:
+      return "layer_description";
+    case FileRule::kLayerName:
+      return "layer_name";
     case FileRule::kShrank:
       return "shrank";
     case FileRule::kChanged:

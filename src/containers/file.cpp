@@ -2,11 +2,13 @@
 #include "quarrow/containers/file.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -35,6 +37,20 @@ File File::open_to_read(const std::string& path) {
   if (::fstat(descriptor, &status) != 0) throw_os_error(errno, path);
   if (S_ISDIR(status.st_mode)) throw CheckpointFault(FileRule::kFolder, path);
   if (!S_ISREG(status.st_mode)) throw CheckpointFault(FileRule::kDevice, path);
+  return file;
+}
+
+File File::in_memory(std::uint64_t bytes) {
+#ifdef __linux__
+  File file(::memfd_create("quarrow", MFD_CLOEXEC), "memory");
+#else
+  std::FILE* stream = std::tmpfile();
+  File file(stream == nullptr ? -1 : ::dup(::fileno(stream)), "memory");
+  if (stream != nullptr) std::fclose(stream);
+#endif
+  if (file.descriptor() < 0 || ::ftruncate(file.descriptor(), static_cast<off_t>(bytes)) != 0) {
+    throw_os_error(errno, file.path());
+  }
   return file;
 }
 
@@ -104,6 +120,19 @@ void File::close() {
   if (descriptor_ < 0) return;
   // After EINTR the descriptor is closed on Linux; a second call could close somebody else's.
   if (::close(std::exchange(descriptor_, -1)) != 0 && errno != EINTR) throw_os_error(errno, path_);
+}
+
+Mapping::Mapping(const File& file, std::uint64_t bytes) : bytes_(static_cast<std::size_t>(bytes)) {
+  if (bytes_ == 0) return;
+  // Without a reserve: a file may be larger than the memory.
+  void* data = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
+                      file.descriptor(), 0);
+  if (data == MAP_FAILED) throw_os_error(errno, file.path());
+  data_ = static_cast<std::byte*>(data);
+}
+
+Mapping::~Mapping() {
+  if (data_ != nullptr) ::munmap(data_, bytes_);
 }
 
 }  // namespace quarrow

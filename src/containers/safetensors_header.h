@@ -13,23 +13,10 @@
 #include <vector>
 
 #include "containers/header_stream.h"
+#include "containers/open_objects.h"
 #include "quarrow/containers/tensor_table.h"
 
 namespace quarrow {
-
-// The keys of the objects that are open, to find duplicates after unescaping.
-class OpenObjects {
- public:
-  void open() { starts_.push_back(keys_.size()); }
-  void add(std::string_view key) { keys_.push_back(key); }
-  // Closes the innermost object; its first key that occurs twice, if any.
-  std::optional<std::string_view> close();
-  std::size_t depth() const noexcept { return starts_.size(); }
-
- private:
-  std::vector<std::string_view> keys_;
-  std::vector<std::size_t> starts_;
-};
 
 // Fills a table with the entries of a header, in its order and not yet checked against the file's
 // size. The callbacks are those of nlohmann's SAX interface; they throw CheckpointFault.

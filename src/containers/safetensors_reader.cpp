@@ -53,8 +53,9 @@ std::uint64_t checked_header_length(const File& file, std::uint64_t file_bytes) 
 }
 
 // The format wants the data covered exactly: each tensor begins where the one before it ended.
-void check_coverage(const SafetensorsFile& opened) {
-  const std::uint64_t data_bytes = opened.identity.bytes - opened.data_start;
+void check_coverage(const Checkpoint& opened) {
+  const CheckpointFile& file = opened.files[0];
+  const std::uint64_t data_bytes = file.identity.bytes - file.data_start;
   std::uint64_t covered = 0;
   for (const TensorEntry& entry : opened.tensors.entries()) {
     std::optional<FileRule> broken;
@@ -66,28 +67,31 @@ void check_coverage(const SafetensorsFile& opened) {
       broken = FileRule::kHole;
     }
     if (broken) {
-      CheckpointFault fault(*broken, opened.file.path());
+      CheckpointFault fault(*broken, opened.path);
       fault.tensor = std::string(entry.name);
-      fault.position = opened.data_start + (entry.begin > covered ? covered : entry.begin);
+      fault.position = file.data_start + (entry.begin > covered ? covered : entry.begin);
       throw fault;
     }
     covered = entry.end;
   }
   if (covered != data_bytes) {
-    fail(FileRule::kTrailingBytes, opened.file.path(), opened.data_start + covered);
+    fail(FileRule::kTrailingBytes, opened.path, file.data_start + covered);
   }
 }
 
 }  // namespace
 
-SafetensorsFile open_safetensors(const std::string& path) {
-  SafetensorsFile opened{File::open_to_read(path), {}, 0, 0, {}};
-  opened.identity = opened.file.identity();
-  opened.header_bytes = checked_header_length(opened.file, opened.identity.bytes);
-  opened.data_start = kLengthBytes + opened.header_bytes;
+Checkpoint open_safetensors(const std::string& path) {
+  Checkpoint opened;
+  opened.path = path;
+  opened.files.push_back({File::open_to_read(path), {}, 0, 0, nullptr});
+  CheckpointFile& file = opened.files[0];
+  file.identity = file.file.identity();
+  file.header_bytes = checked_header_length(file.file, file.identity.bytes);
+  file.data_start = kLengthBytes + file.header_bytes;
 
-  HeaderStream stream(opened.file, kLengthBytes, opened.data_start);
-  SafetensorsHeaderReader reader(stream, opened.file.path(), opened.tensors);
+  HeaderStream stream(file.file, kLengthBytes, file.data_start);
+  SafetensorsHeaderReader reader(stream, opened.path, opened.tensors);
   nlohmann::json::sax_parse(HeaderIterator(stream), HeaderIterator(), &reader);
   opened.tensors.seal();
   check_coverage(opened);

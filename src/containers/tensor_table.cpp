@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <numeric>
+#include <tuple>
 
 namespace quarrow {
 
@@ -53,11 +54,21 @@ std::span<const std::uint64_t> TensorTable::keep(std::span<const std::uint64_t> 
   return {static_cast<const std::uint64_t*>(copy), shape.size()};
 }
 
+void TensorTable::append(TensorTable&& other, std::uint32_t file) {
+  for (TensorEntry entry : other.entries_) {
+    entry.file = file;
+    entries_.push_back(entry);
+  }
+  appended_memory_.push_back(std::move(other.memory_));
+  other = TensorTable();
+}
+
 void TensorTable::seal() {
-  std::stable_sort(
-      entries_.begin(), entries_.end(), [](const TensorEntry& left, const TensorEntry& right) {
-        return left.begin != right.begin ? left.begin < right.begin : left.end < right.end;
-      });
+  std::stable_sort(entries_.begin(), entries_.end(),
+                   [](const TensorEntry& left, const TensorEntry& right) {
+                     return std::tie(left.file, left.begin, left.end) <
+                            std::tie(right.file, right.begin, right.end);
+                   });
   by_name_.resize(entries_.size());
   std::iota(by_name_.begin(), by_name_.end(), std::uint32_t{0});
   std::sort(by_name_.begin(), by_name_.end(), [this](std::uint32_t left, std::uint32_t right) {

@@ -119,8 +119,10 @@ struct SharedKernels {
   std::string_view target_name;  // the target that these functions were compiled for
   // The range of all elements of a tile; non-finite ones are counted and left out of the range.
   void (*range)(const InputTile& tile, Range& range, TileReport& report) noexcept;
-  // x to f32, as the quantizers read it: `count` contiguous elements. For error statistics.
+  // x to f32, as the quantizers read it: `count` contiguous elements.
   void (*decode)(const std::byte* data, DType dtype, std::size_t count, float* values) noexcept;
+  // f32 to f32, f16 or bf16, to nearest even: `count` contiguous elements of any alignment.
+  void (*encode)(const float* values, std::size_t count, DType dtype, std::byte* data) noexcept;
   // Adds `count` pairs, the first one in lane 0.
   void (*add_errors)(const float* originals, const float* restored, std::size_t count,
                      ErrorLanes& lanes) noexcept;

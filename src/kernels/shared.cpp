@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Kernels that belong to no format: the range of a tile, its values as f32, and their errors.
+// Kernels that belong to no format: the range of a tile, its values as f32 and back, and their
+// errors.
 #include <algorithm>
 #include <limits>
 
@@ -11,6 +12,7 @@
 #include <hwy/foreach_target.h>
 // foreach_target.h comes first.
 #include "kernels/range-inl.h"
+#include "kernels/store-inl.h"
 #include "kernels/target_table.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -62,6 +64,34 @@ HWY_NOINLINE void decode_from(const std::byte* data, std::size_t count, float* v
 void decode(const std::byte* data, DType dtype, std::size_t count, float* values) noexcept {
   with_source(dtype, [&](auto source)
                          HWY_ATTR { decode_from<decltype(source)::kDType>(data, count, values); });
+}
+
+template <DType kDType>
+HWY_NOINLINE void encode_to(const float* values, std::size_t count, std::byte* data) {
+  constexpr std::size_t kBytes = Sink<kDType>::kBytes;
+  const FloatTag df;
+  std::size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    Sink<kDType>::store(hn::LoadU(df, values + i), data + i * kBytes);
+  }
+  if (i == count) return;
+  alignas(64) float padded[kLanes] = {};
+  alignas(64) std::byte last[kLanes * kBytes];
+  std::copy(values + i, values + count, padded);
+  Sink<kDType>::store(hn::Load(df, padded), last);
+  std::memcpy(data + i * kBytes, last, (count - i) * kBytes);
+}
+
+void encode(const float* values, std::size_t count, DType dtype, std::byte* data) noexcept {
+  switch (dtype) {
+    case DType::kF16:
+      return encode_to<DType::kF16>(values, count, data);
+    case DType::kBF16:
+      return encode_to<DType::kBF16>(values, count, data);
+    case DType::kF32:
+    case DType::kF64:  // not offered: SharedKernels::encode
+      return encode_to<DType::kF32>(values, count, data);
+  }
 }
 
 using DoubleTag = hn::CappedTag<double, ErrorLanes::kCount>;
@@ -125,6 +155,7 @@ const SharedKernels& shared() {
   static constexpr SharedKernels kKernels{.target_name = QUARROW_COMPILED_TARGET,
                                           .range = range,
                                           .decode = decode,
+                                          .encode = encode,
                                           .add_errors = add_errors};
   return kKernels;
 }

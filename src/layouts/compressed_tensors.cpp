@@ -1,13 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// For a layer L, a matrix of [o, i] (a convolution with its other dimensions flattened), b bits and
-// g groups a row, after compressed-tensors' PackedQuantizationCompressor:
-//   L.weight_packed      I32 [o, ceil(i * b / 32)]  unsigned codes, the first in the lowest bits
-//   L.weight_scale       [o, g]                     in the dtype of the scales
-//   L.weight_zero_point  I32 [ceil(o * b / 32), g]  packed down the columns; none when symmetric
-//   L.weight_shape       I64 [2]                    o and i
-// and in the metadata "quantization_config", the JSON that belongs into a model's config.json, and
-// "quarrow.layers", ours: the dtype of each layer before, and its shape when it was no matrix.
 #include "layouts/compressed_tensors.h"
 
 #include <algorithm>
@@ -16,15 +7,12 @@
 
 #include "layouts/layer_names.h"
 
-namespace quarrow {
+namespace quarrow::compressed_tensors {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kConfig = "quantization_config";
-constexpr std::string_view kOurs = "quarrow.layers";
-constexpr std::array<std::string_view, 4> kSuffixes = {".weight_packed", ".weight_scale",
-                                                       ".weight_zero_point", ".weight_shape"};
+constexpr std::array<std::string_view, 4> kSuffixes = {kPacked, kScale, kZeroPoint, kShape};
 
 struct Matrix {
   std::uint64_t rows = 0;
@@ -35,11 +23,6 @@ Matrix matrix_of(const TensorEntry& tensor) {
   Matrix matrix{tensor.shape[0], 1};
   for (const std::uint64_t dimension : tensor.shape.subspan(1)) matrix.cols *= dimension;
   return matrix;
-}
-
-std::uint64_t words(std::uint64_t codes, std::uint64_t bits) {
-  const std::uint64_t per_word = 32 / bits;
-  return codes / per_word + (codes % per_word != 0);
 }
 
 StoredDType stored_scale_dtype(DType dtype) {
@@ -79,10 +62,7 @@ Json weights_of(const Format& format) {
 // A name in a JSON text: those of tensors are any UTF-8.
 std::string text(std::string_view name) { return std::string(name); }
 
-}  // namespace
-
-StayReason compressed_tensors_stay_reason(const TensorEntry& tensor, const TensorTable& file,
-                                          const Format& format) {
+StayReason stay_reason(const TensorEntry& tensor, const TensorTable& file, const Format& format) {
   if (!float_dtype(tensor.dtype)) return StayReason::kNotFloat;
   if (tensor.shape.size() < 2) return StayReason::kNotMatrix;
   if (!tensor.name.ends_with(kWeightSuffix)) return StayReason::kNotWeight;
@@ -108,8 +88,7 @@ StayReason compressed_tensors_stay_reason(const TensorEntry& tensor, const Tenso
   return StayReason::kNone;
 }
 
-std::vector<EncodedEntry> compressed_tensors_encode(const LayerToEncode& layer,
-                                                    std::pmr::memory_resource& memory) {
+std::vector<EncodedEntry> encode(const LayerToEncode& layer, std::pmr::memory_resource& memory) {
   const auto [rows, cols] = matrix_of(*layer.tensor);
   const Format& format = *layer.format;
   const auto bits = static_cast<std::uint64_t>(format.spec->bits);
@@ -121,12 +100,11 @@ std::vector<EncodedEntry> compressed_tensors_encode(const LayerToEncode& layer,
     return EncodedEntry{joined(name, suffix, memory), keep(shape, memory), dtype, payload, {}};
   };
   std::vector<EncodedEntry> entries = {
-      entry(kSuffixes[0], {rows, words(cols, bits)}, StoredDType::kI32, Payload::kCodes),
-      entry(kSuffixes[1], {rows, groups}, stored_scale_dtype(format.scale_dtype),
-            Payload::kScales)};
+      entry(kPacked, {rows, words(cols, bits)}, StoredDType::kI32, Payload::kCodes),
+      entry(kScale, {rows, groups}, stored_scale_dtype(format.scale_dtype), Payload::kScales)};
   if (!format.symmetric) {
     entries.push_back(
-        entry(kSuffixes[2], {words(rows, bits), groups}, StoredDType::kI32, Payload::kZeroPoints));
+        entry(kZeroPoint, {words(rows, bits), groups}, StoredDType::kI32, Payload::kZeroPoints));
   }
   const std::array<std::uint64_t, 2> shape = {rows, cols};
   const std::array<std::uint64_t, 1> shape_of_shape = {shape.size()};
@@ -136,14 +114,13 @@ std::vector<EncodedEntry> compressed_tensors_encode(const LayerToEncode& layer,
       bytes.push_back(static_cast<char>(dimension >> shift & 0xff));
     }
   }
-  entries.push_back({joined(name, kSuffixes[3], memory), keep(shape_of_shape, memory),
-                     StoredDType::kI64, Payload::kConstant, keep(bytes, memory)});
+  entries.push_back({joined(name, kShape, memory), keep(shape_of_shape, memory), StoredDType::kI64,
+                     Payload::kConstant, keep(bytes, memory)});
   return entries;
 }
 
-void compressed_tensors_describe(std::span<const LayerToEncode> layers,
-                                 std::pmr::memory_resource& memory,
-                                 TensorTable::Metadata& metadata) {
+void describe(std::span<const LayerToEncode> layers, std::pmr::memory_resource& memory,
+              TensorTable::Metadata& metadata) {
   std::vector<const Format*> formats;
   std::vector<Json> targets;
   Json ours = Json::object();
@@ -175,5 +152,13 @@ void compressed_tensors_describe(std::span<const LayerToEncode> layers,
   metadata.emplace_back(kConfig, keep(config.dump(), memory));
   metadata.emplace_back(kOurs, keep(ours.dump(), memory));
 }
+
+}  // namespace
+}  // namespace quarrow::compressed_tensors
+
+namespace quarrow {
+
+const Scheme kCompressedTensorsScheme{compressed_tensors::stay_reason, compressed_tensors::encode,
+                                      compressed_tensors::describe, compressed_tensors::decode};
 
 }  // namespace quarrow

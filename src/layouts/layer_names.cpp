@@ -2,8 +2,55 @@
 #include "layouts/layer_names.h"
 
 #include <algorithm>
+#include <string>
+
+#include "quarrow/layouts/layout.h"
 
 namespace quarrow {
+namespace {
+
+// The last part of the module's name: "linear" of "norm1.linear.weight", which is a projection.
+std::string_view module_of(std::string_view weight_name) noexcept {
+  const std::string_view layer = layer_of(weight_name);
+  const std::size_t dot = layer.rfind('.');
+  return dot == std::string_view::npos ? layer : layer.substr(dot + 1);
+}
+
+bool contains(std::string_view text, std::string_view part) noexcept {
+  return text.find(part) != std::string_view::npos;
+}
+
+// torch's and transformers' names, GPT-2's "ln_1", "wte" and "wpe", T5's "shared".
+bool is_norm(std::string_view module) noexcept {
+  return contains(module, "norm") || module.starts_with("ln_");
+}
+bool is_embedding(std::string_view module) noexcept {
+  return contains(module, "embed") || module.ends_with("_emb") || module == "wte" ||
+         module == "wpe" || module == "shared";
+}
+
+}  // namespace
+
+StayReason default_stay_reason(const TensorEntry& tensor) noexcept {
+  if (tensor.name.ends_with(kWeightSuffix)) {
+    const std::string_view module = module_of(tensor.name);
+    if (is_norm(module)) return StayReason::kNorm;
+    if (is_embedding(module)) return StayReason::kEmbedding;
+  }
+  std::uint64_t elements = 1;
+  for (const std::uint64_t dimension : tensor.shape) elements *= dimension;
+  return elements < kMinElements ? StayReason::kSmall : StayReason::kNone;
+}
+
+std::string quantized_weight_beside(const TensorEntry& tensor, const TensorTable& file) {
+  const std::size_t dot = tensor.name.rfind('.');
+  if (dot == std::string_view::npos) return {};
+  const std::string_view layer = tensor.name.substr(0, dot);
+  std::string weight = std::string(layer).append(kWeightSuffix);
+  const TensorEntry* codes = file.find(weight);
+  const bool quantized = codes != nullptr && !float_dtype(codes->dtype);
+  return quantized || has_entry(file, layer, ".weight_packed") ? weight : std::string();
+}
 
 std::string_view layer_of(std::string_view weight_name) {
   return weight_name.substr(0, weight_name.size() - kWeightSuffix.size());

@@ -11,22 +11,15 @@ namespace {
 constexpr Layout compressed_tensors(std::string_view format) {
   return {format,
           Container::kSafetensors,
-          {.row_alignment = 4, .unsigned_codes = true},
-          compressed_tensors_stay_reason,
-          compressed_tensors_encode,
-          compressed_tensors_describe};
+          &kCompressedTensorsScheme,
+          {.row_alignment = 4, .unsigned_codes = true}};
 }
 
 constexpr std::array kLayouts = {
     compressed_tensors("int8"),
     compressed_tensors("int4"),
     compressed_tensors("int2"),
-    Layout{"int8_rowwise",
-           Container::kSafetensors,
-           {},
-           comfy_int8_stay_reason,
-           comfy_int8_encode,
-           nullptr},
+    Layout{"int8_rowwise", Container::kSafetensors, &kComfyInt8Scheme, {}},
 };
 
 // kohya's, peft's, and the two older diffusers spellings.
@@ -78,6 +71,12 @@ std::string_view name_of(StayReason reason) noexcept {
       return "tensor_scale";
     case StayReason::kFewRows:
       return "few_rows";
+    case StayReason::kNorm:
+      return "norm";
+    case StayReason::kEmbedding:
+      return "embedding";
+    case StayReason::kSmall:
+      return "small";
   }
   return "unknown";
 }

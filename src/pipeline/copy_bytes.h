@@ -12,22 +12,24 @@
 
 namespace quarrow {
 
+struct FilePosition {
+  const File& file;
+  std::uint64_t position = 0;
+};
+
 // Copies inside the kernel where the file systems can, else through the caller's buffer. Safe to
 // call from any thread.
 class ByteCopier {
  public:
-  ByteCopier(const File& from, const File& to) noexcept : from_(from), to_(to) {}
-
   // Returns how many bytes were copied; fewer only at the end of the source. `buffer` may be of any
   // size but 0.
-  std::uint64_t copy(std::uint64_t from, std::uint64_t to, std::uint64_t bytes,
+  std::uint64_t copy(const FilePosition& from, const FilePosition& to, std::uint64_t bytes,
                      std::span<std::byte> buffer);
 
  private:
-  std::uint64_t copy_in_kernel(std::uint64_t from, std::uint64_t to, std::uint64_t bytes);
+  std::uint64_t copy_in_kernel(const FilePosition& from, const FilePosition& to,
+                               std::uint64_t bytes);
 
-  const File& from_;
-  const File& to_;
   std::atomic<bool> in_kernel_ = true;
 };
 

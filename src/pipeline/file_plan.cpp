@@ -5,116 +5,97 @@
 #include <limits>
 #include <optional>
 #include <stdexcept>
+#include <string>
+
+#include "quarrow/containers/safetensors.h"
 
 namespace quarrow {
 namespace {
 
-// Which part of which tensor an entry of the new file holds.
+// Which part of its tensor an entry of a new file holds.
 struct EntrySource {
-  std::uint32_t tensor = 0;
   Payload payload = Payload::kCodes;
   std::string_view constant;
 };
 
-class FilePlanner {
+StoredDType stored(DType dtype) {
+  switch (dtype) {
+    case DType::kF16:
+      return StoredDType::kF16;
+    case DType::kBF16:
+      return StoredDType::kBF16;
+    case DType::kF64:
+      return StoredDType::kF64;
+    case DType::kF32:
+      break;
+  }
+  return StoredDType::kF32;
+}
+
+// Puts tensors into output files, one after the other, and tells them where their parts lie.
+class Placement {
  public:
-  FilePlanner(const SafetensorsFile& source, std::span<const Format> formats)
-      : source_(source), formats_(formats) {
-    for (const Format& format : formats) {
-      const Layout* layout = find_layout(format.spec->name, Container::kSafetensors);
-      if (layout == nullptr) throw std::invalid_argument("no safetensors layout");
-      layouts_.push_back(layout);
-    }
-    plan_.memory = std::make_unique<std::pmr::monotonic_buffer_resource>();
+  Placement(FilePlan& plan, std::size_t tensors, std::uint64_t max_shard_bytes)
+      : plan_(plan), max_shard_bytes_(max_shard_bytes) {
+    begin_output();
+    // Room for three entries a tensor, unused pages of which are never touched: growing would copy.
+    plan.outputs[0].entries.reserve(3 * tensors);
+    plan.outputs[0].tensors.reserve(3 * tensors);
+    sources_[0].reserve(3 * tensors);
   }
 
-  FilePlan run(std::span<const std::uint8_t> choices) {
-    const std::size_t count = source_.tensors.size();
-    plan_.tensors.resize(count);
-    // Room for three entries a tensor, unused pages of which are never touched: growing would copy.
-    plan_.entries.reserve(3 * count);
-    sources_.reserve(3 * count);
-    requests_.reserve(count);
-    for (std::size_t index = 0; index < count; ++index) {
-      add_tensor(index, choices.empty() ? std::uint8_t{0} : choices[index]);
+  // All parts of a tensor come to lie in one file.
+  void add(std::uint32_t tensor, std::span<const EncodedEntry> parts) {
+    std::uint64_t bytes = 0;
+    for (const EncodedEntry& part : parts) {
+      bool partial_byte = false;
+      const auto part_bytes = tensor_bytes(part.dtype, part.shape, partial_byte);
+      if (!part_bytes || *part_bytes > kMaxBytes - bytes) throw std::length_error("tensor data");
+      bytes += *part_bytes;
     }
-    plan_.quantize = plan_layers(requests_);
-    for (std::size_t layer = 0; layer < to_encode_.size(); ++layer) {
-      plan_.quantize.layers[layer].unsigned_codes = storage_of(layer).unsigned_codes;
+    const bool full = output_bytes_ != 0 && max_shard_bytes_ != 0 &&
+                      (bytes > max_shard_bytes_ || output_bytes_ > max_shard_bytes_ - bytes);
+    if (full) begin_output();
+    output_bytes_ += bytes;
+    const auto output = static_cast<std::uint32_t>(plan_.outputs.size() - 1);
+    plan_.tensors[tensor].output = output;
+    plan_.tensors[tensor].bytes_out = bytes;
+    for (const EncodedEntry& part : parts) {
+      TensorEntry entry;
+      entry.name = part.name;
+      entry.shape = part.shape;
+      entry.dtype = part.dtype;
+      plan_.outputs[output].entries.push_back(entry);
+      plan_.outputs[output].tensors.push_back(tensor);
+      sources_[output].push_back({part.payload, part.constant});
     }
-    describe_layers();
-    place_entries();
-    return std::move(plan_);
+  }
+
+  // After the metadata is known.
+  void finish() {
+    for (std::size_t output = 0; output < plan_.outputs.size(); ++output) {
+      place(plan_.outputs[output], sources_[output]);
+    }
   }
 
  private:
-  void add_tensor(std::size_t index, std::uint8_t choice) {
-    const TensorEntry& tensor = source_.tensors[index];
-    TensorPlan& planned = plan_.tensors[index];
-    planned.reason = choice == kLeaveTensor ? StayReason::kRule
-                                            : layouts_.at(choice)->stay_reason(
-                                                  tensor, source_.tensors, formats_[choice]);
-    if (planned.reason != StayReason::kNone) {
-      add_entry(tensor, {static_cast<std::uint32_t>(index), Payload::kCodes, {}});
-      return;
-    }
-    planned.format = choice;
-    planned.layout = layouts_[choice];
-    planned.layer = static_cast<std::uint32_t>(requests_.size());
-    LayerRequest request;
-    request.view.dtype = *float_dtype(tensor.dtype);
-    request.view.rows = tensor.shape[0];
-    request.view.cols = tensor.bytes() / size_of(request.view.dtype) / request.view.rows;
-    request.format = formats_[choice];
-    request.name = tensor.name;
-    requests_.push_back(request);
-    const LayerToEncode layer{&tensor, &formats_[choice]};
-    to_encode_.push_back(layer);
-    layout_of_layer_.push_back(layouts_[choice]);
-    for (const EncodedEntry& encoded : layouts_[choice]->encode(layer, *plan_.memory)) {
-      add_entry({encoded.name, encoded.shape, encoded.dtype, 0, 0},
-                {static_cast<std::uint32_t>(index), encoded.payload, encoded.constant});
-    }
+  static constexpr std::uint64_t kMaxBytes = std::numeric_limits<std::int64_t>::max();
+
+  void begin_output() {
+    plan_.outputs.emplace_back();
+    sources_.emplace_back();
+    output_bytes_ = 0;
   }
 
-  void add_entry(const TensorEntry& entry, const EntrySource& source) {
-    plan_.entries.push_back(entry);
-    sources_.push_back(source);
-  }
-
-  const Storage& storage_of(std::size_t layer) const { return layout_of_layer_[layer]->storage; }
-
-  void describe_layers() {
-    plan_.metadata = source_.tensors.metadata();
-    // Layouts that describe their layers in one way are one.
-    using Describe = decltype(Layout::describe);
-    std::vector<Describe> done;
-    for (const Layout* layout : layouts_) {
-      if (layout->describe == nullptr || std::ranges::count(done, layout->describe) != 0) continue;
-      done.push_back(layout->describe);
-      std::vector<LayerToEncode> layers;
-      for (std::size_t layer = 0; layer < to_encode_.size(); ++layer) {
-        if (layout_of_layer_[layer]->describe == layout->describe) {
-          layers.push_back(to_encode_[layer]);
-        }
-      }
-      if (layers.empty()) continue;
-      if (!plan_.metadata) plan_.metadata.emplace();
-      layout->describe(layers, *plan_.memory, *plan_.metadata);
-    }
-  }
-
-  void place_entries() {
-    const std::uint64_t data_bytes = assign_offsets(plan_.entries, plan_.order);
-    plan_.header_bytes = SafetensorsHeader{&plan_.metadata, plan_.entries, plan_.order}.bytes();
-    constexpr std::uint64_t kMaxBytes = std::numeric_limits<std::int64_t>::max();
-    if (data_bytes > kMaxBytes - plan_.header_bytes) throw std::length_error("file size");
-    plan_.file_bytes = plan_.header_bytes + data_bytes;
-    for (std::size_t index = 0; index < sources_.size(); ++index) {
-      const EntrySource& source = sources_[index];
-      TensorPlan& tensor = plan_.tensors[source.tensor];
-      const std::uint64_t position = plan_.header_bytes + plan_.entries[index].begin;
-      tensor.bytes_out += plan_.entries[index].bytes();
+  void place(OutputPlan& output, std::span<const EntrySource> sources) {
+    const std::uint64_t data_bytes = assign_offsets(output.entries, output.order);
+    output.header_bytes = SafetensorsHeader{&plan_.metadata, output.entries, output.order}.bytes();
+    if (data_bytes > kMaxBytes - output.header_bytes) throw std::length_error("file size");
+    output.file_bytes = output.header_bytes + data_bytes;
+    for (std::size_t index = 0; index < sources.size(); ++index) {
+      const EntrySource& source = sources[index];
+      TensorPlan& tensor = plan_.tensors[output.tensors[index]];
+      const std::uint64_t position = output.header_bytes + output.entries[index].begin;
       switch (source.payload) {
         case Payload::kCodes:
           tensor.data_position = position;
@@ -126,27 +107,187 @@ class FilePlanner {
           tensor.zero_points_position = position;
           break;
         case Payload::kConstant:
-          plan_.constants.push_back({position, source.constant});
+          output.constants.push_back({position, source.constant});
           break;
       }
     }
   }
 
-  const SafetensorsFile& source_;
+  FilePlan& plan_;
+  std::uint64_t max_shard_bytes_;
+  std::uint64_t output_bytes_ = 0;                 // of data, in the last output
+  std::vector<std::vector<EntrySource>> sources_;  // of the entries of each output
+};
+
+// What a tensor that is not quantized becomes. `restored`: the layers that will be float again.
+void plan_kept(TensorPlan& planned, const TensorEntry& tensor, std::optional<DType> dtype,
+               const TensorTable& file, const StoredLayers* restored) {
+  planned.source = &tensor;
+  planned.dtype = tensor.dtype;
+  planned.action = Action::kCopy;
+  if (!dtype || !float_dtype(tensor.dtype) || stored(*dtype) == tensor.dtype) return;
+  const std::string weight = quantized_weight_beside(tensor, file);
+  if (!weight.empty() && (restored == nullptr || !restored->has(weight))) return;
+  planned.dtype = stored(*dtype);
+  planned.action = Action::kConvert;
+}
+
+EncodedEntry kept_entry(const TensorPlan& planned) {
+  EncodedEntry entry;
+  entry.name = planned.name();
+  entry.shape = planned.stored != nullptr ? planned.stored->shape : planned.source->shape;
+  entry.dtype = planned.dtype;
+  entry.payload = Payload::kCodes;
+  return entry;
+}
+
+class QuantizePlanner {
+ public:
+  QuantizePlanner(const Checkpoint& source, std::span<const Format> formats,
+                  const FilePlanOptions& options)
+      : source_(source), formats_(formats), options_(options) {
+    for (const Format& format : formats) {
+      const Layout* layout = find_layout(format.spec->name, Container::kSafetensors);
+      if (layout == nullptr) throw std::invalid_argument("no safetensors layout");
+      layouts_.push_back(layout);
+    }
+    plan_.memory = std::make_unique<std::pmr::monotonic_buffer_resource>();
+  }
+
+  FilePlan run(std::span<const std::uint8_t> choices) {
+    const std::size_t count = source_.tensors.size();
+    plan_.tensors.resize(count);
+    requests_.reserve(count);
+    Placement placement(plan_, count, options_.max_shard_bytes);
+    for (std::size_t index = 0; index < count; ++index) {
+      add_tensor(index, choices.empty() ? kDefaultChoice : choices[index], placement);
+    }
+    plan_.layers = plan_layers(requests_);
+    for (std::size_t layer = 0; layer < to_encode_.size(); ++layer) {
+      plan_.layers.layers[layer].unsigned_codes = layout_of_layer_[layer]->storage.unsigned_codes;
+    }
+    describe_layers();
+    placement.finish();
+    return std::move(plan_);
+  }
+
+ private:
+  void add_tensor(std::size_t index, std::uint8_t choice, Placement& placement) {
+    const TensorEntry& tensor = source_.tensors[index];
+    TensorPlan& planned = plan_.tensors[index];
+    const bool by_default = choice == kDefaultChoice;
+    const std::size_t chosen = by_default ? 0 : choice;
+    planned.reason = StayReason::kRule;
+    if (choice != kLeaveTensor) {
+      planned.reason =
+          layouts_.at(chosen)->scheme->stay_reason(tensor, source_.tensors, formats_[chosen]);
+      if (by_default && planned.reason == StayReason::kNone) {
+        planned.reason = default_stay_reason(tensor);
+      }
+    }
+    const auto number = static_cast<std::uint32_t>(index);
+    if (planned.reason != StayReason::kNone) {
+      plan_kept(planned, tensor, options_.dtype, source_.tensors, nullptr);
+      const EncodedEntry entry = kept_entry(planned);
+      placement.add(number, {&entry, 1});
+      return;
+    }
+    planned.action = Action::kQuantize;
+    planned.source = &tensor;
+    planned.dtype = tensor.dtype;
+    planned.format = static_cast<std::uint8_t>(chosen);
+    planned.layout = layouts_[chosen];
+    planned.layer = static_cast<std::uint32_t>(requests_.size());
+    LayerRequest request;
+    request.view.dtype = *float_dtype(tensor.dtype);
+    request.view.rows = tensor.shape[0];
+    request.view.cols = tensor.bytes() / size_of(request.view.dtype) / request.view.rows;
+    request.format = formats_[chosen];
+    request.name = tensor.name;
+    requests_.push_back(request);
+    const LayerToEncode layer{&tensor, &formats_[chosen]};
+    to_encode_.push_back(layer);
+    layout_of_layer_.push_back(planned.layout);
+    placement.add(number, planned.layout->scheme->encode(layer, *plan_.memory));
+  }
+
+  void describe_layers() {
+    plan_.metadata = source_.tensors.metadata();
+    std::vector<const Scheme*> done;
+    for (const Layout* layout : layouts_) {
+      const Scheme* scheme = layout->scheme;
+      if (scheme->describe == nullptr || std::ranges::count(done, scheme) != 0) continue;
+      done.push_back(scheme);
+      std::vector<LayerToEncode> layers;
+      for (std::size_t layer = 0; layer < to_encode_.size(); ++layer) {
+        if (layout_of_layer_[layer]->scheme == scheme) layers.push_back(to_encode_[layer]);
+      }
+      if (layers.empty()) continue;
+      if (!plan_.metadata) plan_.metadata.emplace();
+      scheme->describe(layers, *plan_.memory, *plan_.metadata);
+    }
+  }
+
+  const Checkpoint& source_;
   std::span<const Format> formats_;
+  const FilePlanOptions& options_;
   std::vector<const Layout*> layouts_;
   std::vector<LayerRequest> requests_;
   std::vector<LayerToEncode> to_encode_;        // of each layer
   std::vector<const Layout*> layout_of_layer_;  // the same
-  std::vector<EntrySource> sources_;
   FilePlan plan_;
 };
 
 }  // namespace
 
-FilePlan plan_file(const SafetensorsFile& source, std::span<const Format> formats,
-                   std::span<const std::uint8_t> choices) {
-  return FilePlanner(source, formats).run(choices);
+std::uint64_t FilePlan::file_bytes() const noexcept {
+  std::uint64_t bytes = 0;
+  for (const OutputPlan& output : outputs) bytes += output.file_bytes;
+  return bytes;
+}
+
+FilePlan plan_quantized(const Checkpoint& source, std::span<const Format> formats,
+                        std::span<const std::uint8_t> choices, const FilePlanOptions& options) {
+  return QuantizePlanner(source, formats, options).run(choices);
+}
+
+FilePlan plan_restored(const Checkpoint& source, const StoredLayers& layers,
+                       const FilePlanOptions& options) {
+  FilePlan plan;
+  plan.memory = std::make_unique<std::pmr::monotonic_buffer_resource>();
+  plan.layers = plan_stored_layers(layers.layers());
+  const std::size_t count = source.tensors.size();
+  plan.tensors.reserve(count);
+  Placement placement(plan, count, options.max_shard_bytes);
+  for (std::size_t index = 0; index < count; ++index) {
+    const TensorEntry& tensor = source.tensors[index];
+    const StoredLayer* layer = layers.owner(index);
+    // A layer comes where its codes were.
+    if (layer != nullptr && layer->codes != &tensor) continue;
+    TensorPlan planned;
+    if (layer == nullptr) {
+      plan_kept(planned, tensor, options.dtype, source.tensors, &layers);
+    } else {
+      planned.action = Action::kRestore;
+      planned.source = &tensor;
+      planned.stored = layer;
+      planned.layer = static_cast<std::uint32_t>(layer - layers.layers().data());
+      // The engine restores to 32 bits and less.
+      const DType dtype = options.dtype.value_or(*float_dtype(layer->dtype));
+      planned.dtype = stored(dtype == DType::kF64 ? DType::kF32 : dtype);
+    }
+    plan.tensors.push_back(planned);
+    const EncodedEntry entry = kept_entry(planned);
+    placement.add(static_cast<std::uint32_t>(plan.tensors.size() - 1), {&entry, 1});
+  }
+  if (source.tensors.metadata()) {
+    plan.metadata.emplace();
+    for (const auto& item : *source.tensors.metadata()) {
+      if (!layers.describes_layers(item.first)) plan.metadata->push_back(item);
+    }
+  }
+  placement.finish();
+  return plan;
 }
 
 }  // namespace quarrow

@@ -36,7 +36,7 @@ std::uint64_t stored_row_bytes(const LayerPlan& layer, const Tile& tile, const S
 }
 
 void LayerWriter::write(const Tile& tile, std::size_t tensor, const TileResult& result) {
-  const LayerPlan& layer = plan_.quantize.layers[tile.layer];
+  const LayerPlan& layer = plan_.layers.layers[tile.layer];
   const TensorPlan& placed = plan_.tensors[tensor];
   write_codes(tile, placed, result.codes);
   if (layer.geometry.zero_points) {
@@ -46,7 +46,7 @@ void LayerWriter::write(const Tile& tile, std::size_t tensor, const TileResult& 
 }
 
 void LayerWriter::write_codes(const Tile& tile, const TensorPlan& placed, std::uint8_t* codes) {
-  const LayerPlan& layer = plan_.quantize.layers[tile.layer];
+  const LayerPlan& layer = plan_.layers.layers[tile.layer];
   const Storage& storage = placed.layout->storage;
   const TilePlacement at = placement(layer, tile);
   const std::uint64_t stride = stored_row_bytes(layer, tile, storage);
@@ -60,11 +60,12 @@ void LayerWriter::write_codes(const Tile& tile, const TensorPlan& placed, std::u
     }
     bytes += padding;
   }
-  output_.write_at(codes, bytes, placed.data_position + tile.row * file_row + in_row);
+  outputs_[placed.output]->write_at(codes, bytes,
+                                    placed.data_position + tile.row * file_row + in_row);
 }
 
 void LayerWriter::write_scales(const Tile& tile, const TensorPlan& placed, float* scales) {
-  const LayerPlan& layer = plan_.quantize.layers[tile.layer];
+  const LayerPlan& layer = plan_.layers.layers[tile.layer];
   const TilePlacement at = placement(layer, tile);
   const std::uint64_t rows = layer.geometry.scale_rows == 1 ? 1 : tile.rows;
   const std::uint64_t count = rows * at.scale_row_count;
@@ -78,13 +79,13 @@ void LayerWriter::write_scales(const Tile& tile, const TensorPlan& placed, float
       std::memcpy(narrow + i * sizeof bits, &bits, sizeof bits);
     }
   }
-  output_.write_at(narrow, count * scale_bytes,
-                   placed.scales_position + at.scale_offset * scale_bytes);
+  outputs_[placed.output]->write_at(narrow, count * scale_bytes,
+                                    placed.scales_position + at.scale_offset * scale_bytes);
 }
 
 void LayerWriter::add_zero_points(const Tile& tile, const TensorPlan& placed,
                                   const std::uint8_t* values) {
-  const LayerPlan& layer = plan_.quantize.layers[tile.layer];
+  const LayerPlan& layer = plan_.layers.layers[tile.layer];
   ZeroPoints* held = nullptr;
   {
     const std::lock_guard lock(mutex_);
@@ -123,7 +124,7 @@ void LayerWriter::write_zero_points(const LayerPlan& layer, const TensorPlan& pl
         words[group] |= value << (row * bits);
       }
     }
-    output_.write_at(words.data(), groups * kWordBytes, position);
+    outputs_[placed.output]->write_at(words.data(), groups * kWordBytes, position);
     position += groups * kWordBytes;
   }
 }

@@ -10,7 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "quarrow/containers/file.h"
+#include "pipeline/tile_work.h"
 #include "quarrow/pipeline/file_plan.h"
 
 namespace quarrow {
@@ -30,7 +30,7 @@ struct TileResult {
 // May be called from several threads, each with tiles of its own.
 class LayerWriter {
  public:
-  LayerWriter(const FilePlan& plan, const File& output) : plan_(plan), output_(output) {}
+  LayerWriter(const FilePlan& plan, Outputs outputs) : plan_(plan), outputs_(outputs) {}
 
   // Writes the outputs of a tile of `tensor`; what `result` points to is scratch afterwards.
   void write(const Tile& tile, std::size_t tensor, const TileResult& result);
@@ -50,7 +50,7 @@ class LayerWriter {
                          const std::vector<std::uint8_t>& values);
 
   const FilePlan& plan_;
-  const File& output_;
+  Outputs outputs_;
   std::mutex mutex_;
   std::unordered_map<std::size_t, std::unique_ptr<ZeroPoints>> unfinished_;  // by layer
 };

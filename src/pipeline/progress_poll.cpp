@@ -3,9 +3,10 @@
 
 namespace quarrow {
 
-ProgressPoll::ProgressPoll(const TensorTable& tensors, FileProgress* progress, Poll* caller)
+ProgressPoll::ProgressPoll(std::span<const TensorPlan> tensors, FileProgress* progress,
+                           Poll* caller)
     : tensors_(tensors), progress_(progress), caller_(caller), finished_(tensors.size()) {
-  for (const TensorEntry& tensor : tensors.entries()) total_ += tensor.bytes();
+  for (const TensorPlan& tensor : tensors) total_ += tensor.bytes_in();
 }
 
 bool ProgressPoll::keep_going() noexcept {
@@ -17,7 +18,7 @@ bool ProgressPoll::keep_going() noexcept {
 
 bool ProgressPoll::report() noexcept {
   while (cursor_ < tensors_.size()) {
-    const std::uint64_t bytes = tensors_[cursor_].bytes();
+    const std::uint64_t bytes = tensors_[cursor_].bytes_in();
     const std::uint64_t finished = finished_[cursor_].load(std::memory_order_relaxed);
     if (finished < bytes) {
       return before_ + finished == reported_ || report_one(before_ + finished, cursor_);
@@ -30,7 +31,7 @@ bool ProgressPoll::report() noexcept {
 
 bool ProgressPoll::report_one(std::uint64_t done, std::size_t tensor) noexcept {
   reported_ = done;
-  return progress_->advanced(done, total_, tensors_[tensor].name);
+  return progress_->advanced(done, total_, tensors_[tensor].name());
 }
 
 }  // namespace quarrow

@@ -6,17 +6,18 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "quarrow/core/executor.h"
-#include "quarrow/pipeline/quantize_file.h"
+#include "quarrow/pipeline/file_job.h"
 
 namespace quarrow {
 
 // Workers add what they finish; the calling thread reports it, in the order of the source.
 class ProgressPoll final : public Poll {
  public:
-  ProgressPoll(const TensorTable& tensors, FileProgress* progress, Poll* caller);
+  ProgressPoll(std::span<const TensorPlan> tensors, FileProgress* progress, Poll* caller);
 
   void finished(std::size_t tensor, std::uint64_t bytes) noexcept {
     finished_[tensor].fetch_add(bytes, std::memory_order_relaxed);
@@ -33,7 +34,7 @@ class ProgressPoll final : public Poll {
   bool report() noexcept;
   bool report_one(std::uint64_t done, std::size_t tensor) noexcept;
 
-  const TensorTable& tensors_;
+  std::span<const TensorPlan> tensors_;
   FileProgress* progress_;
   Poll* caller_;
   std::vector<std::atomic<std::uint64_t>> finished_;  // bytes of each tensor

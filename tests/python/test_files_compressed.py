@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 # Rows and columns that fill no whole word, a convolution, rows longer than a tile, many tiles.
 SHAPES = {
     "a": (33, 96),
-    "b": (9, 48),
+    "b": (9, 144),
     "conv": (17, 16, 3, 3),
     "long": (10, 80_000),
     "big": (900, 400),

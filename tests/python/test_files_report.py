@@ -41,14 +41,18 @@ def small(tmp_path: Path) -> Small:
 
 def test_reasons(small: Small, tmp_path: Path) -> None:
     source = small(
-        lin__weight=(4, 6),
+        lin__weight=(32, 32),
         conv__weight=(4, 6, 1, 1),
         norm__weight=(4,),
         scale__weight=(),
         table=(4, 6),
         none__weight=(0, 6),
-        taken__weight=(4, 6),
+        taken__weight=(32, 32),
         taken__weight_scale=(1,),
+        small__weight=(33, 31),
+        norm__linear__weight=(32, 32),
+        txt_norm__weight=(32, 32),
+        token_embedding__weight=(32, 32),
     )
     report = qr.quantize_file(source, tmp_path / "out", FORMAT)
     assert {layer.name: layer.reason for layer in report.layers} == {
@@ -60,6 +64,10 @@ def test_reasons(small: Small, tmp_path: Path) -> None:
         "none.weight": "no elements",
         "taken.weight": "the file has an entry of the name that the scale or its description needs",
         "taken.weight_scale": "fewer than two dimensions",
+        "small.weight": "fewer than 1024 elements",
+        "norm.linear.weight": None,
+        "txt_norm.weight": "norm",
+        "token_embedding.weight": "embedding",
     }
 
 
@@ -93,18 +101,18 @@ def test_the_report_adds_up(lora: Path, tmp_path: Path) -> None:
 
 def test_the_report_as_json(small: Small, tmp_path: Path) -> None:
     # Ones are stored without error: an SQNR of Inf, which JSON cannot hold.
-    source = small(a__weight=(4, 6), b=(3,))
+    source = small(a__weight=(40, 60), b=(3,))
     report = qr.quantize_file(source, tmp_path / "out", FORMAT, measure_error=True)
     plain = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert plain["format"] == FORMAT
     assert plain["source"] == str(source)
     assert [layer["name"] for layer in plain["layers"]] == ["a.weight", "b"]
     assert plain["layers"][0]["error"]["sqnr_db"] is None
-    assert plain["layers"][0]["shape"] == [4, 6]
+    assert plain["layers"][0]["shape"] == [40, 60]
 
 
 def test_layers_are_a_sequence(small: Small, tmp_path: Path) -> None:
-    report = qr.quantize_file(small(a__weight=(2, 2), b=(3,)), tmp_path / "out", FORMAT)
+    report = qr.quantize_file(small(a__weight=(32, 32), b=(3,)), tmp_path / "out", FORMAT)
     assert len(report.layers) == 2
     assert report.layers[-1].name == "b"
     assert [layer.name for layer in report.layers[::-1]] == ["b", "a.weight"]
@@ -118,7 +126,7 @@ def test_layers_are_a_sequence(small: Small, tmp_path: Path) -> None:
 
 
 def test_the_first_rule_that_finds_a_name_decides(small: Small, tmp_path: Path) -> None:
-    source = small(q__weight=(2, 2), norm_q__weight=(2, 2), k__weight=(2, 2))
+    source = small(q__weight=(2, 2), norm_q__weight=(2, 2), k__weight=(32, 32))
     rules = [("^norm", None), ("q", FORMAT), (r"q\.w", None)]
     report = qr.quantize_file(source, tmp_path / "out", FORMAT, rules=rules)
     assert {layer.name: layer.action for layer in report.layers} == {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "quarrow/containers/file.h"
@@ -11,14 +12,14 @@
 
 namespace quarrow {
 
-// Writes go to `.NAME.quarrow-PID.tmp` beside the destination, which commit() renames to it. The
+// Writes go to `.NAME.quarrow-PID.tmp` beside the destination, which publish() renames to it. The
 // temporary is removed with the object, and when a process dies, by the next AtomicFile made in its
 // folder. An existing destination is replaced and gives the new file its permissions; a symbolic
 // link is replaced itself, what it points to stays.
 class AtomicFile {
  public:
-  // Throws PathFault, also when `source` is the destination's file; filesystem_error.
-  AtomicFile(const std::string& destination, const FileIdentity& source);
+  // Throws PathFault, also when the destination is one of the files `sources`; filesystem_error.
+  AtomicFile(const std::string& destination, std::span<const FileIdentity> sources);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -32,18 +33,20 @@ class AtomicFile {
   // stopped it.
   bool flush(std::uint64_t bytes, Poll* poll);
 
-  // Makes the file visible. With `sync` it and its folder entry have reached the disk.
-  void commit(bool sync);
+  // No more writes. With `sync` the data has reached the disk.
+  void finish(bool sync);
+  // After finish(): makes the file visible. With `sync` its folder entry has reached the disk.
+  void publish(bool sync);
 
  private:
   std::string destination_;
   std::string temporary_;
   File file_;
-  bool committed_ = false;
+  bool published_ = false;
 };
 
-// Throws PathFault when `destination` cannot be the output of a job that reads `source`: for a
+// Throws PathFault when `destination` cannot be the output of a job that reads `sources`: for a
 // check before any work is done.
-void check_destination(const std::string& destination, const FileIdentity& source);
+void check_destination(const std::string& destination, std::span<const FileIdentity> sources);
 
 }  // namespace quarrow

@@ -55,6 +55,20 @@ enum class FileRule : std::uint8_t {
   kOverlap,
   kHole,
   kTrailingBytes,
+  // An index and its shards.
+  kIndexMap,          // no "weight_map" of strings
+  kShardName,         // a file name with a path in it
+  kShardMissing,      // a file that the index names does not exist
+  kTensorUnlisted,    // a shard has a tensor that the index does not name (detail: the index)
+  kTensorMisplaced,   // the index names another shard for it (detail: which)
+  kTensorMissing,     // the index names a shard for it that does not have it (detail: which)
+  kMetadataConflict,  // two shards have different values of a key
+  // The entries of a quantized layer.
+  kLayerIncomplete,   // one is missing (detail: its name)
+  kLayerDType,        // one has another dtype than the layout's
+  kLayerShape,        // their shapes do not fit each other
+  kLayerDescription,  // what describes it cannot be understood
+  kLayerName,         // another tensor has the name that it had before it was quantized
   // It changed while it was read.
   kShrank,
   kChanged,

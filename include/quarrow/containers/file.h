@@ -34,6 +34,9 @@ class File {
   // pipe.
   static File open_to_read(const std::string& path);
 
+  // A file of zeros that has no name and lies in memory.
+  static File in_memory(std::uint64_t bytes);
+
   File(int descriptor, std::string path) noexcept;
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;
@@ -53,6 +56,24 @@ class File {
  private:
   int descriptor_;
   std::string path_;
+};
+
+// The bytes of a file in memory, as long as it lives. What is written to them stays in this memory;
+// what another process writes to the file may show. Reading behind an end that another process has
+// moved is SIGBUS.
+class Mapping {
+ public:
+  // `bytes` from the start of the file. Throws filesystem_error.
+  Mapping(const File& file, std::uint64_t bytes);
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  ~Mapping();
+
+  std::byte* data() const noexcept { return data_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t bytes_;
 };
 
 // Throws the filesystem_error of `error` (an errno value) for the file at `path`.

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "quarrow/containers/checkpoint.h"
 #include "quarrow/containers/file.h"
 #include "quarrow/containers/tensor_table.h"
 
@@ -27,17 +28,9 @@ inline constexpr std::size_t kMaxHeaderDimensions = std::size_t{1} << 22;
 // takes 6 bytes of a header and 8 times as many in memory.
 inline constexpr std::size_t kMaxHeaderKeys = std::size_t{1} << 20;
 
-struct SafetensorsFile {
-  File file;
-  FileIdentity identity;         // when it was opened
-  std::uint64_t data_start = 0;  // of TensorEntry::begin and end, in the file
-  std::uint64_t header_bytes = 0;
-  TensorTable tensors;
-};
-
 // Opens a file and checks its header against the format and the file's size. Memory stays below
 // 3 times the header. Throws CheckpointFault or filesystem_error.
-SafetensorsFile open_safetensors(const std::string& path);
+Checkpoint open_safetensors(const std::string& path);
 
 // Puts tensors into the order in which their data is stored, and sets begin and end: wider elements
 // first, so that every tensor is aligned to its element (readers that map the file need that), and

@@ -22,7 +22,8 @@ struct TensorEntry {
   std::string_view name;  // UTF-8, any characters, NUL included
   std::span<const std::uint64_t> shape;
   StoredDType dtype = StoredDType::kF32;
-  std::uint64_t begin = 0;  // bytes from the start of the data
+  std::uint32_t file = 0;   // of the checkpoint's files
+  std::uint64_t begin = 0;  // bytes from the start of that file's data
   std::uint64_t end = 0;
 
   std::uint64_t bytes() const noexcept { return end - begin; }
@@ -34,7 +35,8 @@ struct TensorEntry {
 std::optional<std::uint64_t> tensor_bytes(StoredDType dtype, std::span<const std::uint64_t> shape,
                                           bool& partial_byte) noexcept;
 
-// The tensors of a file in the order of their data, and its metadata in the order of the file.
+// The tensors of one or more files in the order of their data, and their metadata in the order of
+// the files.
 // Owns names, shapes and metadata; what it hands out stays valid as long as it lives. Movable.
 class TensorTable {
  public:
@@ -60,11 +62,14 @@ class TensorTable {
   std::span<const std::uint64_t> keep(std::span<const std::uint64_t> shape);
   void add(const TensorEntry& entry) { entries_.push_back(entry); }
   void set_metadata(Metadata metadata) { metadata_ = std::move(metadata); }
-  // Sorts by position and by name. No more entries after this.
+  // Takes over the entries and texts of another table, whose metadata is left to the caller.
+  void append(TensorTable&& other, std::uint32_t file);
+  // Sorts by position and by name. No more entries after this, until append().
   void seal();
 
  private:
   std::unique_ptr<std::pmr::monotonic_buffer_resource> memory_;
+  std::vector<std::unique_ptr<std::pmr::monotonic_buffer_resource>> appended_memory_;
   std::vector<TensorEntry> entries_;
   std::vector<std::uint32_t> by_name_;
   std::optional<Metadata> metadata_;

@@ -16,6 +16,7 @@ enum class StatusCode : std::uint8_t {
   kNonFinite,      // position: flat index of the first NaN or Inf; count: how many; kind: the first
   kRangeOverflow,  // position: flat index where the first group whose max - min overflows f32
                    // starts
+  kValueOverflow,  // position: flat index of the first finite value that the new dtype cannot hold
   kSizeOverflow,   // the shape's product or an output's size does not fit in 63 bits
   kWrongLayerCount,  // the number of inputs or outputs is not the plan's
 };

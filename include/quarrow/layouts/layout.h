@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How one format lies in one container: which tensors its runtime loads quantized, and the entries
-// that a quantized tensor becomes.
+// How one format lies in one container: which tensors its runtime loads quantized, the entries that
+// a quantized tensor becomes, and the tensor that entries were.
 #pragma once
 
 #include <cstdint>
 #include <memory_resource>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "quarrow/containers/tensor_table.h"
+#include "quarrow/layouts/stored_layer.h"
 #include "quarrow/quantize/format.h"
 
 namespace quarrow {
@@ -31,10 +33,25 @@ enum class StayReason : std::uint8_t {
   kShortGroup,        // the last group of a row is short, which the container cannot say
   kTensorScale,       // one scale for the tensor, which the container cannot say
   kFewRows,           // so few rows that the runtime fails to unpack the zero points
+  // Defaults: a format that the caller chose for this tensor overrules them.
+  kNorm,
+  kEmbedding,
+  kSmall,  // fewer than kMinElements
 };
 
 // The reason's name for programs, such as "convolution". Never changes.
 std::string_view name_of(StayReason reason) noexcept;
+
+// Tensors below this save nothing.
+inline constexpr std::uint64_t kMinElements = 1024;
+
+// What is left alone in every layout unless the caller chose a format for it: norms and embeddings,
+// by the last part of the module's name, and small tensors.
+StayReason default_stay_reason(const TensorEntry& tensor) noexcept;
+
+// "L.weight" of a tensor that lies beside the codes of the layer L (a scale, a bias), so that its
+// runtime expects it as it is; empty for any other tensor.
+std::string quantized_weight_beside(const TensorEntry& tensor, const TensorTable& file);
 
 enum class Payload : std::uint8_t { kCodes, kScales, kZeroPoints, kConstant };
 
@@ -48,26 +65,14 @@ struct EncodedEntry {
   std::string_view constant;  // the bytes of a kConstant
 };
 
-inline constexpr std::uint64_t kMaxRowAlignment = 4;
-
-// How the outputs of a format lie in their entries. Scales have the dtype of their entry, zero
-// points are packed down the columns, into words of 32 bits.
-struct Storage {
-  std::uint64_t row_alignment = 1;  // rows of codes fill multiples of so many bytes, at most 4
-  bool unsigned_codes = false;      // symmetric codes plus half of the codes
-};
-
 // A tensor that a layout takes, and the format it gets.
 struct LayerToEncode {
   const TensorEntry* tensor = nullptr;
   const Format* format = nullptr;
 };
 
-// One line of the registry.
-struct Layout {
-  std::string_view format;
-  Container container;
-  Storage storage;
+// The conventions of one runtime, for all formats that it stores alike.
+struct Scheme {
   // kNone when `tensor`, one of the tensors of `file`, can be encoded.
   StayReason (*stay_reason)(const TensorEntry& tensor, const TensorTable& file,
                             const Format& format);
@@ -75,9 +80,21 @@ struct Layout {
   // matrix of shape[0] rows.
   std::vector<EncodedEntry> (*encode)(const LayerToEncode& layer,
                                       std::pmr::memory_resource& memory);
-  // Adds what the file says about all its layers of one layout; null when it says nothing.
+  // Adds what the file says about all its layers of this scheme; null when it says nothing.
   void (*describe)(std::span<const LayerToEncode> layers, std::pmr::memory_resource& memory,
                    TensorTable::Metadata& metadata);
+  // Adds the layers of this scheme in a file. What belongs to no layer, or to one of a format that
+  // the engine does not know, is left. Throws CheckpointFault (kLayer...) where entries of a layer
+  // do not fit together.
+  void (*decode)(const Checkpoint& file, StoredLayers& layers);
+};
+
+// One line of the registry.
+struct Layout {
+  std::string_view format;
+  Container container;
+  const Scheme* scheme;
+  Storage storage;
 };
 
 // Every layout. A new one is a source file and a line in registry.cpp.

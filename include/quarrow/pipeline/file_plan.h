@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What becomes of each tensor of a file, and where it lies in the file to be written.
+// What becomes of each tensor of a checkpoint, and where it lies in the files to be written.
 #pragma once
 
 #include <cstdint>
@@ -11,52 +11,93 @@
 #include <string_view>
 #include <vector>
 
-#include "quarrow/containers/safetensors.h"
+#include "quarrow/containers/checkpoint.h"
 #include "quarrow/layouts/layout.h"
 #include "quarrow/quantize/format.h"
 #include "quarrow/quantize/plan.h"
 
 namespace quarrow {
 
-// In a list of choices: leave the tensor as it is.
+// In a list of choices: leave the tensor as it is, or give it the first format unless the defaults
+// (default_stay_reason) leave it.
 inline constexpr std::uint8_t kLeaveTensor = 255;
+inline constexpr std::uint8_t kDefaultChoice = 254;
+
+enum class Action : std::uint8_t {
+  kCopy,      // byte for byte
+  kConvert,   // to another float dtype
+  kQuantize,  // to the format
+  kRestore,   // from codes to values
+};
 
 struct TensorPlan {
-  StayReason reason = StayReason::kNone;   // kNone: quantized
-  std::uint8_t format = kLeaveTensor;      // index of the format; kLeaveTensor when it stays
-  const Layout* layout = nullptr;          // when quantized
-  std::uint32_t layer = 0;                 // in FilePlan::quantize, when quantized
-  std::uint64_t data_position = 0;         // in the new file: of the tensor, or of its codes
-  std::uint64_t scales_position = 0;       // in the new file, when quantized
-  std::uint64_t zero_points_position = 0;  // in the new file, when it has any
-  std::uint64_t bytes_out = 0;             // of all its entries
+  Action action = Action::kCopy;
+  StayReason reason = StayReason::kNone;  // why it is not quantized
+  std::uint8_t format = kLeaveTensor;     // index of the format, when quantized
+  StoredDType dtype = StoredDType::kF32;  // of its values in the new file, unless quantized
+  std::uint32_t layer = 0;                // in FilePlan::layers, when quantized or restored
+  std::uint32_t output = 0;               // in FilePlan::outputs
+  const TensorEntry* source = nullptr;    // what is read; of a restored layer, its codes
+  const StoredLayer* stored = nullptr;    // when restored
+  const Layout* layout = nullptr;         // when quantized
+  // In the new file: of the tensor or of its codes, and when quantized of what lies beside them.
+  std::uint64_t data_position = 0;
+  std::uint64_t scales_position = 0;
+  std::uint64_t zero_points_position = 0;
+  std::uint64_t bytes_out = 0;  // of all its entries
+
+  std::string_view name() const noexcept { return stored != nullptr ? stored->name : source->name; }
+  std::uint64_t bytes_in() const noexcept {
+    return stored != nullptr ? stored->bytes() : source->bytes();
+  }
 };
 
 // Bytes that belong to an entry whatever the data.
 struct ConstantBytes {
-  std::uint64_t position = 0;  // in the new file
+  std::uint64_t position = 0;  // in its file
   std::string_view bytes;
 };
 
-// Borrows names and shapes from the source, which must outlive it. Movable.
-struct FilePlan {
-  std::vector<TensorPlan> tensors;   // in the order of the source
-  Plan quantize;                     // of the tensors that are quantized, in that order
-  std::vector<TensorEntry> entries;  // of the new file, with their offsets
-  std::vector<std::uint32_t> order;  // of the entries' data
+// One file to be written.
+struct OutputPlan {
+  std::vector<TensorEntry> entries;    // with their offsets
+  std::vector<std::uint32_t> tensors;  // of each entry, the index of its TensorPlan
+  std::vector<std::uint32_t> order;    // of the entries' data
   std::vector<ConstantBytes> constants;
-  std::optional<TensorTable::Metadata> metadata;  // the source's, and what the layouts add
   std::uint64_t header_bytes = 0;
   std::uint64_t file_bytes = 0;
-  std::unique_ptr<std::pmr::monotonic_buffer_resource> memory;  // of new names and shapes
 };
 
-// Plans every byte of the new file; quantize_file() cuts the tiles. `choices` has, for each tensor
-// of the source, the index of a format or kLeaveTensor; empty means formats[0] for all. A tensor
-// that the format's layout does not take stays. Every format has a safetensors layout (else
-// std::invalid_argument). Throws std::length_error when the new file would be longer than 63 bits
-// can say.
-FilePlan plan_file(const SafetensorsFile& source, std::span<const Format> formats,
-                   std::span<const std::uint8_t> choices);
+// Borrows names and shapes from the source and its stored layers, which must outlive it. Movable.
+struct FilePlan {
+  std::vector<TensorPlan> tensors;  // in the order of the source
+  Plan layers;                      // of the tensors that are quantized or restored, in that order
+  std::vector<OutputPlan> outputs;  // at least one
+  std::optional<TensorTable::Metadata> metadata;                // of each file
+  std::unique_ptr<std::pmr::monotonic_buffer_resource> memory;  // of new names and shapes
+
+  std::uint64_t file_bytes() const noexcept;  // of all outputs
+};
+
+struct FilePlanOptions {
+  // What float tensors that stay, and restored ones, become: f16, bf16 or f32. Nothing: they keep
+  // their dtype.
+  std::optional<DType> dtype;
+  // A new file is begun before the data of one would be longer, but for a tensor that is longer by
+  // itself; 0: one file.
+  std::uint64_t max_shard_bytes = 0;
+};
+
+// Plans every byte of the new files; the job cuts the tiles. `choices` has, for each tensor of the
+// source, the index of a format, kDefaultChoice or kLeaveTensor; empty means kDefaultChoice for
+// all. A tensor that the format's layout does not take stays. Every format has a safetensors layout
+// (else std::invalid_argument). Throws std::length_error when a new file would be longer than 63
+// bits can say.
+FilePlan plan_quantized(const Checkpoint& source, std::span<const Format> formats,
+                        std::span<const std::uint8_t> choices, const FilePlanOptions& options);
+
+// The same for a checkpoint whose quantized tensors, `layers`, become what they were.
+FilePlan plan_restored(const Checkpoint& source, const StoredLayers& layers,
+                       const FilePlanOptions& options);
 
 }  // namespace quarrow

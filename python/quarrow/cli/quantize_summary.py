@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from heapq import nsmallest
 
 from quarrow.cli.terminal import printable, size_text
-from quarrow.files import FileReport, LayerReport
+from quarrow.file_report import FileReport, LayerReport
 
 _WORST_LAYERS = 5
 

@@ -37,7 +37,7 @@ class AtomicFileTest : public ::testing::Test {
   }
   PathRule rule_of(const std::string& destination, const FileIdentity& source = {}) {
     try {
-      const AtomicFile output(destination, source);
+      const AtomicFile output(destination, {&source, 1});
     } catch (const PathFault& fault) {
       EXPECT_EQ(fault.path, destination);
       return fault.rule;
@@ -53,7 +53,8 @@ TEST_F(AtomicFileTest, AppearsOnCommitOnly) {
   fill(output, "bytes");
   EXPECT_THAT(folder_.names(), ElementsAre(".out.quarrow-" + std::to_string(::getpid()) + ".tmp"));
   EXPECT_TRUE(output.flush(5, nullptr));
-  output.commit(true);
+  output.finish(true);
+  output.publish(true);
   EXPECT_THAT(folder_.names(), ElementsAre("out"));
   EXPECT_EQ(read_bytes(folder_ / "out"), "bytes");
 }
@@ -71,7 +72,8 @@ TEST_F(AtomicFileTest, LeavesTheOldFileWhenNotCommitted) {
 TEST_F(AtomicFileTest, KeepsThePermissionsOfTheFileItReplaces) {
   ::chmod(folder_.write("out", "old").c_str(), 0640);
   AtomicFile output(folder_ / "out", {});
-  output.commit(false);
+  output.finish(false);
+  output.publish(false);
   struct stat status{};
   ASSERT_EQ(::stat((folder_ / "out").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0640U);
@@ -104,7 +106,8 @@ TEST_F(AtomicFileTest, ReplacesALinkAndNotWhatItPointsTo) {
   std::filesystem::create_symlink("target", folder_ / "out");
   AtomicFile output(folder_ / "out", {});
   fill(output, "new");
-  output.commit(false);
+  output.finish(false);
+  output.publish(false);
   EXPECT_EQ(read_bytes(folder_ / "target"), "kept");
   EXPECT_EQ(read_bytes(folder_ / "out"), "new");
   EXPECT_FALSE(std::filesystem::is_symlink(folder_ / "out"));
@@ -140,7 +143,8 @@ TEST_F(AtomicFileTest, RemovesTheTemporariesOfDeadProcessesAndNothingElse) {
 TEST_F(AtomicFileTest, ATemporaryOfADeadProcessWithOurNumberIsReplaced) {
   folder_.write(".out.quarrow-" + std::to_string(::getpid()) + ".tmp", "left behind");
   AtomicFile output(folder_ / "out", {});
-  output.commit(false);
+  output.finish(false);
+  output.publish(false);
   EXPECT_THAT(folder_.names(), ElementsAre("out"));
   EXPECT_EQ(read_bytes(folder_ / "out"), "");
 }

@@ -17,10 +17,10 @@ namespace quarrow {
 
 class ReaderTest : public ::testing::Test {
  protected:
-  SafetensorsFile open(std::string_view bytes) {
+  Checkpoint open(std::string_view bytes) {
     return open_safetensors(folder_.write("model.safetensors", bytes));
   }
-  SafetensorsFile open(std::string_view header, std::string_view data) {
+  Checkpoint open(std::string_view header, std::string_view data) {
     return open(safetensors_bytes(header, data));
   }
   CheckpointFault fault(std::string_view bytes) {

@@ -18,8 +18,8 @@ using ::testing::ElementsAre;
 class SafetensorsWriter : public ::testing::Test {
  protected:
   // Writes a file whose data is zeros, and opens it.
-  SafetensorsFile round_trip(std::vector<TensorEntry> entries,
-                             const std::optional<TensorTable::Metadata>& metadata = {}) {
+  Checkpoint round_trip(std::vector<TensorEntry> entries,
+                        const std::optional<TensorTable::Metadata>& metadata = {}) {
     std::vector<std::uint32_t> order;
     const std::uint64_t data_bytes = assign_offsets(entries, order);
     const SafetensorsHeader header{&metadata, entries, order};
@@ -47,7 +47,8 @@ TEST_F(SafetensorsWriter, PutsWiderElementsFirstAndKeepsTheOrderWithinAWidth) {
   std::vector<std::string_view> names;
   for (const TensorEntry& entry : file.tensors.entries()) {
     names.push_back(entry.name);
-    EXPECT_EQ((file.data_start + entry.begin) % (bits_of(entry.dtype) / 8), 0U) << entry.name;
+    EXPECT_EQ((file.files[0].data_start + entry.begin) % (bits_of(entry.dtype) / 8), 0U)
+        << entry.name;
   }
   EXPECT_THAT(names, ElementsAre("wide", "scalar", "half", "b", "a"));
 }

@@ -13,14 +13,14 @@ class ComfyInt8 : public ::testing::Test {
  protected:
   void add(std::string_view name, StoredDType dtype, std::vector<std::uint64_t> shape) {
     bool partial_byte = false;
-    TensorEntry entry{table_.keep(name), table_.keep(shape), dtype, end_, 0};
+    TensorEntry entry{table_.keep(name), table_.keep(shape), dtype, 0, end_, 0};
     end_ += *tensor_bytes(dtype, entry.shape, partial_byte);
     entry.end = end_;
     table_.add(entry);
   }
   StayReason reason(std::string_view name) {
     table_.seal();
-    return layout_->stay_reason(*table_.find(name), table_, format_);
+    return layout_->scheme->stay_reason(*table_.find(name), table_, format_);
   }
   StayReason reason_of(std::string_view name, StoredDType dtype, std::vector<std::uint64_t> shape) {
     add(name, dtype, std::move(shape));
@@ -73,7 +73,7 @@ TEST_F(ComfyInt8, NeverMakesTwoEntriesOfOneName) {
 TEST_F(ComfyInt8, WritesTheEntriesThatComfyUiReads) {
   add("blocks.0.weight", StoredDType::kF16, {5, 7});
   table_.seal();
-  const auto entries = layout_->encode({&table_[0], &format_}, memory_);
+  const auto entries = layout_->scheme->encode({&table_[0], &format_}, memory_);
   ASSERT_EQ(entries.size(), 3U);
   EXPECT_EQ(entries[0].name, "blocks.0.weight");
   EXPECT_EQ(entries[0].dtype, StoredDType::kI8);
@@ -103,7 +103,7 @@ TEST_F(ComfyInt8, DescriptionIsJsonWithTheSourcesDType) {
   for (const auto& [dtype, torch_name] : dtypes) {
     const std::array<std::uint64_t, 2> shape = {2, 2};
     const TensorEntry tensor{"l.weight", shape, dtype, 0, 0};
-    const auto entries = layout_->encode({&tensor, &format_}, memory_);
+    const auto entries = layout_->scheme->encode({&tensor, &format_}, memory_);
     const auto json = nlohmann::json::parse(entries[2].constant);
     EXPECT_EQ(json,
               (nlohmann::json{

@@ -15,7 +15,7 @@ class CompressedTensors : public ::testing::Test {
  protected:
   const TensorEntry& add(std::string_view name, StoredDType dtype, const Shape& shape) {
     bool partial_byte = false;
-    TensorEntry entry{table_.keep(name), table_.keep(shape), dtype, end_, 0};
+    TensorEntry entry{table_.keep(name), table_.keep(shape), dtype, 0, end_, 0};
     end_ += *tensor_bytes(dtype, entry.shape, partial_byte);
     entry.end = end_;
     table_.add(entry);
@@ -24,7 +24,7 @@ class CompressedTensors : public ::testing::Test {
   }
   StayReason reason_of(std::string_view name, StoredDType dtype, const Shape& shape) {
     const TensorEntry& tensor = add(name, dtype, shape);
-    return layout_->stay_reason(tensor, table_, format_);
+    return layout_->scheme->stay_reason(tensor, table_, format_);
   }
   static Shape shape_of(const EncodedEntry& entry) {
     return {entry.shape.begin(), entry.shape.end()};
@@ -74,7 +74,7 @@ TEST_F(CompressedTensors, WritesFourEntriesALayer) {
   format_.scale_dtype = DType::kBF16;
   format_.group_size = GroupSize::of(9);
   const TensorEntry& tensor = add("conv.weight", StoredDType::kF16, {5, 7, 3, 3});
-  const auto entries = layout_->encode({&tensor, &format_}, memory_);
+  const auto entries = layout_->scheme->encode({&tensor, &format_}, memory_);
   ASSERT_EQ(entries.size(), 4U);
   EXPECT_EQ(entries[0].name, "conv.weight_packed");
   EXPECT_EQ(entries[0].dtype, StoredDType::kI32);
@@ -90,7 +90,7 @@ TEST_F(CompressedTensors, WritesFourEntriesALayer) {
   EXPECT_EQ(shape_of(entries[3]), (Shape{2}));
   EXPECT_EQ(entries[3].constant, std::string("\5\0\0\0\0\0\0\0\77\0\0\0\0\0\0\0", 16));
   format_.symmetric = true;
-  EXPECT_EQ(layout_->encode({&tensor, &format_}, memory_).size(), 3U);
+  EXPECT_EQ(layout_->scheme->encode({&tensor, &format_}, memory_).size(), 3U);
 }
 
 TEST_F(CompressedTensors, DescribesTheGroupsOfFormatsAndWhatWasBefore) {
@@ -102,7 +102,7 @@ TEST_F(CompressedTensors, DescribesTheGroupsOfFormatsAndWhatWasBefore) {
   const std::vector<LayerToEncode> layers = {
       {&table_[0], &format_}, {&table_[1], &rows}, {&table_[2], &format_}};
   TensorTable::Metadata metadata;
-  layout_->describe(layers, memory_, metadata);
+  layout_->scheme->describe(layers, memory_, metadata);
   ASSERT_EQ(metadata.size(), 2U);
   EXPECT_EQ(metadata[0].first, "quantization_config");
   EXPECT_EQ(nlohmann::json::parse(metadata[0].second), nlohmann::json::parse(R"({

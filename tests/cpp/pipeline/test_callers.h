@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "quarrow/core/executor.h"
-#include "quarrow/pipeline/quantize_file.h"
+#include "quarrow/pipeline/file_job.h"
 
 namespace quarrow {
 

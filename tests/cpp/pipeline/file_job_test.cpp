@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "quarrow/pipeline/quantize_file.h"
+#include "quarrow/pipeline/file_job.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,6 +14,7 @@
 #include "pipeline/test_callers.h"
 #include "pipeline/test_checkpoint.h"
 #include "quarrow/containers/checkpoint_fault.h"
+#include "quarrow/containers/safetensors.h"
 
 namespace quarrow {
 namespace {
@@ -23,20 +24,28 @@ using ::testing::IsEmpty;
 
 Format int8_rowwise() { return default_format(*find_format("int8_rowwise")); }
 
-class QuantizeFile : public ::testing::Test {
+class RunFileJob : public ::testing::Test {
  protected:
   std::string source_path() const { return folder_ / "in.safetensors"; }
   std::string destination() const { return folder_ / "out.safetensors"; }
 
-  SafetensorsFile write_source(const TestCheckpoint& checkpoint) {
+  Checkpoint write_source(const TestCheckpoint& checkpoint) {
     folder_.write("in.safetensors", checkpoint.bytes());
     return open_safetensors(source_path());
   }
 
-  bool run(const SafetensorsFile& source, std::span<const std::uint8_t> choices = {}) {
-    const Format format = int8_rowwise();
-    FilePlan plan = plan_file(source, {&format, 1}, choices);
-    return quantize_file(source, plan, destination(), options_, context_, errors_);
+  bool run(const Checkpoint& source, std::span<const std::uint8_t> choices = {}) {
+    FilePlan plan = plan_of(source, choices);
+    FileJobResult result = run_file_job(source, plan, destination(), options_, context_);
+    errors_ = std::move(result.errors);
+    return result.finished;
+  }
+
+  // Without choices: all that the layout takes, small tensors too.
+  static FilePlan plan_of(const Checkpoint& source, std::span<const std::uint8_t> choices = {}) {
+    static const Format format = int8_rowwise();
+    const std::vector<std::uint8_t> first(source.tensors.size(), 0);
+    return plan_quantized(source, {&format, 1}, choices.empty() ? first : choices, {});
   }
 
   static Context make_context(std::size_t threads, Executor& executor = default_executor()) {
@@ -72,24 +81,24 @@ TestCheckpoint mixed_checkpoint() {
   return checkpoint;
 }
 
-TEST_F(QuantizeFile, WritesWhatTheEngineMakesInMemory) {
+TEST_F(RunFileJob, WritesWhatTheEngineMakesInMemory) {
   const TestCheckpoint checkpoint = mixed_checkpoint();
-  const SafetensorsFile source = write_source(checkpoint);
+  const Checkpoint source = write_source(checkpoint);
   ASSERT_TRUE(run(source));
 
-  const SafetensorsFile result = open_safetensors(destination());
+  const Checkpoint result = open_safetensors(destination());
   const std::string bytes = read_bytes(destination());
   const auto data_of = [&](std::string_view name) {
     const TensorEntry* entry = result.tensors.find(name);
     EXPECT_NE(entry, nullptr) << name;
-    return bytes.substr(result.data_start + entry->begin, entry->bytes());
+    return bytes.substr(result.files[0].data_start + entry->begin, entry->bytes());
   };
   EXPECT_EQ(*result.tensors.metadata(), *source.tensors.metadata());
   std::size_t quantized = 0;
   for (const TestTensor& tensor : checkpoint.tensors) {
     const TensorEntry& entry = *source.tensors.find(tensor.name);
     if (find_layout("int8_rowwise", Container::kSafetensors)
-            ->stay_reason(entry, source.tensors, int8_rowwise()) != StayReason::kNone) {
+            ->scheme->stay_reason(entry, source.tensors, int8_rowwise()) != StayReason::kNone) {
       EXPECT_EQ(data_of(tensor.name), tensor.data) << tensor.name;
       EXPECT_EQ(result.tensors.find(tensor.name)->dtype, tensor.dtype);
       continue;
@@ -104,8 +113,8 @@ TEST_F(QuantizeFile, WritesWhatTheEngineMakesInMemory) {
   EXPECT_EQ(result.tensors.size(), checkpoint.tensors.size() + 2 * quantized);
 }
 
-TEST_F(QuantizeFile, IsTheSameFileForAnyThreadsAndExecutor) {
-  const SafetensorsFile source = write_source(mixed_checkpoint());
+TEST_F(RunFileJob, IsTheSameFileForAnyThreadsAndExecutor) {
+  const Checkpoint source = write_source(mixed_checkpoint());
   ASSERT_TRUE(run(source));
   const std::string expected = read_bytes(destination());
   for (Executor* executor : {&default_executor(), &plain_executor()}) {
@@ -117,40 +126,39 @@ TEST_F(QuantizeFile, IsTheSameFileForAnyThreadsAndExecutor) {
   }
 }
 
-TEST_F(QuantizeFile, LeavesNothingButTheNewFile) {
-  const SafetensorsFile source = write_source(mixed_checkpoint());
+TEST_F(RunFileJob, LeavesNothingButTheNewFile) {
+  const Checkpoint source = write_source(mixed_checkpoint());
   options_.sync = true;
   ASSERT_TRUE(run(source));
   EXPECT_THAT(folder_.names(), ElementsAre("in.safetensors", "out.safetensors"));
 }
 
-TEST_F(QuantizeFile, LeavesTensorsThatTheChoicesLeave) {
+TEST_F(RunFileJob, LeavesTensorsThatTheChoicesLeave) {
   TestCheckpoint checkpoint;
   checkpoint.add_random("a.weight", StoredDType::kF32, {8, 8});
   checkpoint.add_random("b.weight", StoredDType::kF32, {8, 8});
-  const SafetensorsFile source = write_source(checkpoint);
+  const Checkpoint source = write_source(checkpoint);
   const std::vector<std::uint8_t> choices = {0, kLeaveTensor};
   ASSERT_TRUE(run(source, choices));
-  const SafetensorsFile result = open_safetensors(destination());
+  const Checkpoint result = open_safetensors(destination());
   EXPECT_EQ(result.tensors.find("a.weight")->dtype, StoredDType::kI8);
   EXPECT_EQ(result.tensors.find("b.weight")->dtype, StoredDType::kF32);
 }
 
-TEST_F(QuantizeFile, WritesAFileWithoutTensors) {
-  const SafetensorsFile source = write_source({});
+TEST_F(RunFileJob, WritesAFileWithoutTensors) {
+  const Checkpoint source = write_source({});
   ASSERT_TRUE(run(source));
   EXPECT_EQ(open_safetensors(destination()).tensors.size(), 0U);
 }
 
-TEST_F(QuantizeFile, CopiesAcrossFileSystems) {
+TEST_F(RunFileJob, CopiesAcrossFileSystems) {
   // The kernel does not copy between two kinds of file system.
   if (::access("/dev/shm", W_OK) != 0) GTEST_SKIP() << "there is no /dev/shm to write to";
-  const SafetensorsFile source = write_source(mixed_checkpoint());
+  const Checkpoint source = write_source(mixed_checkpoint());
   ASSERT_TRUE(run(source));
-  const Format format = int8_rowwise();
   const std::string other = "/dev/shm/quarrow-test-" + std::to_string(::getpid());
-  FilePlan plan = plan_file(source, {&format, 1}, {});
-  ASSERT_TRUE(quantize_file(source, plan, other, options_, context_, errors_));
+  FilePlan plan = plan_of(source);
+  ASSERT_TRUE(run_file_job(source, plan, other, options_, context_).finished);
   const bool same = read_bytes(other) == read_bytes(destination());
   ::unlink(other.c_str());
   EXPECT_TRUE(same);
@@ -171,8 +179,8 @@ TestCheckpoint non_finite_checkpoint() {
   return checkpoint;
 }
 
-TEST_F(QuantizeFile, ReportsTheFirstNonFiniteLayerWhole) {
-  const SafetensorsFile source = write_source(non_finite_checkpoint());
+TEST_F(RunFileJob, ReportsTheFirstNonFiniteLayerWhole) {
+  const Checkpoint source = write_source(non_finite_checkpoint());
   folder_.write("out.safetensors", "old");
   for (const std::size_t threads : {1U, 2U, 4U}) {
     context_ = make_context(threads);
@@ -191,13 +199,13 @@ TEST_F(QuantizeFile, ReportsTheFirstNonFiniteLayerWhole) {
   }
 }
 
-TEST_F(QuantizeFile, ReportsTheFirstLayerAlsoWhenALaterOneFailsEarlier) {
+TEST_F(RunFileJob, ReportsTheFirstLayerAlsoWhenALaterOneFailsEarlier) {
   TestCheckpoint checkpoint;
   for (const char* name : {"a.weight", "b.weight"}) {
     checkpoint.add_random(name, StoredDType::kF32, {4, 4});
     checkpoint.set(name, 0, std::numeric_limits<float>::quiet_NaN());
   }
-  const SafetensorsFile source = write_source(checkpoint);
+  const Checkpoint source = write_source(checkpoint);
   UnluckyExecutor executor;
   context_ = make_context(2, executor);
   try {
@@ -208,11 +216,11 @@ TEST_F(QuantizeFile, ReportsTheFirstLayerAlsoWhenALaterOneFailsEarlier) {
   }
 }
 
-TEST_F(QuantizeFile, ReportsNonFiniteValuesOfRowsLongerThanATile) {
+TEST_F(RunFileJob, ReportsNonFiniteValuesOfRowsLongerThanATile) {
   TestCheckpoint checkpoint;
   checkpoint.add_random("long.weight", StoredDType::kF32, {2, 200'000});
   checkpoint.set("long.weight", 399'999, std::numeric_limits<float>::quiet_NaN());
-  const SafetensorsFile source = write_source(checkpoint);
+  const Checkpoint source = write_source(checkpoint);
   try {
     run(source);
     FAIL();
@@ -223,25 +231,26 @@ TEST_F(QuantizeFile, ReportsNonFiniteValuesOfRowsLongerThanATile) {
   EXPECT_THAT(folder_.names(), ElementsAre("in.safetensors"));
 }
 
-TEST_F(QuantizeFile, SaturatesWhenAsked) {
+TEST_F(RunFileJob, SaturatesWhenAsked) {
   const TestCheckpoint checkpoint = non_finite_checkpoint();
-  const SafetensorsFile source = write_source(checkpoint);
+  const Checkpoint source = write_source(checkpoint);
   options_.policy = NonFinitePolicy::kSaturate;
   ASSERT_TRUE(run(source));
-  const SafetensorsFile result = open_safetensors(destination());
+  const Checkpoint result = open_safetensors(destination());
   const TensorEntry& entry = *result.tensors.find("l5.weight");
   const std::string bytes = read_bytes(destination());
   const InMemory expected(int8_rowwise(), *checkpoint.find("l5.weight"), context_,
                           NonFinitePolicy::kSaturate);
-  EXPECT_EQ(bytes.substr(result.data_start + entry.begin, entry.bytes()), expected.codes());
+  EXPECT_EQ(bytes.substr(result.files[0].data_start + entry.begin, entry.bytes()),
+            expected.codes());
 }
 
-TEST_F(QuantizeFile, RefusesASourceThatShrinks) {
+TEST_F(RunFileJob, RefusesASourceThatShrinks) {
   for (const char* name : {"l1.weight", "l1.bias"}) {  // one is quantized, one copied
     TestCheckpoint checkpoint;
     checkpoint.add_random("l0.weight", StoredDType::kF32, {100, 300});
     checkpoint.add_random(name, StoredDType::kF32, {900, 300});
-    const SafetensorsFile source = write_source(checkpoint);
+    const Checkpoint source = write_source(checkpoint);
     ASSERT_EQ(::truncate(source_path().c_str(), 400'000), 0);
     try {
       run(source);
@@ -255,10 +264,10 @@ TEST_F(QuantizeFile, RefusesASourceThatShrinks) {
   }
 }
 
-TEST_F(QuantizeFile, RefusesASourceThatChanges) {
+TEST_F(RunFileJob, RefusesASourceThatChanges) {
   TestCheckpoint checkpoint;
   checkpoint.add_random("a.weight", StoredDType::kF32, {4, 4});
-  const SafetensorsFile source = write_source(checkpoint);
+  const Checkpoint source = write_source(checkpoint);
   std::filesystem::last_write_time(source_path(), std::filesystem::file_time_type{});
   try {
     run(source);
@@ -269,17 +278,16 @@ TEST_F(QuantizeFile, RefusesASourceThatChanges) {
   EXPECT_THAT(folder_.names(), ElementsAre("in.safetensors"));
 }
 
-TEST_F(QuantizeFile, RefusesTheSourceAsDestination) {
-  const SafetensorsFile source = write_source(mixed_checkpoint());
+TEST_F(RunFileJob, RefusesTheSourceAsDestination) {
+  const Checkpoint source = write_source(mixed_checkpoint());
   const std::string before = read_bytes(source_path());
-  const Format format = int8_rowwise();
-  FilePlan plan = plan_file(source, {&format, 1}, {});
-  EXPECT_THROW(quantize_file(source, plan, source_path(), options_, context_, errors_), PathFault);
+  FilePlan plan = plan_of(source);
+  EXPECT_THROW(run_file_job(source, plan, source_path(), options_, context_), PathFault);
   EXPECT_EQ(read_bytes(source_path()), before);
 }
 
-TEST_F(QuantizeFile, StopsWhenThePollSaysSo) {
-  const SafetensorsFile source = write_source(mixed_checkpoint());
+TEST_F(RunFileJob, StopsWhenThePollSaysSo) {
+  const Checkpoint source = write_source(mixed_checkpoint());
   folder_.write("out.safetensors", "old");
   CountingPoll poll([] { return false; });
   context_.poll = &poll;
@@ -288,8 +296,8 @@ TEST_F(QuantizeFile, StopsWhenThePollSaysSo) {
   EXPECT_EQ(read_bytes(destination()), "old");
 }
 
-TEST_F(QuantizeFile, APollThatSaidStopIsNotAskedAgain) {
-  const SafetensorsFile source = write_source(mixed_checkpoint());
+TEST_F(RunFileJob, APollThatSaidStopIsNotAskedAgain) {
+  const Checkpoint source = write_source(mixed_checkpoint());
   int calls = 0;
   CountingPoll poll([&] {
     ++calls;
@@ -305,15 +313,15 @@ TEST_F(QuantizeFile, APollThatSaidStopIsNotAskedAgain) {
 
 // ---- progress and errors
 
-TEST_F(QuantizeFile, ReportsEveryTensorInOrder) {
+TEST_F(RunFileJob, ReportsEveryTensorInOrder) {
   const TestCheckpoint checkpoint = mixed_checkpoint();
-  const SafetensorsFile source = write_source(checkpoint);
+  const Checkpoint source = write_source(checkpoint);
   RecordedProgress progress;
   options_.progress = &progress;
   ASSERT_TRUE(run(source));
   std::vector<std::string> names;
   std::uint64_t before = 0;
-  const std::uint64_t total = source.identity.bytes - source.data_start;
+  const std::uint64_t total = source.file_bytes() - source.files[0].data_start;
   for (const auto& call : progress.calls) {
     EXPECT_GE(call.done, before);
     EXPECT_EQ(call.total, total);
@@ -326,8 +334,8 @@ TEST_F(QuantizeFile, ReportsEveryTensorInOrder) {
   EXPECT_EQ(names, expected);
 }
 
-TEST_F(QuantizeFile, StopsWhenTheProgressSaysSo) {
-  const SafetensorsFile source = write_source(mixed_checkpoint());
+TEST_F(RunFileJob, StopsWhenTheProgressSaysSo) {
+  const Checkpoint source = write_source(mixed_checkpoint());
   // At the first call, and at the last, when all data is written.
   for (const std::size_t stop_at : {std::size_t{1}, source.tensors.size()}) {
     RecordedProgress progress;
@@ -339,16 +347,16 @@ TEST_F(QuantizeFile, StopsWhenTheProgressSaysSo) {
   }
 }
 
-TEST_F(QuantizeFile, MeasuresTheErrorOfEachLayer) {
+TEST_F(RunFileJob, MeasuresTheErrorOfEachLayer) {
   const TestCheckpoint checkpoint = mixed_checkpoint();
-  const SafetensorsFile source = write_source(checkpoint);
+  const Checkpoint source = write_source(checkpoint);
   ASSERT_TRUE(run(source));
   EXPECT_THAT(errors_, IsEmpty());
   options_.measure_error = true;
   ASSERT_TRUE(run(source));
   const Format format = int8_rowwise();
-  FilePlan plan = plan_file(source, {&format, 1}, {});
-  ASSERT_EQ(errors_.size(), plan.quantize.layers.size());
+  FilePlan plan = plan_of(source);
+  ASSERT_EQ(errors_.size(), plan.layers.layers.size());
   for (std::size_t index = 0; index < plan.tensors.size(); ++index) {
     if (plan.tensors[index].reason != StayReason::kNone) continue;
     const TestTensor& tensor = *checkpoint.find(source.tensors[index].name);

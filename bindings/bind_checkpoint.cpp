@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string_view.h>
+#include <nanobind/stl/vector.h>
+
+#include "bindings.h"
+#include "errors.h"
+#include "format_argument.h"
+#include "open_checkpoint.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace quarrow::python {
+namespace {
+
+// bfloat16 and float8 values over the bytes of an array, which numpy cannot export.
+nb::object dlpack_array(const nb::ndarray<std::uint8_t, nb::ndim<1>, nb::c_contig>& bytes,
+                        nb::handle owner, std::uint8_t code, std::uint8_t bits,
+                        const std::vector<std::size_t>& shape) {
+  return nb::cast(nb::ndarray<nb::array_api>(bytes.data(), shape.size(), shape.data(), owner,
+                                             nullptr, nb::dlpack::dtype{code, bits, 1}));
+}
+
+}  // namespace
+
+void bind_checkpoint(nb::module_& m) {
+  nb::class_<OpenCheckpoint>(m, "OpenCheckpoint", "Tensors in files, or in memory.")
+      .def(nb::init<const nb::bytes&, std::string_view>(), "path"_a, "io"_a)
+      .def(nb::init<const nb::list&, const nb::dict&>(), "tensors"_a, "metadata"_a,
+           nb::sig("def __init__(self, tensors: list[tuple[str, str, tuple[int, ...], "
+                   "typing.Any]], metadata: dict[str, str]) -> None"))
+      .def("close", &OpenCheckpoint::close, "Let go of the files. What was read stays.")
+      .def("find_layers", &OpenCheckpoint::find_layers, "Join the entries of quantized layers.")
+      .def("__len__", &OpenCheckpoint::size)
+      .def("name", &OpenCheckpoint::name, "index"_a, "Of a tensor, in the order of the file.")
+      .def("item", &OpenCheckpoint::item, "index"_a,
+           nb::sig("def item(self, index: int) -> tuple[str, str, tuple[int, ...], int, Format | "
+                   "None, int]"),
+           "Name, dtype, shape, bytes, format and file of a tensor, in the order of the file.")
+      .def("read", &OpenCheckpoint::read, "index"_a, "begin"_a, "bytes"_a,
+           nb::sig("def read(self, index: int, begin: int, bytes: int) -> "
+                   "numpy.typing.NDArray[numpy.uint8]"),
+           "A stretch of a tensor's bytes.")
+      .def("read_layer", &OpenCheckpoint::read_layer, "index"_a, "A quantized layer.")
+      .def("read_rows", &OpenCheckpoint::read_rows, "index"_a, "first"_a, "rows"_a,
+           nb::sig("def read_rows(self, index: int, first: int, rows: int) -> "
+                   "numpy.typing.NDArray[numpy.float32]"),
+           "Values of whole rows, in one dimension.")
+      .def_prop_ro("metadata", &OpenCheckpoint::metadata,
+                   nb::sig("def metadata(self) -> dict[str, str]"), "Of all files.")
+      .def_prop_ro("paths", &OpenCheckpoint::paths, nb::sig("def paths(self) -> list[bytes]"),
+                   "Of the files that hold tensors.")
+      .def_prop_ro("file_bytes", &OpenCheckpoint::file_bytes, "Of all files.");
+  m.def("dlpack_array", &dlpack_array, "bytes"_a, "owner"_a, "code"_a, "bits"_a, "shape"_a,
+        nb::sig("def dlpack_array(bytes: numpy.typing.NDArray[numpy.uint8], owner: object, code: "
+                "int, bits: int, shape: collections.abc.Sequence[int]) -> typing.Any"),
+        "An object that exports these bytes through DLPack as another type.");
+}
+
+}  // namespace quarrow::python

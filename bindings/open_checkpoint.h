@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A checkpoint as Python holds it, and facts of files as Python objects.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "quantized_tensor.h"
+#include "quarrow/containers/checkpoint.h"
+#include "quarrow/layouts/stored_layer.h"
+#include "quarrow/quantize/plan.h"
+
+namespace quarrow::python {
+
+nanobind::str text_object(std::string_view text);
+nanobind::tuple shape_object(std::span<const std::uint64_t> shape);
+nanobind::dict metadata_object(const std::optional<TensorTable::Metadata>& metadata);
+// A one-dimensional uint8 array over memory that `owner` keeps alive.
+nanobind::object bytes_array(std::byte* data, std::uint64_t bytes,
+                             std::shared_ptr<const void> owner);
+
+// None or the name of a float dtype that values can be written in. Raises InvalidInputError.
+std::optional<DType> float_dtype_argument(nanobind::handle dtype);
+
+// Tensors in files, or in a program's memory. Safe to use from several threads: what is being read
+// stays open.
+class OpenCheckpoint {
+ public:
+  // `io`: "read" or "mmap". Raises CheckpointError, OSError and InvalidInputError.
+  OpenCheckpoint(const nanobind::bytes& path, std::string_view io);
+  // Tensors as (name, dtype, shape, one-dimensional uint8 array), and metadata.
+  OpenCheckpoint(const nanobind::list& tensors, const nanobind::dict& metadata);
+
+  // Raises InvalidInputError when it is closed.
+  std::shared_ptr<const Checkpoint> files() const;
+  void close();
+
+  // Joins the entries of quantized layers. Raises CheckpointError where they do not fit together.
+  void find_layers();
+
+  // Tensors and, after find_layers(), layers, in the order of the file.
+  std::size_t size() const noexcept { return items_.size(); }
+  nanobind::str name(std::size_t index) const;
+  // name, dtype, shape, bytes in the file, format or None, index of the file
+  nanobind::tuple item(std::size_t index) const;
+  // A stretch of a tensor's bytes: in memory of its own, or where the file is mapped.
+  nanobind::object read(std::size_t index, std::uint64_t begin, std::uint64_t bytes) const;
+  QuantizedTensor read_layer(std::size_t index) const;
+  // Rows of a float tensor or of a layer as float32, [rows, columns].
+  nanobind::object read_rows(std::size_t index, std::uint64_t first, std::uint64_t rows) const;
+
+  nanobind::dict metadata() const;
+  nanobind::list paths() const;
+  std::uint64_t file_bytes() const { return files()->file_bytes(); }
+
+ private:
+  struct Item {
+    const TensorEntry* tensor = nullptr;  // of a layer, its codes
+    std::optional<std::size_t> layer;
+  };
+
+  const Item& at(std::size_t index) const;
+
+  std::shared_ptr<const Checkpoint> files_;
+  std::vector<Item> items_;
+  std::optional<StoredLayers> layers_;
+  Plan plan_;                             // of the layers
+  std::vector<nanobind::object> memory_;  // of tensors in memory
+};
+
+}  // namespace quarrow::python

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Checkpoint to checkpoint, a tile at a time: memory does not grow with the file or its layers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "quarrow/core/context.h"
+#include "quarrow/core/status.h"
+#include "quarrow/pipeline/file_plan.h"
+#include "quarrow/quantize/execute.h"
+
+namespace quarrow {
+
+// A layer that cannot be quantized as asked.
+class LayerFault : public std::exception {
+ public:
+  Status status;           // kNonFinite or kRangeOverflow; the layer is the tensor's index
+  std::size_t tensor = 0;  // in FilePlan::tensors
+
+  LayerFault(const Status& failed, std::size_t index) noexcept : status(failed), tensor(index) {}
+  const char* what() const noexcept override { return "quarrow::LayerFault"; }
+};
+
+// Told on the calling thread how far a job is, at every poll and at the end.
+class FileProgress {
+ public:
+  virtual ~FileProgress() = default;
+  // `done` of `total` bytes of the source's tensors are finished, lastly those of the tensor
+  // `name`. One call for each tensor finished since the call before, and one for the tensor in
+  // progress; done never falls, and the last call has done == total. False stops the job.
+  virtual bool advanced(std::uint64_t done, std::uint64_t total,
+                        std::string_view name) noexcept = 0;
+};
+
+struct FileJobOptions {
+  NonFinitePolicy policy = NonFinitePolicy::kRaise;
+  bool sync = true;  // the files have reached the disk when the job returns
+  bool measure_error = false;
+  bool skip_faults = false;          // see FileJobResult::faults
+  FileProgress* progress = nullptr;  // borrowed
+};
+
+struct FileJobResult {
+  // False when the context's poll or the progress stopped the job, and when there are faults.
+  bool finished = false;
+  std::vector<ErrorSums> errors;   // of each layer of the plan, when measured
+  std::vector<LayerFault> faults;  // with skip_faults: every layer that failed, in order
+};
+
+// Writes the new files: `destination`, or with several outputs shards of it and their index, whose
+// names shard_paths() tells. The tiles of the plan are cut once there is room for the files: a
+// header of a few bytes can claim any number of them. Unless the result is finished, and when it
+// throws, the destination is what it was (of several files: what it was, or no index) and no
+// temporary file is left. Throws LayerFault (the first tensor that fails, with figures for the
+// whole tensor), CheckpointFault (the source changed while it was read), PathFault and
+// filesystem_error.
+FileJobResult run_file_job(const Checkpoint& source, FilePlan& plan, const std::string& destination,
+                           const FileJobOptions& options, const Context& context);
+
+// The same into memory: the bytes that the one file would have. Tensors that are copied are left
+// out (zeros stand in their place), as is the header. `memory` is filled when the result is
+// finished. The plan has one output.
+FileJobResult run_memory_job(const Checkpoint& source, FilePlan& plan,
+                             const FileJobOptions& options, const Context& context,
+                             std::shared_ptr<const Mapping>& memory);
+
+// The files that a job writes, the index last when there are several.
+std::vector<std::string> shard_paths(const std::string& destination, std::size_t outputs);
+
+}  // namespace quarrow

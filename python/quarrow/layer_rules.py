@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which tensor gets which format."""
+
+import re
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
+
+from quarrow import _core
+from quarrow.exceptions import InvalidInputError
+
+Rule = tuple[str | re.Pattern[str], str | _core.Format | None]
+
+LEAVE = 255
+_DEFAULT = 254
+_NO_RULE = 0xFFFF
+_LONGEST_SHOWN = 200
+
+
+def as_format(format: str | _core.Format, fields: dict[str, Any]) -> _core.Format:
+    """Return the format with the fields that stand beside it."""
+    if isinstance(format, _core.Format):
+        return format.replace(**fields)
+    return _core.Format(format, **fields)
+
+
+class LayerRules:
+    """Rules in their order, and what they decide on the tensors of one job.
+
+    Attributes
+    ----------
+    formats : list of Format
+        All that occur, the default first.
+    choices : bytearray
+        For each tensor the index of its format, 254 for the default or 255 to leave it.
+    """
+
+    def __init__(self, rules: Iterable[Any] | None, default: _core.Format) -> None:
+        self.formats = [default]
+        self.choices = bytearray()
+        self._patterns: list[re.Pattern[str]] = []
+        self._choice_of_rule: list[int] = []
+        self._matched: Sequence[int] = ()
+        try:
+            pairs = list(rules or ())
+        except TypeError:
+            msg = f"rules must be (pattern, format) pairs, not {rules!r}"
+            raise InvalidInputError(msg) from None
+        for rule in pairs:
+            self._add(rule)
+        if len(self.formats) > _DEFAULT or len(self._patterns) > _NO_RULE:
+            msg = f"{len(self._patterns)} rules with {len(self.formats)} formats are too many"
+            raise InvalidInputError(msg)
+
+    def _add(self, rule: Any) -> None:
+        if not (isinstance(rule, tuple | list) and len(rule) == 2):
+            msg = f"a rule must be (pattern, format or None), not {rule!r}"
+            raise InvalidInputError(msg)
+        pattern, wanted = rule
+        self._patterns.append(_compiled(pattern))
+        if wanted is None:
+            self._choice_of_rule.append(LEAVE)
+            return
+        chosen = wanted if isinstance(wanted, _core.Format) else _core.Format(wanted)
+        if chosen not in self.formats:
+            self.formats.append(chosen)
+        self._choice_of_rule.append(self.formats.index(chosen))
+
+    def decide(self, count: int, name_of: Callable[[int], str]) -> None:
+        """Match the names of so many tensors; the first pattern found in one counts."""
+        if not self._patterns:
+            self.choices = bytearray([_DEFAULT]) * count
+            return
+        matched = array("H")
+        for index in range(count):
+            name = name_of(index)
+            found = (rule for rule, pattern in enumerate(self._patterns) if pattern.search(name))
+            matched.append(next(found, _NO_RULE))
+        self._matched = matched
+        self.choices = bytearray(
+            _DEFAULT if rule == _NO_RULE else self._choice_of_rule[rule] for rule in matched
+        )
+
+    def reason_to_leave(self, index: int) -> str | None:
+        """Return which rule left a tensor; None when none did."""
+        if not self._matched or self._matched[index] == _NO_RULE:
+            return None
+        rule = self._matched[index]
+        if self._choice_of_rule[rule] != LEAVE:
+            return None
+        # The empty pattern finds every name: it stands last, for what no other rule found.
+        text = self._patterns[rule].pattern
+        return f"left by the rule {text!r}" if text else "no other rule finds its name"
+
+    def unmatched(self) -> list[str]:
+        """Return a warning for each rule that decided on no tensor."""
+        used = set(self._matched)
+        return [
+            f"the rule {pattern.pattern!r} decided on no tensor"
+            for rule, pattern in enumerate(self._patterns)
+            if pattern.pattern and rule not in used
+        ]
+
+
+def _compiled(pattern: object) -> re.Pattern[str]:
+    try:
+        compiled = re.compile(pattern)  # type: ignore[call-overload]
+    except (re.error, TypeError, OverflowError, RecursionError) as error:
+        shown = repr(pattern) if len(str(pattern)) < _LONGEST_SHOWN else f"{str(pattern)[:60]!r}..."
+        msg = f"the rule {shown} is not a regular expression: {error}"
+        raise InvalidInputError(msg) from None
+    if not isinstance(compiled.pattern, str):
+        msg = f"the rule {pattern!r} is of bytes; names are str"
+        raise InvalidInputError(msg)
+    return cast("re.Pattern[str]", compiled)

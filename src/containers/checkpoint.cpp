@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quarrow/containers/checkpoint.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+#include "containers/safetensors_index.h"
+#include "containers/temporary_name.h"
+#include "quarrow/containers/checkpoint_fault.h"
+#include "quarrow/containers/safetensors.h"
+
+namespace quarrow {
+namespace {
+
+[[noreturn]] void fail(FileRule rule, const std::string& path, std::string_view tensor,
+                       std::string detail) {
+  CheckpointFault fault(rule, path);
+  fault.tensor = std::string(tensor);
+  fault.detail = std::move(detail);
+  throw fault;
+}
+
+Checkpoint open_shard(const std::string& index_path, const std::string& name) {
+  const std::string path = split_path(index_path).folder + "/" + name;
+  try {
+    return open_safetensors(path);
+  } catch (const std::filesystem::filesystem_error& error) {
+    if (error.code() != std::errc::no_such_file_or_directory) throw;
+    fail(FileRule::kShardMissing, index_path, {}, name);
+  }
+}
+
+// Keys that several shards have must say the same: one file could not hold both.
+void merge_metadata(TensorTable::Metadata& all, const TensorTable::Metadata& shard,
+                    const std::string& path) {
+  for (const auto& item : shard) {
+    const auto same_key = [&](const auto& other) { return other.first == item.first; };
+    const auto found = std::ranges::find_if(all, same_key);
+    if (found == all.end()) {
+      all.push_back(item);
+    } else if (found->second != item.second) {
+      fail(FileRule::kMetadataConflict, path, {}, std::string(item.first));
+    }
+  }
+}
+
+Checkpoint open_shards(const std::string& path) {
+  const SafetensorsIndex index(path);
+  Checkpoint all;
+  all.path = path;
+  std::optional<TensorTable::Metadata> metadata;
+  for (std::uint32_t number = 0; number < index.files().size(); ++number) {
+    Checkpoint shard = open_shard(path, index.files()[number]);
+    for (const TensorEntry& tensor : shard.tensors.entries()) {
+      const auto listed = index.find(tensor.name);
+      if (!listed) fail(FileRule::kTensorUnlisted, shard.path, tensor.name, path);
+      if (*listed != number) {
+        fail(FileRule::kTensorMisplaced, shard.path, tensor.name, index.files()[*listed]);
+      }
+    }
+    if (shard.tensors.metadata()) {
+      if (!metadata) metadata.emplace();
+      merge_metadata(*metadata, *shard.tensors.metadata(), shard.path);
+    }
+    all.tensors.append(std::move(shard.tensors), number);
+    all.files.push_back(std::move(shard.files[0]));
+  }
+  if (metadata) all.tensors.set_metadata(std::move(*metadata));
+  all.tensors.seal();
+  // Every tensor found is listed once, so that equal numbers mean equal sets.
+  if (all.tensors.size() != index.size()) {
+    const auto missing = index.first_missing(all.tensors);
+    fail(FileRule::kTensorMissing, path, missing.name, index.files()[missing.file]);
+  }
+  return all;
+}
+
+}  // namespace
+
+std::uint64_t Checkpoint::file_bytes() const noexcept {
+  std::uint64_t bytes = 0;
+  for (const CheckpointFile& file : files) bytes += file.identity.bytes;
+  return bytes;
+}
+
+std::uint64_t Checkpoint::header_bytes() const noexcept {
+  std::uint64_t bytes = 0;
+  for (const CheckpointFile& file : files) bytes += file.header_bytes;
+  return bytes;
+}
+
+const std::byte* Checkpoint::read(const TensorEntry& tensor, std::uint64_t offset,
+                                  std::uint64_t bytes, void* buffer) const {
+  const CheckpointFile& from = file_of(tensor);
+  if (from.memory != nullptr) return from.memory + offset;
+  const std::uint64_t position = position_of(tensor) + offset;
+  std::uint64_t got = 0;
+  if (from.mapping != nullptr) {
+    const FileIdentity now = from.file.identity();
+    if (now == from.identity) return from.mapping->data() + position;
+    if (now.bytes >= position + bytes) fail(FileRule::kChanged, from.file.path(), tensor.name, {});
+    got = now.bytes > position ? now.bytes - position : 0;
+  } else {
+    got = from.file.read_at(buffer, static_cast<std::size_t>(bytes), position);
+    if (got == bytes) return static_cast<const std::byte*>(buffer);
+  }
+  CheckpointFault fault(FileRule::kShrank, from.file.path());
+  fault.tensor = std::string(tensor.name);
+  fault.position = position + got;
+  throw fault;
+}
+
+void Checkpoint::check_unchanged() const {
+  for (const CheckpointFile& file : files) {
+    if (file.memory == nullptr && file.file.identity() != file.identity) {
+      throw CheckpointFault(FileRule::kChanged, file.file.path());
+    }
+  }
+}
+
+void Checkpoint::close() {
+  for (CheckpointFile& file : files) {
+    file.mapping.reset();
+    file.file.close();
+  }
+}
+
+Checkpoint checkpoint_in_memory(std::span<const TensorInMemory> tensors,
+                                const TensorTable::Metadata& metadata) {
+  // What an empty tensor points to.
+  static constexpr std::byte kNothing{};
+  Checkpoint checkpoint;
+  checkpoint.tensors.reserve(tensors.size());
+  checkpoint.files.reserve(tensors.size());
+  for (const TensorInMemory& tensor : tensors) {
+    bool partial_byte = false;
+    const auto bytes = tensor_bytes(tensor.dtype, tensor.shape, partial_byte);
+    if (bytes != tensor.data.size()) throw std::invalid_argument("tensor bytes");
+    TensorEntry entry;
+    entry.name = checkpoint.tensors.keep(tensor.name);
+    entry.shape = checkpoint.tensors.keep(tensor.shape);
+    entry.dtype = tensor.dtype;
+    entry.file = static_cast<std::uint32_t>(checkpoint.files.size());
+    entry.end = *bytes;
+    checkpoint.tensors.add(entry);
+    CheckpointFile& file = checkpoint.files.emplace_back(File(-1, {}));
+    file.memory = tensor.data.empty() ? &kNothing : tensor.data.data();
+    file.identity.bytes = *bytes;
+  }
+  if (!metadata.empty()) {
+    TensorTable::Metadata kept;
+    for (const auto& [key, value] : metadata) {
+      kept.emplace_back(checkpoint.tensors.keep(key), checkpoint.tensors.keep(value));
+    }
+    checkpoint.tensors.set_metadata(std::move(kept));
+  }
+  checkpoint.tensors.seal();
+  for (const TensorEntry& entry : checkpoint.tensors.entries()) {
+    if (checkpoint.tensors.find(entry.name) != &entry) throw std::invalid_argument("name twice");
+  }
+  return checkpoint;
+}
+
+Checkpoint open_checkpoint(const std::string& path, Io io) {
+  Checkpoint opened = path.ends_with(".json") ? open_shards(path) : open_safetensors(path);
+  if (io == Io::kMap) {
+    for (CheckpointFile& file : opened.files) {
+      file.mapping = std::make_shared<const Mapping>(file.file, file.identity.bytes);
+    }
+  }
+  return opened;
+}
+
+}  // namespace quarrow

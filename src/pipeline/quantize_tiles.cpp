@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pipeline/quantize_tiles.h"
+
+#include <algorithm>
+
+#include "quantize/run_tile.h"
+
+namespace quarrow {
+
+QuantizeTiles::QuantizeTiles(const Checkpoint& source, const FilePlan& plan, Outputs outputs,
+                             const FileJobOptions& options, const Context& context)
+    : source_(source),
+      plan_(plan),
+      writer_(plan, outputs),
+      options_(options),
+      target_(context.target),
+      buffers_(std::max<std::size_t>(context.threads, 1)) {
+  for (const Tile& tile : plan.layers.tiles) {
+    const LayerPlan& layer = plan.layers.layers[tile.layer];
+    const TilePlacement at = placement(layer, tile);
+    elements_ = std::max(elements_, tile.rows * tile.cols);
+    input_bytes_ = std::max(input_bytes_, tile.rows * tile.cols * size_of(layer.dtype));
+    // Room for the padding of any alignment.
+    code_bytes_ = std::max(code_bytes_, tile.rows * (at.code_row_bytes + kMaxRowAlignment));
+    scale_count_ = std::max(scale_count_, tile.rows * at.scale_row_count);
+  }
+  if (plan.layers.range_pass) {
+    ranges_.resize(plan.layers.tiles.size());
+    reports_.resize(plan.layers.tiles.size());
+  }
+  if (options.measure_error) errors_.resize(plan.layers.tiles.size());
+}
+
+std::size_t QuantizeTiles::tile_count(const TensorPlan& tensor) const {
+  return plan_.layers.layers[tensor.layer].tile_count;
+}
+
+bool QuantizeTiles::has_first_pass(const TensorPlan& tensor) const {
+  return plan_.layers.layers[tensor.layer].range_pass;
+}
+
+void QuantizeTiles::first_pass(std::size_t tile, std::size_t tensor, std::size_t worker) {
+  const std::size_t index = layer_of(tensor).first_tile + tile;
+  const InputTile input = read(plan_.layers.tiles[index], tensor, buffers(worker));
+  shared_kernels(target_).range(input, ranges_[index], reports_[index]);
+}
+
+void QuantizeTiles::finish_first_pass(std::size_t tensor) {
+  const LayerPlan& layer = layer_of(tensor);
+  std::vector<Range> joined(range_count(layer));
+  const std::span tiles = std::span(plan_.layers.tiles).subspan(layer.first_tile, layer.tile_count);
+  const std::span ranges = std::span(ranges_).subspan(layer.first_tile, layer.tile_count);
+  const std::span reports = std::span(reports_).subspan(layer.first_tile, layer.tile_count);
+  for (std::size_t index = 0; index < tiles.size(); ++index) {
+    widen(joined[range_index(layer, tiles[index])], ranges[index]);
+  }
+  for (std::size_t index = 0; index < tiles.size(); ++index) {
+    ranges[index] = joined[range_index(layer, tiles[index])];
+    if (writes_scales(layer, tiles[index]) && range_overflows(layer, ranges[index], target_)) {
+      reports[index].range_overflow = true;
+      reports[index].first_overflow = tiles[index].row * layer.cols + tiles[index].col;
+    }
+  }
+  throw_fault(tensor, reports);
+}
+
+std::uint64_t QuantizeTiles::run(std::size_t tile, std::size_t tensor, std::size_t worker) {
+  const LayerPlan& layer = layer_of(tensor);
+  TileReport report;
+  quantize(layer.first_tile + tile, tensor, worker, /*write=*/true, report);
+  // The range pass has reported already.
+  if (!layer.range_pass) throw_fault(tensor, {&report, 1});
+  const Tile& done = plan_.layers.tiles[layer.first_tile + tile];
+  return done.rows * done.cols * size_of(layer.dtype);
+}
+
+void QuantizeTiles::begin_inspection(std::size_t tensor) {
+  inspected_.assign(layer_of(tensor).tile_count, {});
+}
+
+void QuantizeTiles::inspect(std::size_t tile, std::size_t tensor, std::size_t worker) {
+  quantize(layer_of(tensor).first_tile + tile, tensor, worker, /*write=*/false, inspected_[tile]);
+}
+
+void QuantizeTiles::end_inspection(std::size_t tensor) { throw_fault(tensor, inspected_); }
+
+QuantizeTiles::Buffers& QuantizeTiles::buffers(std::size_t worker) {
+  Buffers& buffers = buffers_[worker];
+  if (buffers.input == nullptr) {
+    buffers.codes = std::make_unique_for_overwrite<std::uint8_t[]>(code_bytes_);
+    buffers.scales = std::make_unique_for_overwrite<float[]>(scale_count_);
+    buffers.zero_points = std::make_unique_for_overwrite<std::uint8_t[]>(scale_count_);
+    if (options_.measure_error) {
+      buffers.restored = std::make_unique_for_overwrite<float[]>(elements_);
+    }
+    buffers.input = std::make_unique_for_overwrite<std::byte[]>(input_bytes_);
+  }
+  return buffers;
+}
+
+InputTile QuantizeTiles::read(const Tile& tile, std::size_t tensor, Buffers& mine) const {
+  const LayerPlan& layer = layer_of(tensor);
+  const std::size_t element_bytes = size_of(layer.dtype);
+  const std::byte* data = source_.read(*plan_.tensors[tensor].source,
+                                       (tile.row * layer.cols + tile.col) * element_bytes,
+                                       tile.rows * tile.cols * element_bytes, mine.input.get());
+  return input_tile(layer, tile, data, static_cast<std::ptrdiff_t>(tile.cols * element_bytes));
+}
+
+void QuantizeTiles::quantize(std::size_t index, std::size_t tensor, std::size_t worker, bool write,
+                             TileReport& report) {
+  const Tile& tile = plan_.layers.tiles[index];
+  const LayerPlan& layer = plan_.layers.layers[tile.layer];
+  const TilePlacement at = placement(layer, tile);
+  Buffers& mine = buffers(worker);
+  const InputTile input = read(tile, tensor, mine);
+
+  TileOutput output;
+  output.first = {mine.codes.get(), mine.scales.get(),
+                  layer.geometry.zero_points ? mine.zero_points.get() : nullptr};
+  output.codes_row_bytes = stored_row_bytes(layer, tile, plan_.tensors[tensor].layout->storage);
+  output.scales_row_stride = layer.geometry.scale_rows == 1 ? 0 : at.scale_row_count;
+  const Range* range = layer.range_pass ? &ranges_[index] : nullptr;
+  quantize_tile(layer, input, output, range, options_.policy, target_, report);
+  if (!write || !to_status(tensor, report, options_.policy).ok()) return;
+  if (options_.measure_error) {
+    measure_tile(layer, input, output, target_, mine.restored.get(), errors_[index]);
+  }
+  writer_.write(tile, tensor, {output.first.codes, output.first.scales, output.first.zero_points});
+}
+
+void QuantizeTiles::throw_fault(std::size_t tensor, std::span<const TileReport> reports) const {
+  TileReport total;
+  for (const TileReport& report : reports) add_report(total, report);
+  const Status status = to_status(tensor, total, options_.policy);
+  if (!status.ok()) throw LayerFault(status, tensor);
+}
+
+std::vector<ErrorSums> QuantizeTiles::errors() const {
+  std::vector<ErrorSums> sums;
+  if (!options_.measure_error) return sums;
+  sums.resize(plan_.layers.layers.size());
+  for (std::size_t index = 0; index < errors_.size(); ++index) {
+    sums[plan_.layers.tiles[index].layer].add(errors_[index]);
+  }
+  return sums;
+}
+
+}  // namespace quarrow

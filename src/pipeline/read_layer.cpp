@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quarrow/pipeline/read_layer.h"
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "kernels/format_kernels.h"
+#include "pipeline/layer_reader.h"
+#include "pipeline/layer_writer.h"
+#include "quantize/run_tile.h"
+
+namespace quarrow {
+namespace {
+
+constexpr std::uint64_t kReadBytes = std::uint64_t{1} << 20;
+
+// The highest bit of each code of a byte.
+std::uint8_t sign_bits(int bits) noexcept {
+  switch (bits) {
+    case 2:
+      return 0xAA;
+    case 4:
+      return 0x88;
+    default:
+      return 0x80;
+  }
+}
+
+// Which bits of a row's last byte belong to codes.
+std::uint8_t last_byte_mask(const LayerPlan& layer) noexcept {
+  const auto bits = static_cast<std::uint64_t>(layer.format.spec->bits);
+  const std::uint64_t used = layer.cols * bits % 8;
+  return static_cast<std::uint8_t>(used == 0 ? 0xFF : (1U << used) - 1);
+}
+
+}  // namespace
+
+void read_layer(const Checkpoint& file, const StoredLayer& stored, const LayerPlan& layer,
+                Target target, const QuantizedSpan& output) {
+  const LayerReader reader(file, stored, layer, target);
+  const std::uint64_t row_bytes = layer.geometry.code_row_bytes;
+  const std::uint64_t stored_bytes = stored_row_bytes(layer, {.cols = layer.cols}, *stored.storage);
+  const bool flip = layer.format.symmetric && stored.storage->unsigned_codes;
+  const std::uint8_t flipped = flip ? sign_bits(layer.format.spec->bits) : 0;
+  const std::uint8_t mask = last_byte_mask(layer);
+  const std::uint64_t step =
+      std::max<std::uint64_t>(kReadBytes / std::max<std::uint64_t>(stored_bytes, 1), 1);
+  const auto buffer =
+      std::make_unique_for_overwrite<std::uint8_t[]>(std::min(step, layer.rows) * stored_bytes);
+  if (layer.elements() == 0) return;
+  for (std::uint64_t first = 0; first < layer.rows; first += step) {
+    const Tile tile{.row = first, .rows = std::min(step, layer.rows - first), .cols = layer.cols};
+    const std::uint8_t* codes = reader.codes(tile, buffer.get());
+    std::uint8_t* to = output.codes + first * row_bytes;
+    for (std::uint64_t row = 0; row < tile.rows; ++row) {
+      std::transform(codes, codes + row_bytes, to,
+                     [flipped](std::uint8_t code) { return code ^ flipped; });
+      to[row_bytes - 1] &= mask;
+      codes += stored_bytes;
+      to += row_bytes;
+    }
+  }
+  const Tile whole{.rows = layer.rows, .cols = layer.cols};
+  reader.scales(whole, output.scales);
+  if (output.zero_points != nullptr) reader.zero_points(whole, output.zero_points);
+}
+
+LayerPlan as_in_memory(const LayerPlan& layer) {
+  LayerPlan plain = layer;
+  plain.unsigned_codes = false;
+  return plain;
+}
+
+void read_layer_rows(const Checkpoint& file, const StoredLayer& stored, const LayerPlan& layer,
+                     Target target, std::uint64_t first, std::uint64_t rows, float* values) {
+  if (rows * layer.cols == 0) return;
+  const LayerReader reader(file, stored, layer, target);
+  const Tile tile{.row = first, .rows = rows, .cols = layer.cols};
+  const std::uint64_t row_bytes = stored_row_bytes(layer, tile, *stored.storage);
+  const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(rows * row_bytes);
+  std::vector<float> scales(rows * layer.geometry.groups);
+  std::vector<std::uint8_t> zero_points(layer.geometry.zero_points ? scales.size() : 0);
+  reader.scales(tile, scales.data());
+  if (layer.geometry.zero_points) reader.zero_points(tile, zero_points.data());
+  TileOutput output;
+  // Only read: QuantizedSpan serves both directions.
+  output.first = {const_cast<std::uint8_t*>(reader.codes(tile, buffer.get())), scales.data(),
+                  zero_points.data()};
+  output.codes_row_bytes = row_bytes;
+  output.scales_row_stride = layer.geometry.scale_rows == 1 ? 0 : layer.geometry.groups;
+  dequantize_tile(layer, tile, output, target, {values, DType::kF32}, layer.cols * sizeof(float));
+}
+
+void read_values(const Checkpoint& file, const TensorEntry& tensor, Target target,
+                 std::uint64_t first, std::uint64_t count, float* values) {
+  const DType dtype = *float_dtype(tensor.dtype);
+  const std::uint64_t step = kReadBytes / size_of(dtype);
+  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kReadBytes);
+  for (std::uint64_t done = 0; done < count; done += step) {
+    const std::uint64_t piece = std::min(step, count - done);
+    const std::byte* data =
+        file.read(tensor, (first + done) * size_of(dtype), piece * size_of(dtype), buffer.get());
+    shared_kernels(target).decode(data, dtype, static_cast<std::size_t>(piece), values + done);
+  }
+}
+
+}  // namespace quarrow

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints in several files: read through their index, written with one."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import quarrow as qr
+from safetensors.numpy import load_file, save_file
+
+FORMAT = "int8_rowwise"
+INDEX = "model.safetensors.index.json"
+Change = Callable[[dict[str, Any], Path], None]
+
+
+def tensors() -> dict[str, Any]:
+    random = np.random.default_rng(8)
+    return {f"l{i}.weight": random.normal(size=(40, 64)).astype("f2") for i in range(5)} | {
+        "l0.bias": np.ones(40, "f2"),
+        "none": np.zeros((0, 2), "f4"),
+    }
+
+
+@pytest.fixture
+def sharded(tmp_path: Path) -> Path:
+    """Write a checkpoint in two files; return the path of the index."""
+    every = tensors()
+    parts = {"a.safetensors": ["l0.weight", "l1.weight", "none"]}
+    parts["b.safetensors"] = [name for name in every if name not in parts["a.safetensors"]]
+    weight_map: dict[str, str] = {}
+    for file, names in parts.items():
+        save_file({name: every[name] for name in names}, tmp_path / file, {"format": "pt"})
+        weight_map |= dict.fromkeys(names, file)
+    index = {"metadata": {"total_size": "not a size"}, "weight_map": weight_map}
+    (tmp_path / INDEX).write_text(json.dumps(index))
+    return tmp_path / INDEX
+
+
+@pytest.mark.parametrize("io", ["read", "mmap"])
+def test_shards_are_one_checkpoint(sharded: Path, io: str, tmp_path: Path) -> None:
+    with qr.open(sharded, io=io) as checkpoint:
+        assert set(checkpoint) == set(tensors())
+        assert checkpoint.metadata == {"format": "pt"}
+        assert [Path(file).name for file in checkpoint.files] == ["a.safetensors", "b.safetensors"]
+        assert checkpoint.info("l4.weight").file == str(tmp_path / "b.safetensors")
+        for name, value in tensors().items():
+            np.testing.assert_array_equal(np.asarray(checkpoint[name]), value, strict=True)
+    report = qr.quantize_file(sharded, tmp_path / "one", FORMAT, io=io, sync=False)
+    files = [tmp_path / f"{part}.safetensors" for part in "ab"]
+    assert report.bytes_in == sum(file.stat().st_size for file in files)
+    save_file(tensors(), tmp_path / "whole", {"format": "pt"})
+    qr.quantize_file(tmp_path / "whole", tmp_path / "two", FORMAT, sync=False)
+    one, two = load_file(tmp_path / "one"), load_file(tmp_path / "two")
+    assert set(one) == set(two)
+    for name, value in two.items():
+        np.testing.assert_array_equal(one[name], value, strict=True)
+
+
+@pytest.mark.parametrize("format_", [FORMAT, "int4"])
+@pytest.mark.parametrize("size", [1, 6_000, "2kB"])
+def test_shards_are_written_with_an_index(
+    sharded: Path, format_: str, size: int | str, tmp_path: Path
+) -> None:
+    out = tmp_path / "new.safetensors"
+    fields: dict[str, Any] = {"group_size": "row"} if format_ == "int4" else {}
+    report = qr.quantize_file(sharded, out, format_, max_shard_size=size, sync=False, **fields)
+    names = [Path(file).name for file in report.files]
+    count = len(names) - 1
+    assert names == [
+        *(f"new-{number:05}-of-{count:05}.safetensors" for number in range(1, count + 1)),
+        "new.safetensors.index.json",
+    ]
+    assert count > 1
+    assert report.bytes_out == sum(Path(file).stat().st_size for file in report.files[:-1])
+    index = json.loads(Path(report.files[-1]).read_text())
+    sizes = []
+    for name in names[:-1]:
+        part = load_file(tmp_path / name)
+        assert {key for key, file in index["weight_map"].items() if file == name} == set(part)
+        sizes.append(sum(value.nbytes for value in part.values()))
+    assert index["metadata"]["total_size"] == sum(sizes)
+    if size == 6_000:
+        assert max(sizes) <= size
+    qr.dequantize_file(report.files[-1], tmp_path / "restored", sync=False)
+    qr.quantize_file(sharded, tmp_path / "q", format_, sync=False, **fields)
+    qr.dequantize_file(tmp_path / "q", tmp_path / "restored too", sync=False)
+    one, two = load_file(tmp_path / "restored"), load_file(tmp_path / "restored too")
+    assert set(one) == set(two) == set(tensors())
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, two[name], strict=True)
+
+
+def test_what_fits_is_one_file(sharded: Path, tmp_path: Path) -> None:
+    report = qr.quantize_file(sharded, tmp_path / "one", FORMAT, max_shard_size="1GB", sync=False)
+    assert report.files == [str(tmp_path / "one")]
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, "", "5 apples", "GB", True, 2**63])
+def test_sizes_that_are_none(sharded: Path, size: Any, tmp_path: Path) -> None:
+    with pytest.raises(qr.InvalidInputError, match="max_shard_size"):
+        qr.quantize_file(sharded, tmp_path / "out", FORMAT, max_shard_size=size)
+
+
+def _edit(**entries: Any) -> Change:
+    def change(index: dict[str, Any], _folder: Path) -> None:
+        index["weight_map"].update(entries)
+
+    return change
+
+
+def _misplace(index: dict[str, Any], _folder: Path) -> None:
+    index["weight_map"]["l0.weight"] = "b.safetensors"
+
+
+def _forget(index: dict[str, Any], _folder: Path) -> None:
+    del index["weight_map"]["l3.weight"]
+
+
+def _lose(_index: dict[str, Any], folder: Path) -> None:
+    (folder / "b.safetensors").unlink()
+
+
+def _cut(_index: dict[str, Any], folder: Path) -> None:
+    os.truncate(folder / "b.safetensors", 100)
+
+
+def _drop_map(index: dict[str, Any], _folder: Path) -> None:
+    del index["weight_map"]
+
+
+def _contradict(_index: dict[str, Any], folder: Path) -> None:
+    part = load_file(folder / "b.safetensors")
+    save_file(part, folder / "b.safetensors", {"format": "np"})
+
+
+def _twice(_index: dict[str, Any], folder: Path) -> None:
+    part = load_file(folder / "b.safetensors")
+    save_file(part | {"l0.weight": np.ones(3)}, folder / "b.safetensors", {"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("rule", "change"),
+    [
+        ("tensor_missing", _edit(**{"more.weight": "a.safetensors"})),
+        ("tensor_misplaced", _misplace),
+        ("tensor_misplaced", _twice),
+        ("tensor_unlisted", _forget),
+        ("shard_missing", _lose),
+        ("header_past_end", _cut),
+        ("shard_missing", _edit(x="absent.safetensors")),
+        ("shard_name", _edit(x="../b.safetensors")),
+        ("shard_name", _edit(x="/etc/passwd")),
+        ("shard_name", _edit(x="..")),
+        ("shard_name", _edit(x=".")),
+        ("shard_name", _edit(x="")),
+        ("shard_name", _edit(x="a.safetensors\0")),
+        ("index_map", _edit(x=3)),
+        ("index_map", _edit(x=None)),
+        ("index_map", _edit(x=["a.safetensors"])),
+        ("index_map", _edit(x={"file": "a.safetensors"})),
+        ("index_map", _drop_map),
+        ("metadata_conflict", _contradict),
+    ],
+)
+def test_shards_that_lie(rule: str, change: Change, sharded: Path, tmp_path: Path) -> None:
+    index = json.loads(sharded.read_text())
+    change(index, tmp_path)
+    sharded.write_text(json.dumps(index))
+    before = sorted(tmp_path.iterdir())
+    for use in (
+        lambda: qr.open(sharded),
+        lambda: qr.quantize_file(sharded, tmp_path / "out", FORMAT),
+        lambda: qr.dequantize_file(sharded, tmp_path / "out"),
+    ):
+        with pytest.raises(qr.CheckpointError) as caught:
+            use()
+        assert caught.value.rule == rule
+        assert str(tmp_path) in str(caught.value)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        ("empty_file", ""),
+        ("invalid_json", "{"),
+        ("invalid_json", '{"weight_map": {"a": "a.safetensors"}} x'),
+        ("index_map", "[]"),
+        ("index_map", '{"weight_map": []}'),
+        ("index_map", '{"weight_map": "a"}'),
+        ("duplicate_key", '{"weight_map": {"a": "a.safetensors", "a": "a.safetensors"}}'),
+        ("duplicate_key", '{"weight_map": {}, "weight_map": {}}'),
+        ("too_deep", '{"metadata": ' + "[" * 100_000 + "]" * 100_000 + ', "weight_map": {}}'),
+        ("too_deep", '{"m": ' + '{"a":' * 100 + "1" + "}" * 100 + ', "weight_map": {}}'),
+        ("html", "<html>"),
+        ("lfs_pointer", "version https://git-lfs.github.com/spec/v1\n"),
+    ],
+)
+def test_an_index_that_is_none(rule: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / INDEX
+    path.write_text(text)
+    with pytest.raises(qr.CheckpointError) as caught:
+        qr.open(path)
+    assert caught.value.rule == rule
+    path.write_bytes(b'{"weight_map": {"\xff": "a"}}')
+    with pytest.raises(qr.CheckpointError) as caught:
+        qr.open(path)
+    assert caught.value.rule == "invalid_utf8"
+
+
+def test_an_index_without_shards_is_an_empty_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / INDEX).write_text('{"weight_map": {}}')
+    with qr.open(tmp_path / INDEX) as checkpoint:
+        assert (len(checkpoint), checkpoint.nbytes) == (0, 0)
+    qr.quantize_file(tmp_path / INDEX, tmp_path / "out", FORMAT)
+    assert load_file(tmp_path / "out") == {}
+
+
+def test_a_shard_may_be_a_link(sharded: Path, tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "b.safetensors").rename(tmp_path / "blobs" / "0a1b")
+    (tmp_path / "b.safetensors").symlink_to(tmp_path / "blobs" / "0a1b")
+    assert len(qr.open(sharded)) == len(tensors())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_unreadable_shard_is_an_os_error(sharded: Path, tmp_path: Path) -> None:
+    (tmp_path / "b.safetensors").chmod(0)
+    with pytest.raises(PermissionError) as caught:
+        qr.open(sharded)
+    assert caught.value.filename == str(tmp_path / "b.safetensors")
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "b.safetensors"])
+def test_no_shard_is_the_destination(sharded: Path, name: str, tmp_path: Path) -> None:
+    before = (tmp_path / name).read_bytes()
+    with pytest.raises(qr.InvalidInputError, match="source"):
+        qr.quantize_file(sharded, tmp_path / name, FORMAT)
+    # Nor a file that would be written beside it.
+    names = {
+        f"{part}.safetensors": f"m-0000{number}-of-00002.safetensors"
+        for part, number in (("a", 1), ("b", 2))
+    }
+    for old, new in names.items():
+        (tmp_path / old).rename(tmp_path / new)
+    index = json.loads(sharded.read_text())
+    for key, file in index["weight_map"].items():
+        index["weight_map"][key] = names[file]
+    sharded.write_text(json.dumps(index))
+    with pytest.raises(qr.InvalidInputError, match="source"):
+        qr.quantize_file(sharded, tmp_path / "m.safetensors", FORMAT, max_shard_size=9_000)
+    assert (tmp_path / names[name]).read_bytes() == before
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".tmp"]
+
+
+def test_a_failed_job_leaves_the_old_shards(sharded: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new.safetensors"
+    report = qr.quantize_file(sharded, out, FORMAT, max_shard_size=6_000, sync=False)
+    before = {file: Path(file).read_bytes() for file in report.files}
+
+    def stop(_done: int, _total: int, _name: str) -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        qr.quantize_file(sharded, out, FORMAT, max_shard_size=6_000, progress=stop)
+    assert {file: Path(file).read_bytes() for file in report.files} == before
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".tmp"]

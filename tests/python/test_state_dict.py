@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""State dicts hold what files would hold."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import quarrow as qr
+from safetensors.numpy import load_file, save_file
+
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    ("int8_rowwise", {}),
+    ("int8", {"symmetric": True, "scale_dtype": "float16"}),
+    ("int4", {"group_size": 16}),
+    ("int2", {"group_size": 16, "scale_dtype": "float16"}),
+]
+
+
+def tensors() -> dict[str, Any]:
+    random = np.random.default_rng(2)
+    return {
+        "a.weight": random.normal(size=(40, 64)).astype("f4"),
+        "b.weight": random.normal(size=(33, 16, 3)).astype("f4"),
+        "a.bias": np.ones(40, "f4"),
+        "norm.weight": np.ones((40, 64), "f4"),
+        "ids": np.arange(3),
+    }
+
+
+@pytest.mark.parametrize("dtype", [None, "float16"])
+@pytest.mark.parametrize(("format_", "fields"), VARIANTS)
+def test_it_is_what_the_file_holds(
+    format_: str, fields: dict[str, Any], dtype: str | None, tmp_path: Path
+) -> None:
+    save_file(tensors(), tmp_path / "in", {"format": "pt"})
+    rules = [("norm", format_)]
+    qr.quantize_file(tmp_path / "in", tmp_path / "q", format_, rules=rules, dtype=dtype, **fields)
+    with qr.open(tmp_path / "in") as checkpoint:
+        source = {name: np.asarray(checkpoint[name]) for name in checkpoint}
+    quantized = qr.quantize_state_dict(
+        source, format_, rules=rules, metadata={"format": "pt"}, dtype=dtype, **fields
+    )
+    with qr.open(tmp_path / "q") as checkpoint:
+        assert quantized.metadata == checkpoint.metadata
+    restored = qr.dequantize_state_dict(quantized)
+    qr.dequantize_file(tmp_path / "q", tmp_path / "r")
+    for state_dict, path in ((quantized, tmp_path / "q"), (restored, tmp_path / "r")):
+        expected = load_file(path)
+        assert set(state_dict) == set(expected)
+        for name, value in expected.items():
+            np.testing.assert_array_equal(state_dict[name], value, strict=True)
+    assert restored.metadata == {"format": "pt"}
+    assert restored["ids"] is source["ids"]
+    if dtype is None:
+        assert quantized["a.bias"] is source["a.bias"]
+
+
+def test_results_own_their_memory() -> None:
+    source = tensors()
+    quantized = qr.quantize_state_dict(source, "int8_rowwise")
+    before = quantized["a.weight"].copy()
+    source["a.weight"][:] = 0
+    del source
+    np.testing.assert_array_equal(quantized["a.weight"], before)
+    quantized["a.weight"][:] = 1
+    quantized["a.weight_scale"][:] = 2
+    assert set(quantized["a.weight"].ravel()) == {1}
+
+
+def test_arrays_in_another_order_are_copied() -> None:
+    w = np.asfortranarray(tensors()["a.weight"])
+    one = qr.quantize_state_dict({"a.weight": w, "b.weight": w.T[::-1]}, "int8_rowwise")
+    two = qr.quantize_state_dict({"a.weight": w.copy("C")}, "int8_rowwise")
+    np.testing.assert_array_equal(one["a.weight"], two["a.weight"])
+
+
+def test_errors_are_typed_and_can_be_skipped() -> None:
+    source = tensors()
+    source["a.weight"][1, 2] = np.nan
+    with pytest.raises(qr.NonFiniteError) as caught:
+        qr.quantize_state_dict(source, "int8_rowwise")
+    assert (caught.value.name, caught.value.index) == ("a.weight", 66)
+    skipped = qr.quantize_state_dict(source, "int4", group_size=16, on_error="skip")
+    assert skipped["a.weight"] is source["a.weight"]
+    assert list(skipped.errors.values()) == [caught.value]
+    assert "b.weight_packed" in skipped
+    source["a.bias"][0] = 1e30
+    with pytest.raises(qr.InvalidInputError, match="beyond the new dtype") as overflow:
+        qr.quantize_state_dict(source, "int4", group_size=16, on_error="skip", dtype="float16")
+    assert overflow.value.name == "a.bias"
+
+
+@pytest.mark.parametrize(
+    ("state_dict", "message"),
+    [
+        ([1], "must map names"),
+        ({3: np.ones(2)}, "must be a str"),
+        ({"a": [1.0]}, "layer 'a'.*list"),
+        ({"a": np.array(["x"])}, "layer 'a'.*U1"),
+        ({"a": np.ones(2, ">f4")}, "layer 'a'.*>f4"),
+        ({"a": np.ones(2, object)}, "layer 'a'.*object"),
+    ],
+)
+def test_what_is_no_state_dict(state_dict: Any, message: str) -> None:
+    with pytest.raises(qr.InvalidInputError, match=message):
+        qr.quantize_state_dict(state_dict, "int8")
+    with pytest.raises(qr.InvalidInputError, match=message):
+        qr.dequantize_state_dict(state_dict)
+
+
+def test_metadata_must_be_texts() -> None:
+    with pytest.raises(qr.InvalidInputError, match="strings"):
+        qr.quantize_state_dict({}, "int8", metadata={"a": 1})  # type: ignore[dict-item]
+    empty = qr.quantize_state_dict({}, "int8", metadata={"a": "1"})
+    assert (dict(empty), empty.metadata) == ({}, {"a": "1"})
+
+
+def test_layers_that_do_not_fit_are_damaged() -> None:
+    quantized = qr.quantize_state_dict(tensors(), "int8_rowwise")
+    del quantized["a.weight_scale"]
+    with pytest.raises(qr.CheckpointError) as caught:
+        qr.dequantize_state_dict(quantized)
+    assert caught.value.rule == "layer_incomplete"
+
+
+def test_progress_reaches_the_end() -> None:
+    calls: list[tuple[int, int]] = []
+    qr.quantize_state_dict(
+        tensors(), "int8", progress=lambda done, total, _: calls.append((done, total))
+    )
+    assert calls[-1] == (calls[-1][1], sum(value.nbytes for value in tensors().values()))
+
+
+def test_skipped_layers_of_a_file_stay(tmp_path: Path) -> None:
+    source = tensors()
+    source["a.weight"][:, 2] = np.inf
+    save_file(source, tmp_path / "in")
+    report = qr.quantize_file(tmp_path / "in", tmp_path / "out", "int8_rowwise", on_error="skip")
+    assert list(report.errors) == ["a.weight"]
+    (layer,) = [each for each in report.layers if each.name == "a.weight"]
+    assert layer.action == "kept"
+    assert "40 values are NaN or Inf" in str(layer.reason)
+    np.testing.assert_array_equal(load_file(tmp_path / "out")["a.weight"], source["a.weight"])
+    # Ranges of whole tensors are found in a pass of their own.
+    report = qr.quantize_file(
+        tmp_path / "in", tmp_path / "out", "int8", group_size="row", on_error="skip"
+    )
+    assert list(report.errors) == ["a.weight"]
+    with pytest.raises(qr.InvalidInputError, match="on_error"):
+        qr.quantize_file(tmp_path / "in", tmp_path / "out", "int8", on_error="ignore")
