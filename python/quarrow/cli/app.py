@@ -21,7 +21,6 @@ EXIT_DAMAGED_FILE = 2
 app = typer.Typer(
     name="quarrow",
     help="Quantize the weights of checkpoints at memory speed.",
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 import quarrow
+from quarrow.cli.completion import complete_format, complete_rule
+from quarrow.cli.output_files import refuse_existing
 from quarrow.cli.progress import file_progress
 from quarrow.cli.quantize_summary import print_summary
-from quarrow.cli.rules import parse_rules
+from quarrow.cli.rules import choose_rules
 
 
 class NonFinite(StrEnum):
@@ -33,14 +35,31 @@ def quantize(
             metavar="FORMAT",
             help="int8_rowwise, as ComfyUI reads it; int8, int4 or int2, as compressed-tensors "
             "reads them.",
+            autocompletion=complete_format,
         ),
     ],
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Quantize only layers whose name the expression finds, be it a norm or an "
+            "embedding, and those with a --rule. May be repeated.",
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Leave the layers whose name the expression finds. May be repeated.",
+        ),
+    ] = None,
     rule: Annotated[
         list[str] | None,
         typer.Option(
             metavar="REGEX=FORMAT",
             help="Format of the layers whose name the expression finds, or 'none' to leave them. "
             "May be repeated; the first that matches counts.",
+            autocompletion=complete_rule,
         ),
     ] = None,
     threads: Annotated[
@@ -63,6 +82,9 @@ def quantize(
     error: Annotated[
         bool, typer.Option("--error", help="Measure each layer's error; show the worst.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and the final size; write no OUT.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT if it exists.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the report as JSON instead of a summary.")
@@ -73,14 +95,22 @@ def quantize(
     OUT appears only when it is complete: an error or a signal leaves the old file, or none.
 
     \b
-    Example:
-      quarrow quantize model.safetensors int8.safetensors --format int8_rowwise
+    Examples:
+      quarrow quantize model.safetensors comfy.safetensors -f int8_rowwise
+      quarrow quantize model.safetensors int4.safetensors -f int4 --dry-run
+      quarrow quantize model.safetensors attn.safetensors -f int8 --include attn
+      quarrow quantize model.safetensors new.safetensors -f int8 --exclude '^out'
+      quarrow quantize model.safetensors new.safetensors -f int8 --rule proj=int4
     """  # noqa: D301 (typer takes a backspace for "keep these lines as they are")
-    rules = parse_rules(rule or [])
-    if not force:
-        _refuse_existing(Path(source), Path(destination))
+    if dry_run and error:
+        msg = "--error needs the values, and --dry-run reads the header alone"
+        raise typer.BadParameter(msg)
+    rules = choose_rules(format_name, include=include or [], exclude=exclude or [], rule=rule or [])
+    out = Path(destination)
+    if not (force or dry_run):
+        _refuse_other(Path(source), out)
     with file_progress() as progress:
-        report = quarrow.quantize_file(
+        done = quarrow.quantize_file(
             source,
             destination,
             format_name,
@@ -90,19 +120,18 @@ def quantize(
             threads=threads,
             sync=sync,
             measure_error=error,
+            dry_run=dry_run,
         )
     if as_json:
-        print(json.dumps(report.to_dict(), indent=2))
+        print(json.dumps(done.to_dict(), indent=2))
     else:
-        print_summary(report)
+        print_summary(done)
 
 
-def _refuse_existing(source: Path, destination: Path) -> None:
+def _refuse_other(source: Path, destination: Path) -> None:
     # A folder or the input itself is refused by the job, with --force too.
-    present = destination.is_symlink() or destination.exists()
-    if not present or destination.is_dir():
+    if destination.is_dir():
         return
     if destination.exists() and source.exists() and destination.samefile(source):
         return
-    msg = f"'{destination}' exists; --force replaces it"
-    raise quarrow.InvalidInputError(msg)
+    refuse_existing(destination)

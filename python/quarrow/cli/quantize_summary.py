@@ -9,18 +9,24 @@ from quarrow.cli.terminal import printable, size_text
 from quarrow.file_report import FileReport, LayerReport
 
 _WORST_LAYERS = 5
+_MOST_REASONS = 10
 
 
 def print_summary(report: FileReport) -> None:
     """Print sizes, time, what became of the tensors, and the largest errors if measured."""
+    if report.dry_run:
+        _print_plan(report.layers)
     size = f"{size_text(report.bytes_in)} -> {size_text(report.bytes_out)}"
     if report.bytes_in:
         size += f" ({report.bytes_out / report.bytes_in:.1%} of it)"
-    time = f"{report.seconds:.2f} s"
-    if report.seconds:
-        time += f" ({size_text(int(report.bytes_in / report.seconds))}/s)"
     _print_row("size", size)
-    _print_row("time", time)
+    if report.dry_run:
+        _print_row("dry run", "nothing was written")
+    else:
+        time = f"{report.seconds:.2f} s"
+        if report.seconds:
+            time += f" ({size_text(int(report.bytes_in / report.seconds))}/s)"
+        _print_row("time", time)
     _print_tensors(report.layers)
     _print_errors([(each.name, each.error) for each in report.layers if each.error is not None])
 
@@ -36,8 +42,21 @@ def _print_tensors(layers: Sequence[LayerReport]) -> None:
         _print_row("quantized", f"{_tensors(count)} to {format_name}")
     if not quantized:
         _print_row("quantized", _tensors(0))
-    for reason, count in left_alone.most_common():
+    reasons = left_alone.most_common(_MOST_REASONS)
+    for reason, count in reasons:
         _print_row("left alone", f"{_tensors(count)}: {printable(reason or 'no reason given')}")
+    # Reasons that name their layer are as many as the layers.
+    others = left_alone.total() - sum(count for _, count in reasons)
+    if others:
+        _print_row("left alone", f"{_tensors(others)} more, for the reasons that --json gives")
+
+
+def _print_plan(layers: Sequence[LayerReport]) -> None:
+    print(f"{'before':>8}  {'after':>8}  {'becomes':<12}  tensor")
+    for layer in layers:
+        before, after = size_text(layer.bytes_in), size_text(layer.bytes_out)
+        print(f"{before:>8}  {after:>8}  {layer.format or '-':<12}  {printable(layer.name)}")
+    print()
 
 
 def _tensors(count: int) -> str:
