@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The `quarrow` command. It needs the extra `cli` (typer and rich)."""
+"""The `quarrow` command. It needs the extra `cli` (typer, rich and jinja2)."""
 
 import sys
 
 __all__ = ["main"]
 
-_EXTRA = ("typer", "rich")
+_EXTRA = ("typer", "rich", "jinja2", "markupsafe")
 
 
 def main() -> None:
@@ -16,6 +16,8 @@ def main() -> None:
     """
     try:
         from quarrow.cli.app import run  # noqa: PLC0415 (its imports are what may be missing)
+
+        code = run()
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _EXTRA:
             raise
@@ -25,4 +27,4 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(1)
-    sys.exit(run())
+    sys.exit(code)

@@ -10,7 +10,7 @@ import typer
 
 import quarrow
 from quarrow.cli.completion import complete_format, complete_rule
-from quarrow.cli.output_files import refuse_existing
+from quarrow.cli.output_files import check_text_file, refuse_existing, write_text
 from quarrow.cli.progress import file_progress
 from quarrow.cli.quantize_summary import print_summary
 from quarrow.cli.rules import choose_rules
@@ -82,10 +82,20 @@ def quantize(
     error: Annotated[
         bool, typer.Option("--error", help="Measure each layer's error; show the worst.")
     ] = False,
+    report: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.html",
+            help="Write a page with the sizes, each layer's error (which is measured for it), and "
+            "what was left alone and why.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and the final size; write no OUT.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace OUT if it exists.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace OUT and the report if they exist.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the report as JSON instead of a summary.")
     ] = False,
@@ -101,14 +111,21 @@ def quantize(
       quarrow quantize model.safetensors attn.safetensors -f int8 --include attn
       quarrow quantize model.safetensors new.safetensors -f int8 --exclude '^out'
       quarrow quantize model.safetensors new.safetensors -f int8 --rule proj=int4
+      quarrow quantize model.safetensors new.safetensors -f int8 --report new.html
     """  # noqa: D301 (typer takes a backspace for "keep these lines as they are")
     if dry_run and error:
         msg = "--error needs the values, and --dry-run reads the header alone"
         raise typer.BadParameter(msg)
     rules = choose_rules(format_name, include=include or [], exclude=exclude or [], rule=rule or [])
     out = Path(destination)
+    page = None if report is None else Path(report)
     if not (force or dry_run):
         _refuse_other(Path(source), out)
+    if page is not None:
+        # What is missing shows before the job, not after it.
+        from quarrow.cli.report_page import render  # noqa: PLC0415 (only here is jinja2 needed)
+
+        check_text_file(page, force=force, beside=(Path(source), out))
     with file_progress() as progress:
         done = quarrow.quantize_file(
             source,
@@ -119,9 +136,11 @@ def quantize(
             nonfinite=nonfinite.value,
             threads=threads,
             sync=sync,
-            measure_error=error,
+            measure_error=error or (page is not None and not dry_run),
             dry_run=dry_run,
         )
+    if page is not None:
+        write_text(page, render(done))
     if as_json:
         print(json.dumps(done.to_dict(), indent=2))
     else:
