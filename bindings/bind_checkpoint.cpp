@@ -23,6 +23,11 @@ nb::object dlpack_array(const nb::ndarray<std::uint8_t, nb::ndim<1>, nb::c_conti
                                              nullptr, nb::dlpack::dtype{code, bits, 1}));
 }
 
+nb::object compare(const OpenCheckpoint& self, std::size_t index, const OpenCheckpoint& other,
+                   std::size_t other_index) {
+  return error_stats(self.compare(index, other, other_index));
+}
+
 }  // namespace
 
 void bind_checkpoint(nb::module_& m) {
@@ -44,10 +49,12 @@ void bind_checkpoint(nb::module_& m) {
                    "numpy.typing.NDArray[numpy.uint8]"),
            "A stretch of a tensor's bytes.")
       .def("read_layer", &OpenCheckpoint::read_layer, "index"_a, "A quantized layer.")
-      .def("read_rows", &OpenCheckpoint::read_rows, "index"_a, "first"_a, "rows"_a,
-           nb::sig("def read_rows(self, index: int, first: int, rows: int) -> "
-                   "numpy.typing.NDArray[numpy.float32]"),
-           "Values of whole rows, in one dimension.")
+      .def("same_bytes", &OpenCheckpoint::same_bytes, "index"_a, "other"_a, "other_index"_a,
+           "Whether two plain tensors have one dtype and the same data.")
+      .def("compare", &compare, "index"_a, "other"_a, "other_index"_a,
+           nb::sig("def compare(self, index: int, other: OpenCheckpoint, other_index: int) -> "
+                   "quarrow.descriptions.ErrorStats"),
+           "The error of another tensor: float tensors or layers of one shape.")
       .def_prop_ro("metadata", &OpenCheckpoint::metadata,
                    nb::sig("def metadata(self) -> dict[str, str]"), "Of all files.")
       .def_prop_ro("paths", &OpenCheckpoint::paths, nb::sig("def paths(self) -> list[bytes]"),

@@ -125,9 +125,7 @@ nb::object error(const QuantizedTensor& self, nb::handle w, nb::handle threads) 
   if (!status.ok()) {
     raise_status(status, {self.name(), self.shape(), self.layer().cols});
   }
-  return nb::module_::import_("quarrow.descriptions")
-      .attr("ErrorStats")("max_abs"_a = sums.max_abs, "rmse"_a = sums.rmse(),
-                          "sqnr_db"_a = sums.sqnr_db(), "cosine"_a = sums.cosine());
+  return error_stats(sums);
 }
 
 nb::object stats(const QuantizedTensor& self) {

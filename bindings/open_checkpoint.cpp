@@ -27,14 +27,6 @@ Io io_argument(std::string_view io) {
   raise_invalid_input("io must be 'read' or 'mmap', not '" + std::string(io) + "'");
 }
 
-std::uint64_t rows_of(std::span<const std::uint64_t> shape) { return shape.empty() ? 1 : shape[0]; }
-
-std::uint64_t cols_of(std::span<const std::uint64_t> shape) {
-  std::uint64_t cols = 1;
-  for (std::size_t axis = 1; axis < shape.size(); ++axis) cols *= shape[axis];
-  return cols;
-}
-
 }  // namespace
 
 nb::str text_object(std::string_view text) { return nb::str(text.data(), text.size()); }
@@ -197,31 +189,51 @@ QuantizedTensor OpenCheckpoint::read_layer(std::size_t index) const {
   return tensor;
 }
 
-nb::object OpenCheckpoint::read_rows(std::size_t index, std::uint64_t first,
-                                     std::uint64_t rows) const {
-  const std::shared_ptr<const Checkpoint> source = files();
+ValuesInFile OpenCheckpoint::values(const Checkpoint& source, std::size_t index) const {
   const Item& item = at(index);
-  const StoredLayer* layer = item.layer ? &layers_->layers()[*item.layer] : nullptr;
-  const auto shape = layer != nullptr ? layer->shape : item.tensor->shape;
-  if (layer == nullptr && !float_dtype(item.tensor->dtype)) {
+  if (item.layer) {
+    return {&source, item.tensor, &layers_->layers()[*item.layer], &plan_.layers[*item.layer]};
+  }
+  if (!float_dtype(item.tensor->dtype)) {
     raise_invalid_input("the tensor is not of a float type", text_object(item.tensor->name));
   }
-  first = std::min(first, rows_of(shape));
-  rows = std::min(rows, rows_of(shape) - first);
-  const std::uint64_t count = rows * cols_of(shape);
-  const std::shared_ptr<std::byte> memory =
-      allocate_output(static_cast<std::size_t>(count * sizeof(float)));
-  auto* values = reinterpret_cast<float*>(memory.get());
-  const Target target = target_in_use();
-  with_file_errors([&] {
+  return {&source, item.tensor, nullptr, nullptr};
+}
+
+bool OpenCheckpoint::same_bytes(std::size_t index, const OpenCheckpoint& other,
+                                std::size_t other_index) const {
+  const std::shared_ptr<const Checkpoint> source = files();
+  const std::shared_ptr<const Checkpoint> other_source = other.files();
+  const Item& item = at(index);
+  const Item& other_item = other.at(other_index);
+  if (item.layer || other_item.layer) return false;
+  SignalPoll poll;
+  const bool same = with_file_errors([&] {
     const nb::gil_scoped_release unlocked;
-    if (layer != nullptr) {
-      read_layer_rows(*source, *layer, plan_.layers[*item.layer], target, first, rows, values);
-    } else {
-      read_values(*source, *item.tensor, target, first * cols_of(shape), count, values);
-    }
+    return quarrow::same_bytes(*source, *item.tensor, *other_source, *other_item.tensor, poll);
   });
-  return bytes_array(memory.get(), count * sizeof(float), memory).attr("view")("float32");
+  if (PyErr_Occurred() != nullptr) throw nb::python_error();
+  return same;
+}
+
+ErrorSums OpenCheckpoint::compare(std::size_t index, const OpenCheckpoint& other,
+                                  std::size_t other_index) const {
+  const std::shared_ptr<const Checkpoint> source = files();
+  const std::shared_ptr<const Checkpoint> other_source = other.files();
+  const ValuesInFile original = values(*source, index);
+  const ValuesInFile compared = other.values(*other_source, other_index);
+  if (!std::ranges::equal(original.shape(), compared.shape())) {
+    raise_invalid_input("the tensors have different shapes", name(index));
+  }
+  ErrorSums sums;
+  SignalPoll poll;
+  const Target target = target_in_use();
+  const bool finished = with_file_errors([&] {
+    const nb::gil_scoped_release unlocked;
+    return compare_values(original, compared, target, poll, sums);
+  });
+  if (!finished) throw nb::python_error();
+  return sums;
 }
 
 nb::dict OpenCheckpoint::metadata() const { return metadata_object(files()->tensors.metadata()); }

@@ -15,6 +15,7 @@
 #include "quantized_tensor.h"
 #include "quarrow/containers/checkpoint.h"
 #include "quarrow/layouts/stored_layer.h"
+#include "quarrow/pipeline/read_layer.h"
 #include "quarrow/quantize/plan.h"
 
 namespace quarrow::python {
@@ -53,8 +54,10 @@ class OpenCheckpoint {
   // A stretch of a tensor's bytes: in memory of its own, or where the file is mapped.
   nanobind::object read(std::size_t index, std::uint64_t begin, std::uint64_t bytes) const;
   QuantizedTensor read_layer(std::size_t index) const;
-  // Rows of a float tensor or of a layer as float32, [rows, columns].
-  nanobind::object read_rows(std::size_t index, std::uint64_t first, std::uint64_t rows) const;
+  // Whether two tensors hold the same bytes; layers never do.
+  bool same_bytes(std::size_t index, const OpenCheckpoint& other, std::size_t other_index) const;
+  // The error of another tensor of the same shape, both float tensors or layers.
+  ErrorSums compare(std::size_t index, const OpenCheckpoint& other, std::size_t other_index) const;
 
   nanobind::dict metadata() const;
   nanobind::list paths() const;
@@ -67,6 +70,7 @@ class OpenCheckpoint {
   };
 
   const Item& at(std::size_t index) const;
+  ValuesInFile values(const Checkpoint& source, std::size_t index) const;
 
   std::shared_ptr<const Checkpoint> files_;
   std::vector<Item> items_;

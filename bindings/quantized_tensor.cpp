@@ -10,6 +10,7 @@
 #include "output_memory.h"
 
 namespace nb = nanobind;
+using namespace nb::literals;
 
 namespace quarrow::python {
 namespace {
@@ -199,6 +200,12 @@ bool QuantizedTensor::same_values(const QuantizedTensor& other) const noexcept {
          same_bytes(scales_, other.scales_, layer_.geometry.scales() * sizeof(float)) &&
          same_bytes(zero_points_, other.zero_points_,
                     layer_.geometry.zero_points ? layer_.geometry.scales() : 0);
+}
+
+nb::object error_stats(const ErrorSums& sums) {
+  return nb::module_::import_("quarrow.descriptions")
+      .attr("ErrorStats")("max_abs"_a = sums.max_abs, "rmse"_a = sums.rmse(),
+                          "sqnr_db"_a = sums.sqnr_db(), "cosine"_a = sums.cosine());
 }
 
 nb::object numpy_dtype(DType dtype) {

@@ -98,6 +98,9 @@ class QuantizedTensor {
 // Whether some byte belongs to both.
 bool overlap(std::span<const std::byte> a, std::span<const std::byte> b) noexcept;
 
+// quarrow.descriptions.ErrorStats of these sums.
+nanobind::object error_stats(const ErrorSums& sums);
+
 // The numpy dtype that stands for `dtype`; for bfloat16 ml_dtypes' when installed, else uint16.
 nanobind::object numpy_dtype(DType dtype);
 

@@ -376,8 +376,11 @@ class OpenCheckpoint:
     def read_layer(self, index: int) -> QuantizedTensor:
         """A quantized layer."""
 
-    def read_rows(self, index: int, first: int, rows: int) -> numpy.typing.NDArray[numpy.float32]:
-        """Values of whole rows, in one dimension."""
+    def same_bytes(self, index: int, other: OpenCheckpoint, other_index: int) -> bool:
+        """Whether two plain tensors have one dtype and the same data."""
+
+    def compare(self, index: int, other: OpenCheckpoint, other_index: int) -> quarrow.descriptions.ErrorStats:
+        """The error of another tensor: float tensors or layers of one shape."""
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quarrow import _core
+from quarrow.descriptions import ErrorStats
 from quarrow.exceptions import InvalidInputError
 from quarrow.files import Path, check_word, path_bytes
 from quarrow.stored_dtypes import DLPACK_CODES, from_bytes, numpy_dtype
@@ -179,27 +180,23 @@ class Checkpoint(Mapping[str, "CheckpointTensor | _core.QuantizedTensor"]):
         _, dtype, shape, nbytes, format, file = self._opened.item(self._index[name])
         return TensorInfo(name, dtype, shape, nbytes, format, self.files[file])
 
-    def rows(self, name: str, nbytes: int) -> Iterator[npt.NDArray[np.float32]]:
-        """Yield the values of a float tensor or a quantized layer as float32, in their order.
+    def compare(self, name: str, other: "Checkpoint") -> ErrorStats | None:
+        """Return how far a tensor of another checkpoint is from this one's; None for the same data.
 
-        Parameters
-        ----------
-        name : str
-            Of the tensor.
-        nbytes : int
-            About how many bytes of values at once: whole rows, at least one.
+        Both are float tensors or quantized layers of one shape, in any dtype and format. Memory
+        does not grow with them.
 
         Raises
         ------
+        KeyError
+            One of them does not have the tensor.
         InvalidInputError
-            The tensor is of no float type.
+            The shapes differ, or the data does and is of no float type.
         """
-        shape = self.info(name).shape
-        rows = shape[0] if shape else 1
-        row_bytes = max(4 * int(np.prod(shape[1:], dtype=object)), 1)
-        step = max(nbytes // row_bytes, 1)
-        for first in range(0, rows, step):
-            yield self._opened.read_rows(self._index[name], first, step)
+        index, other_index = self._index[name], other._index[name]
+        if self._opened.same_bytes(index, other._opened, other_index):
+            return None
+        return self._opened.compare(index, other._opened, other_index)
 
     def close(self) -> None:
         """Let go of the files. Arrays and quantized tensors that were read stay."""

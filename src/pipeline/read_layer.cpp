@@ -2,6 +2,7 @@
 #include "quarrow/pipeline/read_layer.h"
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -32,6 +33,46 @@ std::uint8_t last_byte_mask(const LayerPlan& layer) noexcept {
   const auto bits = static_cast<std::uint64_t>(layer.format.spec->bits);
   const std::uint64_t used = layer.cols * bits % 8;
   return static_cast<std::uint8_t>(used == 0 ? 0xFF : (1U << used) - 1);
+}
+
+void read_layer_rows(const ValuesInFile& source, Target target, std::uint64_t first,
+                     std::uint64_t rows, float* values) {
+  const LayerPlan& layer = *source.plan;
+  if (rows * layer.cols == 0) return;
+  const LayerReader reader(*source.file, *source.layer, layer, target);
+  const Tile tile{.row = first, .rows = rows, .cols = layer.cols};
+  const std::uint64_t row_bytes = stored_row_bytes(layer, tile, *source.layer->storage);
+  const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(rows * row_bytes);
+  std::vector<float> scales(rows * layer.geometry.groups);
+  std::vector<std::uint8_t> zero_points(layer.geometry.zero_points ? scales.size() : 0);
+  reader.scales(tile, scales.data());
+  if (layer.geometry.zero_points) reader.zero_points(tile, zero_points.data());
+  TileOutput output;
+  // Only read: QuantizedSpan serves both directions.
+  output.first = {const_cast<std::uint8_t*>(reader.codes(tile, buffer.get())), scales.data(),
+                  zero_points.data()};
+  output.codes_row_bytes = row_bytes;
+  output.scales_row_stride = layer.geometry.scale_rows == 1 ? 0 : layer.geometry.groups;
+  dequantize_tile(layer, tile, output, target, {values, DType::kF32}, layer.cols * sizeof(float));
+}
+
+void read_values(const Checkpoint& file, const TensorEntry& tensor, Target target,
+                 std::uint64_t first, std::uint64_t count, float* values) {
+  const DType dtype = *float_dtype(tensor.dtype);
+  const std::uint64_t step = kReadBytes / size_of(dtype);
+  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kReadBytes);
+  for (std::uint64_t done = 0; done < count; done += step) {
+    const std::uint64_t piece = std::min(step, count - done);
+    const std::byte* data =
+        file.read(tensor, (first + done) * size_of(dtype), piece * size_of(dtype), buffer.get());
+    shared_kernels(target).decode(data, dtype, static_cast<std::size_t>(piece), values + done);
+  }
+}
+
+std::uint64_t cols_of(std::span<const std::uint64_t> shape) {
+  std::uint64_t cols = 1;
+  for (std::size_t axis = 1; axis < shape.size(); ++axis) cols *= shape[axis];
+  return cols;
 }
 
 }  // namespace
@@ -72,37 +113,48 @@ LayerPlan as_in_memory(const LayerPlan& layer) {
   return plain;
 }
 
-void read_layer_rows(const Checkpoint& file, const StoredLayer& stored, const LayerPlan& layer,
-                     Target target, std::uint64_t first, std::uint64_t rows, float* values) {
-  if (rows * layer.cols == 0) return;
-  const LayerReader reader(file, stored, layer, target);
-  const Tile tile{.row = first, .rows = rows, .cols = layer.cols};
-  const std::uint64_t row_bytes = stored_row_bytes(layer, tile, *stored.storage);
-  const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(rows * row_bytes);
-  std::vector<float> scales(rows * layer.geometry.groups);
-  std::vector<std::uint8_t> zero_points(layer.geometry.zero_points ? scales.size() : 0);
-  reader.scales(tile, scales.data());
-  if (layer.geometry.zero_points) reader.zero_points(tile, zero_points.data());
-  TileOutput output;
-  // Only read: QuantizedSpan serves both directions.
-  output.first = {const_cast<std::uint8_t*>(reader.codes(tile, buffer.get())), scales.data(),
-                  zero_points.data()};
-  output.codes_row_bytes = row_bytes;
-  output.scales_row_stride = layer.geometry.scale_rows == 1 ? 0 : layer.geometry.groups;
-  dequantize_tile(layer, tile, output, target, {values, DType::kF32}, layer.cols * sizeof(float));
+void read_rows(const ValuesInFile& source, Target target, std::uint64_t first, std::uint64_t rows,
+               float* values) {
+  if (source.layer != nullptr) return read_layer_rows(source, target, first, rows, values);
+  const std::uint64_t cols = cols_of(source.shape());
+  read_values(*source.file, *source.tensor, target, first * cols, rows * cols, values);
 }
 
-void read_values(const Checkpoint& file, const TensorEntry& tensor, Target target,
-                 std::uint64_t first, std::uint64_t count, float* values) {
-  const DType dtype = *float_dtype(tensor.dtype);
-  const std::uint64_t step = kReadBytes / size_of(dtype);
-  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kReadBytes);
-  for (std::uint64_t done = 0; done < count; done += step) {
-    const std::uint64_t piece = std::min(step, count - done);
-    const std::byte* data =
-        file.read(tensor, (first + done) * size_of(dtype), piece * size_of(dtype), buffer.get());
-    shared_kernels(target).decode(data, dtype, static_cast<std::size_t>(piece), values + done);
+bool compare_values(const ValuesInFile& original, const ValuesInFile& other, Target target,
+                    Poll& poll, ErrorSums& sums) {
+  const std::uint64_t cols = cols_of(original.shape());
+  const std::uint64_t rows = original.shape().empty() ? 1 : original.shape()[0];
+  const std::uint64_t row_bytes = std::max<std::uint64_t>(cols * sizeof(float), 1);
+  const std::uint64_t step = std::max<std::uint64_t>(kReadBytes / row_bytes, 1);
+  const auto count = static_cast<std::size_t>(std::min(step, rows) * cols);
+  const auto values = std::make_unique_for_overwrite<float[]>(count);
+  const auto others = std::make_unique_for_overwrite<float[]>(count);
+  for (std::uint64_t first = 0; first < rows; first += step) {
+    if (!poll.keep_going()) return false;
+    const std::uint64_t piece = std::min(step, rows - first);
+    read_rows(original, target, first, piece, values.get());
+    read_rows(other, target, first, piece, others.get());
+    ErrorLanes lanes;
+    shared_kernels(target).add_errors(values.get(), others.get(),
+                                      static_cast<std::size_t>(piece * cols), lanes);
+    add_lanes(lanes, sums);
   }
+  return true;
+}
+
+bool same_bytes(const Checkpoint& file, const TensorEntry& tensor, const Checkpoint& other_file,
+                const TensorEntry& other, Poll& poll) {
+  if (tensor.dtype != other.dtype || tensor.bytes() != other.bytes()) return false;
+  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(2 * kReadBytes);
+  for (std::uint64_t offset = 0; offset < tensor.bytes(); offset += kReadBytes) {
+    const std::uint64_t bytes = std::min(kReadBytes, tensor.bytes() - offset);
+    const std::byte* left = file.read(tensor, offset, bytes, buffer.get());
+    const std::byte* right = other_file.read(other, offset, bytes, buffer.get() + kReadBytes);
+    if (!poll.keep_going() || std::memcmp(left, right, static_cast<std::size_t>(bytes)) != 0) {
+      return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace quarrow

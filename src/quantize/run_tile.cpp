@@ -19,19 +19,6 @@ CodeRule code_rule(const LayerPlan& layer, NonFinitePolicy policy) noexcept {
           .random_key = layer.random_key};
 }
 
-ErrorSums joined(const ErrorLanes& lanes) noexcept {
-  ErrorSums sums;
-  for (std::size_t lane = 0; lane < ErrorLanes::kCount; ++lane) {
-    sums.add({.max_abs = lanes.max_abs[lane],
-              .squared_error = lanes.squared_error[lane],
-              .squared_original = lanes.squared_original[lane],
-              .squared_restored = lanes.squared_restored[lane],
-              .product = lanes.product[lane],
-              .count = static_cast<std::uint64_t>(lanes.count[lane])});
-  }
-  return sums;
-}
-
 }  // namespace
 
 InputTile input_tile(const LayerPlan& layer, const Tile& tile, const void* data,
@@ -117,7 +104,18 @@ void measure_tile(const LayerPlan& layer, const InputTile& original, const TileO
       kernels.add_errors(originals.data(), restored + row * original.cols + col, count, lanes);
     }
   }
-  sums.add(joined(lanes));
+  add_lanes(lanes, sums);
+}
+
+void add_lanes(const ErrorLanes& lanes, ErrorSums& sums) noexcept {
+  for (std::size_t lane = 0; lane < ErrorLanes::kCount; ++lane) {
+    sums.add({.max_abs = lanes.max_abs[lane],
+              .squared_error = lanes.squared_error[lane],
+              .squared_original = lanes.squared_original[lane],
+              .squared_restored = lanes.squared_restored[lane],
+              .product = lanes.product[lane],
+              .count = static_cast<std::uint64_t>(lanes.count[lane])});
+  }
 }
 
 std::uint64_t range_count(const LayerPlan& layer) noexcept {

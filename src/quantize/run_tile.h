@@ -39,6 +39,9 @@ void dequantize_tile(const LayerPlan& layer, const Tile& tile, const TileOutput&
 void measure_tile(const LayerPlan& layer, const InputTile& original, const TileOutput& stored,
                   Target target, float* restored, ErrorSums& sums) noexcept;
 
+// Adds the sums of all lanes.
+void add_lanes(const ErrorLanes& lanes, ErrorSums& sums) noexcept;
+
 // Where the output of a tile lies in the outputs of its layer. With `writer` false for a tile whose
 // scale another tile of the same span writes: its scales are left out.
 TileOutput tile_output(const LayerPlan& layer, const Tile& tile,

@@ -3,6 +3,10 @@
 // Tensors of a file, in memory.
 #pragma once
 
+#include <cstdint>
+#include <span>
+
+#include "quarrow/core/executor.h"
 #include "quarrow/core/target.h"
 #include "quarrow/layouts/stored_layer.h"
 #include "quarrow/quantize/execute.h"
@@ -17,12 +21,29 @@ void read_layer(const Checkpoint& file, const StoredLayer& stored, const LayerPl
 // The plan of a tensor with such codes.
 LayerPlan as_in_memory(const LayerPlan& layer);
 
-// Values of whole rows as f32. Throws CheckpointFault and filesystem_error.
-void read_layer_rows(const Checkpoint& file, const StoredLayer& stored, const LayerPlan& layer,
-                     Target target, std::uint64_t first, std::uint64_t rows, float* values);
+// A tensor of a file with values: of a float dtype, or a layer with its plan.
+struct ValuesInFile {
+  const Checkpoint* file = nullptr;
+  const TensorEntry* tensor = nullptr;
+  const StoredLayer* layer = nullptr;  // null: the tensor is plain
+  const LayerPlan* plan = nullptr;
 
-// The same for `count` values of a float tensor.
-void read_values(const Checkpoint& file, const TensorEntry& tensor, Target target,
-                 std::uint64_t first, std::uint64_t count, float* values);
+  std::span<const std::uint64_t> shape() const noexcept {
+    return layer != nullptr ? layer->shape : tensor->shape;
+  }
+};
+
+// Values of whole rows as f32. Throws CheckpointFault and filesystem_error.
+void read_rows(const ValuesInFile& source, Target target, std::uint64_t first, std::uint64_t rows,
+               float* values);
+
+// The error of `other`, of the same shape, some rows at a time. False when poll stopped it. Throws
+// as read_rows().
+bool compare_values(const ValuesInFile& original, const ValuesInFile& other, Target target,
+                    Poll& poll, ErrorSums& sums);
+
+// Whether two entries hold the same bytes, some at a time. False also when poll stopped it.
+bool same_bytes(const Checkpoint& file, const TensorEntry& tensor, const Checkpoint& other_file,
+                const TensorEntry& other, Poll& poll);
 
 }  // namespace quarrow
