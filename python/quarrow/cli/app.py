@@ -10,7 +10,10 @@ import typer
 from typer.exceptions import TyperException
 
 import quarrow
+from quarrow.cli.compare import compare
+from quarrow.cli.dequantize import dequantize
 from quarrow.cli.info import info
+from quarrow.cli.inspect import inspect
 from quarrow.cli.quantize import quantize
 from quarrow.cli.stopping import Stopped, stop_on_signals
 from quarrow.cli.terminal import abandon_output, complain
@@ -26,6 +29,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(quantize)
+app.command()(dequantize)
+app.command()(inspect)
+app.command()(compare)
 app.command()(info)
 
 

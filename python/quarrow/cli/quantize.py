@@ -3,17 +3,20 @@
 
 import json
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import quarrow
+from quarrow.cli import file_options
 from quarrow.cli.completion import complete_format, complete_rule
-from quarrow.cli.output_files import check_text_file, refuse_existing, write_text
+from quarrow.cli.file_options import FloatType, Io
+from quarrow.cli.output_files import check_text_file, write_text
 from quarrow.cli.progress import file_progress
-from quarrow.cli.quantize_summary import print_summary
 from quarrow.cli.rules import choose_rules
+from quarrow.cli.summary import print_summary
 
 
 class NonFinite(StrEnum):
@@ -23,10 +26,16 @@ class NonFinite(StrEnum):
     SATURATE = "saturate"
 
 
+class OnError(StrEnum):
+    """What to do with a layer that cannot be quantized."""
+
+    RAISE = "raise"
+    SKIP = "skip"
+
+
 def quantize(
-    # Not Path, which would drop the slash that says "a folder".
-    source: Annotated[str, typer.Argument(metavar="IN", help="A .safetensors file.")],
-    destination: Annotated[str, typer.Argument(metavar="OUT", help="The file to write.")],
+    source: file_options.Source,
+    destination: file_options.Destination,
     format_name: Annotated[
         str,
         typer.Option(
@@ -38,6 +47,20 @@ def quantize(
             autocompletion=complete_format,
         ),
     ],
+    group_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|row", help="Of int8, int4 and int2.", show_default="the format's own"
+        ),
+    ] = None,
+    symmetric: Annotated[
+        bool | None,
+        typer.Option(help="Of int8, int4 and int2.", show_default="asymmetric"),
+    ] = None,
+    scale_dtype: Annotated[
+        FloatType | None,
+        typer.Option(help="Of int8, int4 and int2.", show_default="float32"),
+    ] = None,
     include: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,23 +85,21 @@ def quantize(
             autocompletion=complete_rule,
         ),
     ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="At most so many threads.",
-            show_default="the CPUs this process may use",
-        ),
+    dtype: Annotated[
+        FloatType | None,
+        typer.Option(help="For the float tensors that are not quantized.", show_default="as in IN"),
     ] = None,
     nonfinite: Annotated[
         NonFinite,
         typer.Option(help="Stop at NaN or Inf, or give Inf the last code and NaN the code of 0."),
     ] = NonFinite.RAISE,
-    sync: Annotated[
-        bool,
-        typer.Option("--sync/--no-sync", help="Whether to wait until OUT is on the disk."),
-    ] = True,
+    on_error: Annotated[
+        OnError, typer.Option(help="Stop at a layer that cannot be quantized, or leave it.")
+    ] = OnError.RAISE,
+    threads: file_options.Threads = None,
+    io: file_options.IoOption = Io.READ,
+    max_shard_size: file_options.MaxShardSize = None,
+    sync: file_options.Sync = True,
     error: Annotated[
         bool, typer.Option("--error", help="Measure each layer's error; show the worst.")
     ] = False,
@@ -90,19 +111,15 @@ def quantize(
             "what was left alone and why.",
         ),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan and the final size; write no OUT.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace OUT and the report if they exist.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the report as JSON instead of a summary.")
-    ] = False,
+    dry_run: file_options.DryRun = False,
+    force: file_options.Force = False,
+    as_json: file_options.AsJson = False,
 ) -> None:
     """Write a quantized copy of a checkpoint.
 
-    OUT appears only when it is complete: an error or a signal leaves the old file, or none.
+    OUT appears only when it is complete: an error or a signal leaves the old
+    file, or none. Norms, embeddings and tensors under 1,024 elements stay as
+    they are unless --include or --rule finds them.
 
     \b
     Examples:
@@ -112,28 +129,40 @@ def quantize(
       quarrow quantize model.safetensors new.safetensors -f int8 --exclude '^out'
       quarrow quantize model.safetensors new.safetensors -f int8 --rule proj=int4
       quarrow quantize model.safetensors new.safetensors -f int8 --report new.html
+      quarrow quantize model.safetensors new.safetensors -f int4 --group-size 64
+      quarrow quantize model.safetensors parts -f int8 --max-shard-size 5GB
     """  # noqa: D301 (typer takes a backspace for "keep these lines as they are")
     if dry_run and error:
         msg = "--error needs the values, and --dry-run reads the header alone"
         raise typer.BadParameter(msg)
-    rules = choose_rules(format_name, include=include or [], exclude=exclude or [], rule=rule or [])
-    out = Path(destination)
+    chosen = quarrow.Format(
+        format_name, **_fields(group_size, symmetric=symmetric, scale_dtype=scale_dtype)
+    )
+    rules = choose_rules(chosen, include=include or [], exclude=exclude or [], rule=rule or [])
     page = None if report is None else Path(report)
+    job = partial(
+        quarrow.quantize_file,
+        source,
+        destination,
+        chosen,
+        rules=rules,
+        dtype=dtype,
+        nonfinite=nonfinite.value,
+        io=io.value,
+        max_shard_size=file_options.shard_bytes(max_shard_size),
+    )
     if not (force or dry_run):
-        _refuse_other(Path(source), out)
+        planned = [destination] if max_shard_size is None else job(dry_run=True).files
+        file_options.refuse_others(source, planned)
     if page is not None:
         # What is missing shows before the job, not after it.
         from quarrow.cli.report_page import render  # noqa: PLC0415 (only here is jinja2 needed)
 
-        check_text_file(page, force=force, beside=(Path(source), out))
+        check_text_file(page, force=force, beside=(Path(source), Path(destination)))
     with file_progress() as progress:
-        done = quarrow.quantize_file(
-            source,
-            destination,
-            format_name,
-            rules=rules,
+        done = job(
+            on_error=on_error.value,
             progress=progress,
-            nonfinite=nonfinite.value,
             threads=threads,
             sync=sync,
             measure_error=error or (page is not None and not dry_run),
@@ -147,10 +176,8 @@ def quantize(
         print_summary(done)
 
 
-def _refuse_other(source: Path, destination: Path) -> None:
-    # A folder or the input itself is refused by the job, with --force too.
-    if destination.is_dir():
-        return
-    if destination.exists() and source.exists() and destination.samefile(source):
-        return
-    refuse_existing(destination)
+def _fields(group_size: str | None, **others: object) -> dict[str, Any]:
+    fields = {name: value for name, value in others.items() if value is not None}
+    if group_size is not None:
+        fields["group_size"] = int(group_size) if group_size.isdecimal() else group_size
+    return fields

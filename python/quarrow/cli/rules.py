@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 import typer
 
-Rules = list[tuple[str, str | None]]
+from quarrow import Format
+
+Rules = list[tuple[str, str | Format | None]]
 
 
 def choose_rules(
-    format_name: str, *, include: Sequence[str], exclude: Sequence[str], rule: Sequence[str]
+    chosen: Format, *, include: Sequence[str], exclude: Sequence[str], rule: Sequence[str]
 ) -> Rules:
     """Put all three into one list, of which the first that finds a name counts.
 
@@ -23,7 +25,7 @@ def choose_rules(
     """
     rules: Rules = [(_expression(each, "--exclude"), None) for each in exclude]
     rules += [_parse(each) for each in rule]
-    rules += [(_expression(each, "--include"), format_name) for each in include]
+    rules += [(_expression(each, "--include"), chosen) for each in include]
     return [*rules, ("", None)] if include else rules
 
 

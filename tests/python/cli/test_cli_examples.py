@@ -43,6 +43,9 @@ def test_every_example_runs(run_cli: RunCli, tmp_path: Path, example: str) -> No
     save_file(weights, tmp_path / "model.safetensors")
     weights["ff.weight"] += np.float16(0.125)
     save_file(weights, tmp_path / "other.safetensors")
+    if not example.startswith("quarrow quantize "):
+        for format_name, name in (("int8_rowwise", "int8"), ("int4", "int4")):
+            run_cli("quantize", "model.safetensors", f"{name}.safetensors", "-f", format_name)
     result = run_cli(*shlex.split(example)[1:])
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `quarrow quantize` prints after the job, for a person."""
+"""What a job from file to file prints at its end, for a person."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -27,7 +27,9 @@ def print_summary(report: FileReport) -> None:
         if report.seconds:
             time += f" ({size_text(int(report.bytes_in / report.seconds))}/s)"
         _print_row("time", time)
-    _print_tensors(report.layers)
+    if len(report.files) > 1:
+        _print_row("files", f"{len(report.files) - 1:,} and {printable(report.files[-1])}")
+    _print_tensors(report)
     _print_errors([(each.name, each.error) for each in report.layers if each.error is not None])
 
 
@@ -35,27 +37,34 @@ def _print_row(label: str, text: str) -> None:
     print(f"{label:<12}{text}")
 
 
-def _print_tensors(layers: Sequence[LayerReport]) -> None:
-    quantized = Counter(layer.format for layer in layers if layer.action == "quantized")
-    left_alone = Counter(layer.reason for layer in layers if layer.action != "quantized")
-    for format_name, count in quantized.items():
-        _print_row("quantized", f"{_tensors(count)} to {format_name}")
-    if not quantized:
-        _print_row("quantized", _tensors(0))
+def _print_tensors(report: FileReport) -> None:
+    done = "quantized" if report.format is not None else "restored"
+    for action in (done, "converted"):
+        counts = Counter(_became(layer) for layer in report.layers if layer.action == action)
+        for what, count in counts.most_common():
+            _print_row(action, f"{_tensors(count)} to {what}")
+        if action == done and not counts:
+            _print_row(done, _tensors(0))
+    left_alone = Counter(layer.reason for layer in report.layers if layer.action == "kept")
     reasons = left_alone.most_common(_MOST_REASONS)
     for reason, count in reasons:
-        _print_row("left alone", f"{_tensors(count)}: {printable(reason or 'no reason given')}")
+        _print_row("left alone", f"{_tensors(count)}: {printable(reason or 'not quantized')}")
     # Reasons that name their layer are as many as the layers.
     others = left_alone.total() - sum(count for _, count in reasons)
     if others:
         _print_row("left alone", f"{_tensors(others)} more, for the reasons that --json gives")
 
 
+def _became(layer: LayerReport) -> str:
+    return layer.format or layer.dtype_out
+
+
 def _print_plan(layers: Sequence[LayerReport]) -> None:
     print(f"{'before':>8}  {'after':>8}  {'becomes':<12}  tensor")
     for layer in layers:
         before, after = size_text(layer.bytes_in), size_text(layer.bytes_out)
-        print(f"{before:>8}  {after:>8}  {layer.format or '-':<12}  {printable(layer.name)}")
+        becomes = "-" if layer.action == "kept" else _became(layer)
+        print(f"{before:>8}  {after:>8}  {becomes:<12}  {printable(layer.name)}")
     print()
 
 

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`quarrow dequantize`."""
+
+import json
+from functools import partial
+from typing import Annotated
+
+import typer
+
+import quarrow
+from quarrow.cli import file_options
+from quarrow.cli.file_options import FloatType, Io
+from quarrow.cli.progress import file_progress
+from quarrow.cli.summary import print_summary
+
+
+def dequantize(
+    source: file_options.Source,
+    destination: file_options.Destination,
+    dtype: Annotated[
+        FloatType | None,
+        typer.Option(help="For all float tensors.", show_default="as before"),
+    ] = None,
+    threads: file_options.Threads = None,
+    io: file_options.IoOption = Io.READ,
+    max_shard_size: file_options.MaxShardSize = None,
+    sync: file_options.Sync = True,
+    dry_run: file_options.DryRun = False,
+    force: file_options.Force = False,
+    as_json: file_options.AsJson = False,
+) -> None:
+    """Write a copy of a checkpoint in which quantized layers are float tensors again.
+
+    They get the names, shapes and types that they had. All else stays.
+
+    \b
+    Examples:
+      quarrow dequantize int8.safetensors restored.safetensors
+      quarrow dequantize int8.safetensors bf16.safetensors --dtype bfloat16
+    """  # noqa: D301 (typer takes a backspace for "keep these lines as they are")
+    job = partial(
+        quarrow.dequantize_file,
+        source,
+        destination,
+        dtype=dtype,
+        io=io.value,
+        max_shard_size=file_options.shard_bytes(max_shard_size),
+    )
+    if not (force or dry_run):
+        planned = [destination] if max_shard_size is None else job(dry_run=True).files
+        file_options.refuse_others(source, planned)
+    with file_progress() as progress:
+        done = job(progress=progress, threads=threads, sync=sync, dry_run=dry_run)
+    if as_json:
+        print(json.dumps(done.to_dict(), indent=2))
+    else:
+        print_summary(done)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands from file to file have in common."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quarrow.cli.output_files import refuse_existing
+from quarrow.exceptions import InvalidInputError
+
+
+class Io(StrEnum):
+    """How to read the source."""
+
+    READ = "read"
+    MMAP = "mmap"
+
+
+class FloatType(StrEnum):
+    """A dtype that values are written in."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+
+
+# Not Path, which would drop the slash that says "a folder".
+Source = Annotated[
+    str,
+    typer.Argument(metavar="IN", help="A .safetensors file, or the .index.json of its shards."),
+]
+Destination = Annotated[str, typer.Argument(metavar="OUT", help="The file to write.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="At most so many threads.",
+        show_default="the CPUs this process may use",
+    ),
+]
+IoOption = Annotated[
+    Io,
+    typer.Option(
+        help="Read IN, or map it; a mapped file that is cut short meanwhile ends the command."
+    ),
+]
+MaxShardSize = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Write several files of at most so many bytes, such as 5GB, and their index.",
+    ),
+]
+Sync = Annotated[
+    bool, typer.Option("--sync/--no-sync", help="Whether to wait until OUT is on the disk.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the plan and the final size; write no OUT.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the report as JSON instead of a summary.")
+]
+
+
+def refuse_others(source: str, files: Sequence[str]) -> None:
+    """Raise InvalidInputError where a file of somebody else would be replaced.
+
+    A folder or the source itself is refused by the job, with --force too.
+    """
+    for each in files:
+        path = Path(each)
+        if path.is_dir() or each.endswith("/"):
+            continue
+        if path.exists() and Path(source).exists() and path.samefile(source):
+            continue
+        refuse_existing(path)
+
+
+def shard_bytes(size: str | None) -> int | str | None:
+    """Return a size as the Python interface takes it: digits alone are bytes."""
+    if size is not None and not size.strip():
+        msg = "max_shard_size must not be empty"
+        raise InvalidInputError(msg)
+    return size

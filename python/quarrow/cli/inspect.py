@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`quarrow inspect`."""
+
+import json
+from collections import Counter
+from typing import Annotated, Any
+
+import typer
+
+import quarrow
+from quarrow.checkpoint import TensorInfo
+from quarrow.cli.terminal import printable, size_text
+
+_LONGEST_VALUE = 200
+
+
+def inspect(
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="A .safetensors file, or the .index.json of its shards."
+        ),
+    ],
+    config: Annotated[
+        bool,
+        typer.Option(
+            "--config", help="Print what belongs into the model's config.json, and nothing else."
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print it as JSON, names and metadata as they are.")
+    ] = False,
+) -> None:
+    """Show the tensors of a checkpoint, their sizes by type, and its metadata.
+
+    Only headers and descriptions are read. A quantized layer is one line.
+
+    \b
+    Examples:
+      quarrow inspect model.safetensors
+      quarrow inspect model.safetensors --json
+      quarrow inspect int4.safetensors --config
+    """  # noqa: D301 (typer takes a backspace for "keep these lines as they are")
+    with quarrow.open(file) as checkpoint:
+        tensors = [checkpoint.info(name) for name in checkpoint]
+        if config:
+            print(json.dumps(_config(checkpoint.metadata), indent=2))
+        elif as_json:
+            print(json.dumps(_facts(file, checkpoint, tensors), indent=2))
+        else:
+            _print_tensors(tensors)
+            _print_totals(tensors, checkpoint.nbytes)
+            _print_metadata(checkpoint.metadata)
+
+
+def _config(metadata: dict[str, str]) -> dict[str, Any]:
+    key = "quantization_config"
+    try:
+        return {key: json.loads(metadata[key])}
+    except (KeyError, ValueError, RecursionError):
+        msg = f"the metadata has no {key}; only files for compressed-tensors have one"
+        raise quarrow.InvalidInputError(msg) from None
+
+
+def _kind(tensor: TensorInfo) -> str:
+    return "tensor" if tensor.format is None else f"quantized, {tensor.format.name}"
+
+
+def _facts(file: str, checkpoint: quarrow.Checkpoint, tensors: list[TensorInfo]) -> dict[str, Any]:
+    return {
+        "file": file,
+        "files": checkpoint.files,
+        "bytes": checkpoint.nbytes,
+        "tensors": [
+            {
+                "name": tensor.name,
+                "dtype": tensor.dtype,
+                "shape": list(tensor.shape),
+                "bytes": tensor.nbytes,
+                "format": None if tensor.format is None else tensor.format.name,
+            }
+            for tensor in tensors
+        ],
+        "metadata": checkpoint.metadata,
+    }
+
+
+def _print_tensors(tensors: list[TensorInfo]) -> None:
+    lines = [
+        (
+            tensor.dtype,
+            size_text(tensor.nbytes),
+            " x ".join(map(str, tensor.shape)) or "scalar",
+            _kind(tensor),
+            printable(tensor.name),
+        )
+        for tensor in tensors
+    ]
+    lines.insert(0, ("dtype", "size", "shape", "what", "name"))
+    widths = [max(len(line[column]) for line in lines) for column in range(4)]
+    for dtype, size, shape, kind, name in lines:
+        print(
+            f"{dtype:<{widths[0]}}  {size:>{widths[1]}}  {shape:<{widths[2]}}  "
+            f"{kind:<{widths[3]}}  {name}"
+        )
+
+
+def _print_totals(tensors: list[TensorInfo], file_bytes: int) -> None:
+    count: Counter[tuple[str, str]] = Counter()
+    size: Counter[tuple[str, str]] = Counter()
+    for tensor in tensors:
+        key = (tensor.dtype, _kind(tensor))
+        count[key] += 1
+        size[key] += tensor.nbytes
+    print()
+    for (dtype, kind), nbytes in size.most_common():
+        what = "" if kind == "tensor" else f" ({kind})"
+        print(f"{dtype:<8}{size_text(nbytes):>8}  in {count[dtype, kind]:,}{what}")
+    print(f"{'all':<8}{size_text(file_bytes):>8}  {len(tensors):,} tensors")
+
+
+def _print_metadata(metadata: dict[str, str]) -> None:
+    if metadata:
+        print("\nmetadata")
+    for key, value in metadata.items():
+        cut = value[:_LONGEST_VALUE]
+        left_out = len(value) - len(cut)
+        more = f"... ({left_out:,} more characters, see --json)" if left_out else ""
+        print(f"  {printable(key)}: {printable(cut)}{more}")
