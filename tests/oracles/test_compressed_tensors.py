@@ -59,7 +59,9 @@ def test_decompressed_equals_dequantized(
         "scale_dtype": scale_dtype,
         "group_size": group_size,
     }
-    qr.quantize_file(source, path, format_, **fields)
+    # A small layer too.
+    rules = [("weight", qr.Format(format_, **fields))]
+    qr.quantize_file(source, path, format_, rules=rules, **fields)
     config = config_of(path)
     assert (config.quant_method, config.format) == ("compressed-tensors", "pack-quantized")
     (scheme,) = config.config_groups.values()
@@ -74,6 +76,10 @@ def test_decompressed_equals_dequantized(
         restored = PackedQuantizationCompressor.decompress(stored, scheme)["weight"]
         weight = weights[f"{layer}.weight"]
         expected = qr.quantize(weight, format_, **fields).dequantize(scale_dtype)
+        with qr.open(path) as checkpoint:
+            read = checkpoint[f"{layer}.weight"]
+        assert isinstance(read, qr.QuantizedTensor)
+        assert read.dequantize(scale_dtype).tobytes() == expected.tobytes()
         assert restored.dtype == TORCH_DTYPES[scale_dtype]
         assert torch.equal(
             restored.contiguous().reshape(-1).view(torch.uint8),
