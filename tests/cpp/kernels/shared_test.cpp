@@ -100,6 +100,59 @@ TEST_P(Decode, AnyLengthAndAlignment) {
   }
 }
 
+class Encode : public EachTarget {
+ protected:
+  std::vector<std::uint8_t> encode(const std::vector<float>& values, DType dtype) const {
+    GuardedBuffer input(values.size() * sizeof(float), 0, 0xFF);
+    std::copy(values.begin(), values.end(), reinterpret_cast<float*>(input.data()));
+    GuardedBuffer output(values.size() * size_of(dtype), 1, 0xA5);
+    shared_kernels(target()).encode(reinterpret_cast<const float*>(input.data()), values.size(),
+                                    dtype, reinterpret_cast<std::byte*>(output.data()));
+    EXPECT_TRUE(output.surroundings_untouched());
+    return {output.data(), output.data() + output.size()};
+  }
+};
+QUARROW_FOR_EACH_TARGET(Encode);
+
+TEST_P(Encode, RoundsEachValueToNearestEvenAtAnyLength) {
+  std::mt19937 random(9);
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  const std::vector<float> edges{0.0F,     -0.0F,       65519.0F,    65520.0F,    -65520.0F,
+                                 0x1p-24F, 0x1p-25F,    0x1p-26F,    kInf,        -kInf,
+                                 1.0F,     0x1.FEp127F, 0x1.FFp127F, 1.00390625F, 1.01171875F};
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+    for (std::size_t count = 0; count <= 70; ++count) {
+      std::vector<float> values;
+      for (const double value : make_values(Values::kNormal, DType::kF32, count, random)) {
+        values.push_back(static_cast<float>(value));
+      }
+      for (std::size_t i = 0; i < std::min(count, edges.size()); ++i)
+        values[count - 1 - i] = edges[i];
+      std::vector<std::uint8_t> expected;
+      for (const float value : values) {
+        std::vector<std::uint8_t> one = bytes_of(std::vector<float>{value});
+        if (dtype == DType::kF16) one = bytes_of(std::vector{reference::nearest_f16(value)});
+        if (dtype == DType::kBF16) one = bytes_of(std::vector{reference::nearest_bf16(value)});
+        expected.insert(expected.end(), one.begin(), one.end());
+      }
+      ASSERT_EQ(encode(values, dtype), expected) << name_of(dtype) << " " << count;
+    }
+  }
+}
+
+TEST_P(Encode, NaNStaysNaN) {
+  for (const DType dtype : {DType::kF16, DType::kBF16}) {
+    const std::vector<std::uint8_t> bytes = encode({std::nanf(""), -std::nanf("1")}, dtype);
+    for (std::size_t i = 0; i < 2; ++i) {
+      std::uint16_t pattern = 0;
+      std::memcpy(&pattern, bytes.data() + 2 * i, 2);
+      const double value =
+          dtype == DType::kF16 ? reference::f16_value(pattern) : reference::bf16_value(pattern);
+      EXPECT_TRUE(std::isnan(value));
+    }
+  }
+}
+
 class RangeKernel : public EachTarget {};
 QUARROW_FOR_EACH_TARGET(RangeKernel);
 

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quarrow/containers/checkpoint.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "quarrow/containers/checkpoint_fault.h"
+#include "test_files.h"
+
+namespace quarrow {
+namespace {
+
+using ::testing::ElementsAre;
+
+constexpr std::string_view kIndexName = "model.safetensors.index.json";
+
+class CheckpointTest : public ::testing::Test {
+ protected:
+  void write_shard(std::string_view name, std::string_view tensor, std::string_view data) {
+    const std::string header = "{\"" + std::string(tensor) + "\":{\"dtype\":\"U8\",\"shape\":[" +
+                               std::to_string(data.size()) + "],\"data_offsets\":[0," +
+                               std::to_string(data.size()) + "]}}";
+    folder_.write(name, safetensors_bytes(header, data));
+  }
+  Checkpoint open(Io io = Io::kRead) { return open_checkpoint(folder_ / kIndexName, io); }
+  FileRule rule_of(std::string_view index) {
+    folder_.write(kIndexName, index);
+    try {
+      open();
+    } catch (const CheckpointFault& fault) {
+      return fault.rule;
+    }
+    throw std::runtime_error("the index was accepted");
+  }
+  static std::string bytes_of(const Checkpoint& checkpoint, std::string_view name) {
+    const TensorEntry& tensor = *checkpoint.tensors.find(name);
+    std::string buffer(tensor.bytes(), '\0');
+    const std::byte* data = checkpoint.read(tensor, 0, tensor.bytes(), buffer.data());
+    return {reinterpret_cast<const char*>(data), tensor.bytes()};
+  }
+
+  TestFolder folder_;
+};
+
+TEST_F(CheckpointTest, IsAllShardsInTheOrderOfTheirNames) {
+  write_shard("b.safetensors", "x", "one");
+  write_shard("a.safetensors", "y", "two!");
+  folder_.write(kIndexName, R"({"weight_map": {"x": "b.safetensors", "y": "a.safetensors"}})");
+  for (const Io io : {Io::kRead, Io::kMap}) {
+    const Checkpoint checkpoint = open(io);
+    ASSERT_EQ(checkpoint.tensors.size(), 2U);
+    EXPECT_EQ(checkpoint.tensors[0].name, "y");
+    EXPECT_EQ(bytes_of(checkpoint, "x"), "one");
+    EXPECT_EQ(bytes_of(checkpoint, "y"), "two!");
+    EXPECT_EQ(checkpoint.files.size(), 2U);
+    EXPECT_EQ(checkpoint.file_bytes(), read_bytes(folder_ / "a.safetensors").size() +
+                                           read_bytes(folder_ / "b.safetensors").size());
+    checkpoint.check_unchanged();
+  }
+}
+
+TEST_F(CheckpointTest, RefusesAnIndexThatLies) {
+  write_shard("a.safetensors", "x", "one");
+  EXPECT_EQ(rule_of(R"({"weight_map": {"x": "../a.safetensors"}})"), FileRule::kShardName);
+  EXPECT_EQ(rule_of(R"({"weight_map": {"x": "b.safetensors"}})"), FileRule::kShardMissing);
+  EXPECT_EQ(rule_of(R"({"weight_map": {"y": "a.safetensors"}})"), FileRule::kTensorUnlisted);
+  EXPECT_EQ(rule_of(R"({"weight_map": {"x": "a.safetensors", "y": "a.safetensors"}})"),
+            FileRule::kTensorMissing);
+  EXPECT_EQ(rule_of(R"({"weight_map": {"x": 1}})"), FileRule::kIndexMap);
+  EXPECT_EQ(rule_of(R"({"weight_map": {"x": "a.safetensors", "x": "a.safetensors"}})"),
+            FileRule::kDuplicateKey);
+  EXPECT_EQ(rule_of(R"({"metadata": {}})"), FileRule::kIndexMap);
+  EXPECT_EQ(rule_of("[1]"), FileRule::kIndexMap);
+  EXPECT_EQ(rule_of("1"), FileRule::kIndexMap);
+  EXPECT_EQ(rule_of(std::string(200, '[')), FileRule::kIndexMap);
+  EXPECT_EQ(rule_of(R"({"m": )" + std::string(200, '[')), FileRule::kTooDeep);
+  EXPECT_EQ(rule_of(R"({"weight_map": {"x": "a.safetensors")"), FileRule::kInvalidJson);
+  EXPECT_EQ(rule_of(std::string("{\"weight_map\": {\"x\0\": \"a\"}}", 26)), FileRule::kHeaderNul);
+}
+
+TEST_F(CheckpointTest, NoticesAFileThatChanged) {
+  write_shard("a.safetensors", "x", "one");
+  const std::string path = folder_ / "a.safetensors";
+  const Checkpoint read = open_checkpoint(path, Io::kRead);
+  const Checkpoint mapped = open_checkpoint(path, Io::kMap);
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) - 1);
+  for (const Checkpoint* checkpoint : {&read, &mapped}) {
+    try {
+      bytes_of(*checkpoint, "x");
+      FAIL() << "it was read";
+    } catch (const CheckpointFault& fault) {
+      EXPECT_EQ(fault.rule, FileRule::kShrank);
+      EXPECT_EQ(fault.position, std::filesystem::file_size(path));
+    }
+    EXPECT_THROW(checkpoint->check_unchanged(), CheckpointFault);
+  }
+}
+
+TEST_F(CheckpointTest, LiesInMemoryWhereItIs) {
+  const std::string data = "abcdef";
+  const std::array<std::uint64_t, 2> shape = {2, 3};
+  const std::array<std::uint64_t, 1> none = {0};
+  const auto bytes = std::as_bytes(std::span(data));
+  const TensorInMemory tensors[] = {{"z", StoredDType::kU8, shape, bytes},
+                                    {"a", StoredDType::kF32, none, {}}};
+  const Checkpoint checkpoint = checkpoint_in_memory(tensors, {{"key", "value"}});
+  EXPECT_EQ(checkpoint.tensors[0].name, "z");
+  EXPECT_EQ(checkpoint.read(checkpoint.tensors[0], 2, 3, nullptr), bytes.data() + 2);
+  EXPECT_THAT(*checkpoint.tensors.metadata(),
+              ElementsAre(TensorTable::Metadata::value_type("key", "value")));
+  checkpoint.check_unchanged();
+  const TensorInMemory wrong{"z", StoredDType::kF32, shape, bytes};
+  EXPECT_THROW(checkpoint_in_memory({&wrong, 1}, {}), std::invalid_argument);
+  const TensorInMemory twice[] = {tensors[0], tensors[0]};
+  EXPECT_THROW(checkpoint_in_memory(twice, {}), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace quarrow
