@@ -37,8 +37,9 @@ struct ValuesInFile {
 void read_rows(const ValuesInFile& source, Target target, std::uint64_t first, std::uint64_t rows,
                float* values);
 
-// The error of `other`, of the same shape, some rows at a time. False when poll stopped it. Throws
-// as read_rows().
+// The error of `other`, of the same shape, some rows at a time. NaN beside NaN and Inf beside the
+// same Inf count for nothing; beside anything else they are infinitely far. False when poll stopped
+// it. Throws as read_rows().
 bool compare_values(const ValuesInFile& original, const ValuesInFile& other, Target target,
                     Poll& poll, ErrorSums& sums);
 

@@ -42,8 +42,8 @@ def compare(
     """Show how far the tensors of B are from those of A.
 
     Values are compared: B may be quantized, A too, and both may have other types. Exits with 0 when
-    every tensor has its counterpart, however far, with 1 when one could not be compared, with 2 for
-    a damaged file.
+    every tensor has its counterpart, however far, with 1 when one could not be compared (what is of
+    no float type must be the same bytes), with 2 for a damaged file.
 
     \b
     Examples:
@@ -84,17 +84,25 @@ def _compare_tensor(
         return
     left, right = original.info(name), other.info(name)
     if left.shape != right.shape:
-        found.not_compared.append((name, f"shapes {left.shape} and {right.shape}"))
+        found.not_compared.append((name, f"shapes {_shape(left)} and {_shape(right)}"))
         return
     try:
         error = original.compare(name, other)
     except quarrow.InvalidInputError:
-        found.not_compared.append((name, f"the types are {left.dtype} and {right.dtype}"))
+        if left.dtype == right.dtype:
+            reason = f"different {left.dtype} values"
+        else:
+            reason = f"types {left.dtype} and {right.dtype}"
+        found.not_compared.append((name, reason))
         return
-    if error is None or (error.max_abs == 0 and not math.isnan(error.rmse)):
+    if error is None or error.max_abs == 0:
         found.equal.append(name)
     else:
         found.different.append((name, error))
+
+
+def _shape(tensor: quarrow.TensorInfo) -> str:
+    return " x ".join(map(str, tensor.shape)) or "scalar"
 
 
 def _print(found: Comparison) -> None:

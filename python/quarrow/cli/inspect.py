@@ -49,7 +49,7 @@ def inspect(
             print(json.dumps(_facts(file, checkpoint, tensors), indent=2))
         else:
             _print_tensors(tensors)
-            _print_totals(tensors, checkpoint.nbytes)
+            _print_totals(checkpoint, tensors)
             _print_metadata(checkpoint.metadata)
 
 
@@ -60,10 +60,6 @@ def _config(metadata: dict[str, str]) -> dict[str, Any]:
     except (KeyError, ValueError, RecursionError):
         msg = f"the metadata has no {key}; only files for compressed-tensors have one"
         raise quarrow.InvalidInputError(msg) from None
-
-
-def _kind(tensor: TensorInfo) -> str:
-    return "tensor" if tensor.format is None else f"quantized, {tensor.format.name}"
 
 
 def _facts(file: str, checkpoint: quarrow.Checkpoint, tensors: list[TensorInfo]) -> dict[str, Any]:
@@ -77,7 +73,8 @@ def _facts(file: str, checkpoint: quarrow.Checkpoint, tensors: list[TensorInfo])
                 "dtype": tensor.dtype,
                 "shape": list(tensor.shape),
                 "bytes": tensor.nbytes,
-                "format": None if tensor.format is None else tensor.format.name,
+                "format": None if tensor.format is None else _format_facts(tensor.format),
+                "file": tensor.file,
             }
             for tensor in tensors
         ],
@@ -85,38 +82,52 @@ def _facts(file: str, checkpoint: quarrow.Checkpoint, tensors: list[TensorInfo])
     }
 
 
+def _format_facts(format: quarrow.Format) -> dict[str, Any]:
+    return {
+        "name": format.name,
+        "group_size": format.group_size,
+        "symmetric": format.symmetric,
+        "scale_dtype": format.scale_dtype,
+    }
+
+
 def _print_tensors(tensors: list[TensorInfo]) -> None:
-    lines = [
+    lines = [("type", "size", "shape", "format", "name")]
+    lines += [
         (
             tensor.dtype,
             size_text(tensor.nbytes),
             " x ".join(map(str, tensor.shape)) or "scalar",
-            _kind(tensor),
+            "-" if tensor.format is None else tensor.format.name,
             printable(tensor.name),
         )
         for tensor in tensors
     ]
-    lines.insert(0, ("dtype", "size", "shape", "what", "name"))
-    widths = [max(len(line[column]) for line in lines) for column in range(4)]
-    for dtype, size, shape, kind, name in lines:
-        print(
-            f"{dtype:<{widths[0]}}  {size:>{widths[1]}}  {shape:<{widths[2]}}  "
-            f"{kind:<{widths[3]}}  {name}"
-        )
+    dtypes, sizes, shapes, formats = (
+        max(len(line[column]) for line in lines) for column in range(4)
+    )
+    for dtype, size, shape, format, name in lines:
+        print(f"{dtype:<{dtypes}}  {size:>{sizes}}  {shape:<{shapes}}  {format:<{formats}}  {name}")
 
 
-def _print_totals(tensors: list[TensorInfo], file_bytes: int) -> None:
-    count: Counter[tuple[str, str]] = Counter()
-    size: Counter[tuple[str, str]] = Counter()
+def _print_totals(checkpoint: quarrow.Checkpoint, tensors: list[TensorInfo]) -> None:
+    count: Counter[str] = Counter()
+    size: Counter[str] = Counter()
     for tensor in tensors:
-        key = (tensor.dtype, _kind(tensor))
-        count[key] += 1
-        size[key] += tensor.nbytes
+        kind = tensor.dtype
+        if tensor.format is not None:
+            kind += f" as {tensor.format.name}"
+        count[kind] += 1
+        size[kind] += tensor.nbytes
+    # The files are larger than their tensors: each has a header.
+    files = len(checkpoint.files)
+    rows = [(kind, nbytes, count[kind]) for kind, nbytes in size.most_common()]
+    rows.append(("file" if files == 1 else f"{files} files", checkpoint.nbytes, len(tensors)))
+    width = max(len(kind) for kind, _, _ in rows)
     print()
-    for (dtype, kind), nbytes in size.most_common():
-        what = "" if kind == "tensor" else f" ({kind})"
-        print(f"{dtype:<8}{size_text(nbytes):>8}  in {count[dtype, kind]:,}{what}")
-    print(f"{'all':<8}{size_text(file_bytes):>8}  {len(tensors):,} tensors")
+    for kind, nbytes, tensor_count in rows:
+        plural = "" if tensor_count == 1 else "s"
+        print(f"{kind:<{width}}  {size_text(nbytes):>8}  {tensor_count:,} tensor{plural}")
 
 
 def _print_metadata(metadata: dict[str, str]) -> None:
