@@ -16,8 +16,10 @@ from cli_process import COMMAND
 
 RunCli = Callable[..., subprocess.CompletedProcess[str]]
 
+COMMANDS = [(), ("quantize",), ("dequantize",), ("inspect",), ("compare",), ("info",)]
 
-@pytest.mark.parametrize("arguments", [(), ("quantize",), ("inspect",), ("compare",), ("info",)])
+
+@pytest.mark.parametrize("arguments", COMMANDS)
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_help_fits_80_columns_and_goes_to_standard_output(
     run_cli: RunCli, arguments: tuple[str, ...], option: str
