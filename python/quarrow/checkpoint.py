@@ -249,7 +249,7 @@ def open(path: Path, *, io: str = "read") -> Checkpoint:
     >>> save_file({"q.weight": np.ones((8, 256), "f2"), "q.bias": np.zeros(8, "f2")}, source)
     >>> _ = qr.quantize_file(source, new, "int8_rowwise")
     >>> with qr.open(new) as checkpoint:
-    ...     print(sorted(checkpoint), checkpoint["q.weight"].format)
+    ...     print(sorted(checkpoint), checkpoint["q.weight"].format.name)
     ...     print(checkpoint["q.bias"].numpy().sum())
     ['q.bias', 'q.weight'] int8_rowwise
     0.0

@@ -14,21 +14,53 @@ from safetensors import safe_open
 from workload import LARGE_FILES
 
 LIMIT_BYTES = 64 << 20
+# Peaks of a fresh process over what it had after its imports: of all its memory, and (of mapped
+# files the pages do not count) of its own, sampled.
 MEASURE = """
 import sys
+import threading
 import quarrow as qr
 
-def peak():
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM"))
+source, out, way, io = sys.argv[1:]
+EVERY = [("", "int8_rowwise")]
 
-before = peak()
+def kilobytes(field):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(field))
+
+field = "VmHWM" if io == "read" else "RssAnon"
+before = highest = kilobytes(field)
+ended = threading.Event()
+
+def sample():
+    global highest
+    while not ended.wait(0.02):
+        highest = max(highest, kilobytes(field))
+
+sampler = threading.Thread(target=sample)
+sampler.start()
+rule = "none"
 try:
-    qr.quantize_file(sys.argv[1], sys.argv[2], "int8_rowwise", sync=False, measure_error=True)
-    rule = "none"
+    if way == "quantize":
+        qr.quantize_file(
+            source, out, "int8_rowwise", rules=EVERY, sync=False, measure_error=True, io=io
+        )
+    elif way == "int4":
+        every = qr.Format("int4", group_size="row")
+        qr.quantize_file(source, out, every, rules=[("", every)], sync=False, io=io)
+    elif way == "shards":
+        qr.quantize_file(source, out, "int8_rowwise", sync=False, max_shard_size="64MB", io=io)
+    elif way == "convert":
+        qr.quantize_file(
+            source, out, "int8_rowwise", rules=[("", None)], dtype="float32", sync=False, io=io
+        )
+    else:
+        qr.dequantize_file(source, out, sync=False, io=io)
 except qr.CheckpointError as error:
     rule = error.rule
-print(peak() - before, rule)
+ended.set()
+sampler.join()
+print((max(highest, kilobytes(field)) - before) << 10, rule)
 """
 
 ONE_ROW = 1 << 28
@@ -36,7 +68,7 @@ SHAPES: dict[str, dict[str, tuple[str, tuple[int, ...], int]]] = {
     "one large layer": {"a.weight": ("F32", (1 << 14, 1 << 14), 1 << 30)},
     "one long row": {"a.weight": ("F16", (1, ONE_ROW), 2 * ONE_ROW)},
     "one kept tensor": {"a": ("F16", (1 << 29,), 1 << 30)},
-    "many layers": {f"blocks.{i}.weight": ("BF16", (2, 2), 8) for i in range(100_000)},
+    "many layers": {f"blocks.{i}.weight": ("BF16", (9, 3), 54) for i in range(100_000)},
     "many kept tensors": {f"blocks.{i}.bias": ("BF16", (2,), 4) for i in range(100_000)},
 }
 
@@ -55,15 +87,20 @@ needs_proc = pytest.mark.skipif(
 )
 
 
-def assert_memory_is_bounded(source: Path, out: Path, rule: str = "none") -> None:
+def assert_memory_is_bounded(
+    source: Path, out: Path, rule: str = "none", *, way: str = "quantize", io: str = "read"
+) -> None:
     with source.open("rb") as file:
         header = int.from_bytes(file.read(8), "little")
     result = subprocess.run(
-        [sys.executable, "-c", MEASURE, source, out], capture_output=True, text=True, check=True
+        [sys.executable, "-c", MEASURE, source, out, way, io],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     grown, broken = int(result.stdout.split()[0]), result.stdout.split()[1]
     size = source.stat().st_size
-    print(f"{size / 1e6:.0f} MB: {grown / 1e6:.1f} MB, header {header / 1e6:.1f} MB")
+    print(f"{way} {io}, {size / 1e6:.0f} MB: {grown / 1e6:.1f} MB, header {header / 1e6:.1f} MB")
     assert broken == rule
     assert grown <= LIMIT_BYTES + 3 * header
 
@@ -93,6 +130,25 @@ def write_values(path: Path, layers: dict[str, int]) -> npt.NDArray[np.float16]:
 def test_memory_is_bounded(shapes: str, tmp_path: Path) -> None:
     source = write_zeros(tmp_path / "in", SHAPES[shapes])
     assert_memory_is_bounded(source, tmp_path / "out")
+    assert_memory_is_bounded(tmp_path / "out", tmp_path / "restored", way="dequantize")
+
+
+@needs_proc
+@pytest.mark.parametrize("way", ["int4", "shards", "convert"])
+@pytest.mark.parametrize("shapes", ["one large layer", "many layers"])
+def test_memory_is_bounded_for_other_ways(way: str, shapes: str, tmp_path: Path) -> None:
+    source = write_zeros(tmp_path / "in", SHAPES[shapes])
+    assert_memory_is_bounded(source, tmp_path / "out", way=way)
+    if way == "int4":
+        assert_memory_is_bounded(tmp_path / "out", tmp_path / "restored", way="dequantize")
+
+
+@needs_proc
+@pytest.mark.parametrize("shapes", ["one large layer", "one kept tensor", "many layers"])
+def test_memory_is_bounded_for_mapped_files(shapes: str, tmp_path: Path) -> None:
+    source = write_zeros(tmp_path / "in", SHAPES[shapes])
+    assert_memory_is_bounded(source, tmp_path / "out", io="mmap")
+    assert_memory_is_bounded(tmp_path / "out", tmp_path / "back", way="dequantize", io="mmap")
 
 
 # Headers of nearly the 100 MB that are read, made of one piece again and again, and the rule that
