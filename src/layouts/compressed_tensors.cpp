@@ -60,7 +60,20 @@ Json weights_of(const Format& format) {
 }
 
 // A name in a JSON text: those of tensors are any UTF-8.
-std::string text(std::string_view name) { return std::string(name); }
+std::string quoted(std::string_view name) { return Json(name).dump(); }
+
+// Joins the texts of many layers: a document would take several times their memory.
+void append(std::string& list, std::string_view text) {
+  if (!list.empty()) list += ',';
+  list += text;
+}
+
+// What one layer was before.
+std::string layer_before(const TensorEntry& tensor) {
+  Json before = {{"dtype", name_of(tensor.dtype)}};
+  if (tensor.shape.size() != 2) before["shape"] = tensor.shape;
+  return quoted(tensor.name) + ":" + before.dump();
+}
 
 StayReason stay_reason(const TensorEntry& tensor, const TensorTable& file, const Format& format) {
   if (!float_dtype(tensor.dtype)) return StayReason::kNotFloat;
@@ -121,36 +134,40 @@ std::vector<EncodedEntry> encode(const LayerToEncode& layer, std::pmr::memory_re
 
 void describe(std::span<const LayerToEncode> layers, std::pmr::memory_resource& memory,
               TensorTable::Metadata& metadata) {
+  std::vector<Json> weights;         // of each group
+  std::vector<std::string> targets;  // the same
   std::vector<const Format*> formats;
-  std::vector<Json> targets;
-  Json ours = Json::object();
+  std::vector<std::size_t> group_of_format;
+  std::string before;
   for (const LayerToEncode& layer : layers) {
-    const auto same = [&](const Format* format) {
-      return weights_of(*format) == weights_of(*layer.format);
-    };
-    const auto found = std::ranges::find_if(formats, same);
-    const auto group = static_cast<std::size_t>(found - formats.begin());
-    if (found == formats.end()) {
+    auto known = std::ranges::find(formats, layer.format);
+    if (known == formats.end()) {
+      const Json described = weights_of(*layer.format);
+      const auto same = std::ranges::find(weights, described);
+      group_of_format.push_back(static_cast<std::size_t>(same - weights.begin()));
+      if (same == weights.end()) {
+        weights.push_back(described);
+        targets.emplace_back();
+      }
       formats.push_back(layer.format);
-      targets.emplace_back(Json::array());
+      known = std::prev(formats.end());
     }
-    targets[group].push_back(text(layer_of(layer.tensor->name)));
-    Json& before = ours[text(layer.tensor->name)];
-    before["dtype"] = text(name_of(layer.tensor->dtype));
-    if (layer.tensor->shape.size() != 2) before["shape"] = layer.tensor->shape;
+    const std::size_t group = group_of_format[static_cast<std::size_t>(known - formats.begin())];
+    append(targets[group], quoted(layer_of(layer.tensor->name)));
+    append(before, layer_before(*layer.tensor));
   }
-  Json groups = Json::object();
-  for (std::size_t group = 0; group < formats.size(); ++group) {
-    groups["group_" + std::to_string(group)] = {{"targets", std::move(targets[group])},
-                                                {"weights", weights_of(*formats[group])}};
+  std::string groups;
+  for (std::size_t group = 0; group < weights.size(); ++group) {
+    append(groups, "\"group_" + std::to_string(group) + "\":{\"targets\":[" + targets[group] +
+                       "],\"weights\":" + weights[group].dump() + "}");
   }
-  const Json config = {{"quant_method", "compressed-tensors"},
-                       {"format", "pack-quantized"},
-                       {"quantization_status", "compressed"},
-                       {"config_groups", std::move(groups)},
-                       {"ignore", Json::array()}};
-  metadata.emplace_back(kConfig, keep(config.dump(), memory));
-  metadata.emplace_back(kOurs, keep(ours.dump(), memory));
+  const std::string config = R"({"quant_method":"compressed-tensors","format":"pack-quantized",)"
+                             R"("quantization_status":"compressed","config_groups":{)" +
+                             groups + R"(},"ignore":[]})";
+  metadata.emplace_back(kConfig, keep(config, memory));
+  before.insert(0, 1, '{');
+  before += '}';
+  metadata.emplace_back(kOurs, keep(before, memory));
 }
 
 }  // namespace

@@ -12,12 +12,6 @@
 namespace quarrow {
 namespace {
 
-// Which part of its tensor an entry of a new file holds.
-struct EntrySource {
-  Payload payload = Payload::kCodes;
-  std::string_view constant;
-};
-
 StoredDType stored(DType dtype) {
   switch (dtype) {
     case DType::kF16:
@@ -38,10 +32,10 @@ class Placement {
   Placement(FilePlan& plan, std::size_t tensors, std::uint64_t max_shard_bytes)
       : plan_(plan), max_shard_bytes_(max_shard_bytes) {
     begin_output();
-    // Room for three entries a tensor, unused pages of which are never touched: growing would copy.
-    plan.outputs[0].entries.reserve(3 * tensors);
-    plan.outputs[0].tensors.reserve(3 * tensors);
-    sources_[0].reserve(3 * tensors);
+    // Unused pages are never touched; growing would copy.
+    plan.outputs[0].entries.reserve(kMostEntries * tensors);
+    plan.outputs[0].tensors.reserve(kMostEntries * tensors);
+    payloads_[0].reserve(kMostEntries * tensors);
   }
 
   // All parts of a tensor come to lie in one file.
@@ -67,36 +61,48 @@ class Placement {
       entry.dtype = part.dtype;
       plan_.outputs[output].entries.push_back(entry);
       plan_.outputs[output].tensors.push_back(tensor);
-      sources_[output].push_back({part.payload, part.constant});
+      payloads_[output].push_back(part.payload);
+      if (part.payload == Payload::kConstant) {
+        // Its entry, until that has a position.
+        const std::uint64_t index = payloads_[output].size() - 1;
+        plan_.outputs[output].constants.push_back({index, part.constant});
+      }
     }
   }
 
   // After the metadata is known.
   void finish() {
     for (std::size_t output = 0; output < plan_.outputs.size(); ++output) {
-      place(plan_.outputs[output], sources_[output]);
+      place(plan_.outputs[output], payloads_[output]);
     }
   }
 
  private:
+  // Of a quantized tensor: codes, scales, zero points, description.
+  static constexpr std::size_t kMostEntries = 4;
   static constexpr std::uint64_t kMaxBytes = std::numeric_limits<std::int64_t>::max();
 
   void begin_output() {
     plan_.outputs.emplace_back();
-    sources_.emplace_back();
+    payloads_.emplace_back();
     output_bytes_ = 0;
   }
 
-  void place(OutputPlan& output, std::span<const EntrySource> sources) {
+  void place(OutputPlan& output, std::span<const Payload> payloads) {
     const std::uint64_t data_bytes = assign_offsets(output.entries, output.order);
     output.header_bytes = SafetensorsHeader{&plan_.metadata, output.entries, output.order}.bytes();
     if (data_bytes > kMaxBytes - output.header_bytes) throw std::length_error("file size");
     output.file_bytes = output.header_bytes + data_bytes;
-    for (std::size_t index = 0; index < sources.size(); ++index) {
-      const EntrySource& source = sources[index];
+    const auto position_of = [&](std::size_t index) {
+      return output.header_bytes + output.entries[index].begin;
+    };
+    for (ConstantBytes& constant : output.constants) {
+      constant.position = position_of(static_cast<std::size_t>(constant.position));
+    }
+    for (std::size_t index = 0; index < payloads.size(); ++index) {
       TensorPlan& tensor = plan_.tensors[output.tensors[index]];
-      const std::uint64_t position = output.header_bytes + output.entries[index].begin;
-      switch (source.payload) {
+      const std::uint64_t position = position_of(index);
+      switch (payloads[index]) {
         case Payload::kCodes:
           tensor.data_position = position;
           break;
@@ -107,7 +113,6 @@ class Placement {
           tensor.zero_points_position = position;
           break;
         case Payload::kConstant:
-          output.constants.push_back({position, source.constant});
           break;
       }
     }
@@ -115,8 +120,8 @@ class Placement {
 
   FilePlan& plan_;
   std::uint64_t max_shard_bytes_;
-  std::uint64_t output_bytes_ = 0;                 // of data, in the last output
-  std::vector<std::vector<EntrySource>> sources_;  // of the entries of each output
+  std::uint64_t output_bytes_ = 0;              // of data, in the last output
+  std::vector<std::vector<Payload>> payloads_;  // of the entries of each output
 };
 
 // What a tensor that is not quantized becomes. `restored`: the layers that will be float again.
@@ -163,6 +168,7 @@ class QuantizePlanner {
       add_tensor(index, choices.empty() ? kDefaultChoice : choices[index], placement);
     }
     plan_.layers = plan_layers(requests_);
+    requests_ = {};
     for (std::size_t layer = 0; layer < to_encode_.size(); ++layer) {
       plan_.layers.layers[layer].unsigned_codes = layout_of_layer_[layer]->storage.unsigned_codes;
     }
