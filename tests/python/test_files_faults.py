@@ -276,23 +276,40 @@ except KeyboardInterrupt:
     assert names(tmp_path) == {"huge.safetensors", "out"}
 
 
-def test_kill_at_random_moments(tmp_path: Path) -> None:
-    source = tmp_path / "in.safetensors"
+DEQUANTIZE = """
+import sys
+import quarrow as qr
+qr.dequantize_file(sys.argv[1], sys.argv[2], sync=False)
+"""
+
+
+def layers(path: Path) -> Path:
     random = np.random.default_rng(0)
     arrays = {
         f"{index}.weight": random.standard_normal((1000, 1000), np.float32) for index in range(30)
     }
-    save_file(arrays, source)
+    save_file(arrays, path)
+    return path
+
+
+@pytest.mark.parametrize("script", [QUANTIZE, DEQUANTIZE])
+def test_kill_at_random_moments(script: str, tmp_path: Path) -> None:
+    source = layers(tmp_path / "in.safetensors")
+    if script == DEQUANTIZE:
+        qr.quantize_file(source, tmp_path / "quantized", FORMAT, sync=False)
+        source = tmp_path / "quantized"
+    random = np.random.default_rng(0)
     folder = tmp_path / "folder"
     folder.mkdir()
     out = folder / "out"
     reference = tmp_path / "reference"
-    qr.quantize_file(source, reference, FORMAT, sync=False)
+    subprocess.run([sys.executable, "-c", script, source, reference], check=True)
     new = reference.read_bytes()
     killed_half_way = 0
-    for attempt in range(KILLS):
+    kills = KILLS // 2
+    for attempt in range(kills):
         out.write_bytes(OLD)
-        job = subprocess.Popen([sys.executable, "-c", QUANTIZE, source, out])
+        job = subprocess.Popen([sys.executable, "-c", script, source, out])
         # A job may be through before it is looked at again, but not fail.
         assert has_temporary(job, out) or job.returncode == 0
         time.sleep(random.uniform(0, 0.05))
@@ -302,11 +319,47 @@ def test_kill_at_random_moments(tmp_path: Path) -> None:
         assert out.read_bytes() in (OLD, new), attempt
         assert left <= {f".out.quarrow-{job.pid}.tmp"}
         killed_half_way += len(left)
-    print(f"{killed_half_way} of {KILLS} kills half way")
-    assert killed_half_way >= KILLS // 4
-    qr.quantize_file(source, out, FORMAT, sync=False)
+    print(f"{killed_half_way} of {kills} kills half way")
+    assert killed_half_way >= kills // 4
+    subprocess.run([sys.executable, "-c", script, source, out], check=True)
     assert names(folder) == {"out"}
     assert out.read_bytes() == new
+
+
+SHARDS = """
+import sys
+import quarrow as qr
+for name in ("int8_rowwise", "int8") * 50:
+    qr.quantize_file(sys.argv[1], sys.argv[2], name, sync=False, max_shard_size="7MB")
+"""
+
+
+def test_an_index_always_finds_its_shards(tmp_path: Path) -> None:
+    """Killed while one checkpoint in several files replaces another of the same names."""
+    source = layers(tmp_path / "in.safetensors")
+    out = tmp_path / "folder" / "out.safetensors"
+    out.parent.mkdir()
+    random = np.random.default_rng(1)
+    complete = 0
+    for _ in range(KILLS // 2):
+        job = subprocess.Popen([sys.executable, "-c", SHARDS, source, out])
+        while not (found := any(out.parent.iterdir())) and job.poll() is None:
+            time.sleep(0.01)
+        assert found
+        time.sleep(random.uniform(0, 0.5))
+        job.kill()
+        job.communicate()
+        index = out.with_name("out.safetensors.index.json")
+        if not index.exists():
+            continue
+        complete += 1
+        with qr.open(index) as checkpoint:
+            formats = {checkpoint.info(name).format for name in checkpoint}
+            assert len(checkpoint) == 30
+        assert len(formats) == 1
+    print(f"{complete} of {KILLS // 2} kills left an index")
+    report = qr.quantize_file(source, out, FORMAT, sync=False, max_shard_size="7MB")
+    assert names(out.parent) == {Path(file).name for file in report.files}
 
 
 def test_the_temporary_of_a_living_process_stays(source: Path, tmp_path: Path) -> None:
