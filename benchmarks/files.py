@@ -108,7 +108,9 @@ torch.save(tensors, out)
 """
     + STOP
 )
-CONVERT_TO_QUANT = START + """
+CONVERT_TO_QUANT = (
+    START
+    + """
 import contextlib, io
 from convert_to_quant.convert_to_quant import main
 sys.argv = ["ctq", "-i", source, "-o", out, "--int8", "--simple", "--comfy_quant"]
@@ -116,7 +118,9 @@ sys.argv += ["--scaling_mode", "row"]
 started = time.perf_counter()
 with contextlib.redirect_stdout(io.StringIO()):
     main()
-""" + STOP
+"""
+    + STOP
+)
 
 
 def jobs(out_bytes: int) -> dict[str, list[str]]:

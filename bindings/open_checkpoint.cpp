@@ -68,7 +68,7 @@ OpenCheckpoint::OpenCheckpoint(const nb::bytes& path, std::string_view io) {
   const std::string name(path.c_str(), path.size());
   files_ = with_file_errors([&] {
     const nb::gil_scoped_release unlocked;
-    return std::make_shared<const Checkpoint>(open_checkpoint(name, chosen));
+    return std::make_shared<Checkpoint>(open_checkpoint(name, chosen));
   });
   for (const TensorEntry& tensor : files_->tensors.entries()) items_.push_back({&tensor, {}});
 }
@@ -94,7 +94,7 @@ OpenCheckpoint::OpenCheckpoint(const nb::list& tensors, const nb::dict& metadata
     texts.emplace_back(nb::cast<std::string_view>(key), nb::cast<std::string_view>(value));
   }
   try {
-    files_ = std::make_shared<const Checkpoint>(checkpoint_in_memory(borrowed, texts));
+    files_ = std::make_shared<Checkpoint>(checkpoint_in_memory(borrowed, texts));
   } catch (const std::invalid_argument&) {
     raise_invalid_input("the tensors have not the bytes of their shapes");
   }

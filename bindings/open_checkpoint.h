@@ -42,6 +42,8 @@ class OpenCheckpoint {
   // Raises InvalidInputError when it is closed.
   std::shared_ptr<const Checkpoint> files() const;
   void close();
+  // Closes the files for a job that has ended, which keeps names and sizes: nobody may read now.
+  void release() const { files_->close(); }
 
   // Joins the entries of quantized layers. Raises CheckpointError where they do not fit together.
   void find_layers();
@@ -72,7 +74,7 @@ class OpenCheckpoint {
   const Item& at(std::size_t index) const;
   ValuesInFile values(const Checkpoint& source, std::size_t index) const;
 
-  std::shared_ptr<const Checkpoint> files_;
+  std::shared_ptr<Checkpoint> files_;
   std::vector<Item> items_;
   std::optional<StoredLayers> layers_;
   Plan plan_;                             // of the layers

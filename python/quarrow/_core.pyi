@@ -357,6 +357,9 @@ class OpenCheckpoint:
     def close(self) -> None:
         """Let go of the files. What was read stays."""
 
+    def release(self) -> None:
+        """Close the files of a job that has ended."""
+
     def find_layers(self) -> None:
         """Join the entries of quantized layers."""
 

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Any
 
 from quarrow import _core
@@ -154,7 +155,7 @@ def quantize_file(
 
     skipped = run_skipping(run_once, deciding.choices)
     bytes_in = job.bytes_in
-    opened.close()
+    opened.release()
 
     def reason_of(index: int) -> str | None:
         if index in skipped:
@@ -257,7 +258,7 @@ def dequantize_file(
             progress=progress,
         )
     bytes_in = job.bytes_in
-    opened.close()
+    opened.release()
     return FileReport(
         source=os.fsdecode(source_bytes),
         destination=os.fsdecode(destination_bytes),
@@ -329,7 +330,7 @@ def _shard_bytes(size: int | str | None) -> int:
         return 0
     value = 0
     if isinstance(size, str) and (match := _SHARD_SIZE.fullmatch(size.strip())):
-        value = int(float(match[1]) * _UNITS[match[2]])
+        value = int(Decimal(match[1]) * _UNITS[match[2]])
     elif isinstance(size, int) and not isinstance(size, bool):
         value = size
     if not 0 < value <= _MAX_SHARD_BYTES:

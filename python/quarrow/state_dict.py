@@ -151,16 +151,27 @@ def _job(state_dict: object, metadata: Mapping[str, str] | None) -> _core.FileJo
     if metadata is None:
         metadata = state_dict.metadata if isinstance(state_dict, StateDict) else {}
     texts: dict[Any, Any] = dict(metadata)
-    if not all(isinstance(text, str) for item in texts.items() for text in item):
+    if not all(_is_text(text) for item in texts.items() for text in item):
         msg = "metadata must map strings to strings"
         raise InvalidInputError(msg)
     tensors = []
     for name, value in state_dict.items():
-        if not isinstance(name, str):
+        if not _is_text(name):
             msg = f"a name must be a str, not {name!r}"
             raise InvalidInputError(msg)
         tensors.append((name, *stored_bytes(value, name)))
     return _core.FileJob(_core.OpenCheckpoint(tensors, texts))
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is a str that a file can hold: lone surrogates are no UTF-8."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _result(job: _core.FileJob, state_dict: Mapping[str, Any]) -> StateDict:

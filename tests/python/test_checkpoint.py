@@ -243,3 +243,15 @@ def test_a_dry_run_writes_nothing(model: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "r").exists()
     done = qr.dequantize_file(tmp_path / "q", tmp_path / "r", sync=False)
     assert (plan.bytes_out, list(plan.layers)) == (done.bytes_out, list(done.layers))
+
+
+def test_a_report_keeps_no_file_open(model: Path, tmp_path: Path) -> None:
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.exists():
+        pytest.skip("no /proc to count descriptors in")
+    before = len(list(descriptors.iterdir()))
+    reports = [qr.quantize_file(model, tmp_path / "q", "int8", io=io, sync=False) for io in IO] + [
+        qr.dequantize_file(tmp_path / "q", tmp_path / "r", io=io, sync=False) for io in IO
+    ]
+    assert len(list(descriptors.iterdir())) == before
+    assert {layer.name for report in reports for layer in report.layers} == set(weights())

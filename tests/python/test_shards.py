@@ -99,7 +99,7 @@ def test_what_fits_is_one_file(sharded: Path, tmp_path: Path) -> None:
     assert report.files == [str(tmp_path / "one")]
 
 
-@pytest.mark.parametrize("size", [0, -1, 1.5, "", "5 apples", "GB", True, 2**63])
+@pytest.mark.parametrize("size", [0, -1, 1.5, "", "5 apples", "GB", True, 2**63, "9" * 400 + "TB"])
 def test_sizes_that_are_none(sharded: Path, size: Any, tmp_path: Path) -> None:
     with pytest.raises(qr.InvalidInputError, match="max_shard_size"):
         qr.quantize_file(sharded, tmp_path / "out", FORMAT, max_shard_size=size)

@@ -96,6 +96,7 @@ def test_errors_are_typed_and_can_be_skipped() -> None:
     [
         ([1], "must map names"),
         ({3: np.ones(2)}, "must be a str"),
+        ({"\ud800": np.ones(2)}, "must be a str"),
         ({"a": [1.0]}, "layer 'a'.*list"),
         ({"a": np.array(["x"])}, "layer 'a'.*U1"),
         ({"a": np.ones(2, ">f4")}, "layer 'a'.*>f4"),
