@@ -140,6 +140,7 @@ TEST_F(Restore, LayersAreReadAndRestoredAsInMemory) {
       ASSERT_TRUE(run_file_job(quantized, restoring, folder_ / "r", options_, context_).finished);
       const Checkpoint restored = open_checkpoint(folder_ / "r", Io::kRead);
       ASSERT_EQ(restored.tensors.size(), source_.tensors.size());
+      EXPECT_EQ(restored.tensors.metadata(), source.tensors.metadata());
       for (const TestTensor& tensor : source_.tensors) {
         const TensorEntry* entry = restored.tensors.find(tensor.name);
         ASSERT_NE(entry, nullptr) << tensor.name;
@@ -235,24 +236,26 @@ TEST_F(Restore, ConvertsWhatStaysAndFindsWhatDoesNotFit) {
 }
 
 TEST_F(Restore, FaultsThatAreSkippedAreAllTold) {
-  TestCheckpoint checkpoint;
-  for (const char* name : {"a.weight", "b.weight", "c.weight"}) {
-    checkpoint.add_random(name, StoredDType::kF32, {300, 400});
-  }
-  checkpoint.set("a.weight", 70'000, std::nanf(""));
-  checkpoint.set("a.weight", 119'999, std::nanf(""));
-  checkpoint.set("c.weight", 3, std::numeric_limits<float>::infinity());
-  folder_.write("in", checkpoint.bytes());
-  const Checkpoint source = open_checkpoint(folder_ / "in", Io::kRead);
+  const Format format = default_format(*find_format("int8_rowwise"));
   options_.skip_faults = true;
-  Format whole_rows = default_format(*find_format("int8"));
-  for (const Format& format : {default_format(*find_format("int8_rowwise")), whole_rows}) {
+  // Rows that fit into a tile, and rows whose ranges are found in a pass of their own.
+  for (const std::int64_t cols : {400, 90'000}) {
+    TestCheckpoint checkpoint;
+    for (const char* name : {"a.weight", "b.weight", "c.weight"}) {
+      checkpoint.add_random(name, StoredDType::kF32, {360'000 / cols, cols});
+    }
+    checkpoint.set("a.weight", 100'000, std::nanf(""));
+    checkpoint.set("a.weight", 359'999, std::nanf(""));
+    checkpoint.set("c.weight", 3, std::numeric_limits<float>::infinity());
+    folder_.write("in", checkpoint.bytes());
+    const Checkpoint source = open_checkpoint(folder_ / "in", Io::kRead);
     FilePlan plan = planned(source, format);
+    ASSERT_EQ(plan.layers.range_pass, cols == 90'000);
     const FileJobResult result = run_file_job(source, plan, folder_ / "out", options_, context_);
     EXPECT_FALSE(result.finished);
     ASSERT_EQ(result.faults.size(), 2U);
     EXPECT_EQ(result.faults[0].tensor, 0U);
-    EXPECT_EQ(result.faults[0].status.position, 70'000U);
+    EXPECT_EQ(result.faults[0].status.position, 100'000U);
     EXPECT_EQ(result.faults[0].status.count, 2U);
     EXPECT_EQ(result.faults[1].tensor, 2U);
     EXPECT_THAT(folder_.names(), ::testing::ElementsAre("in"));
