@@ -65,4 +65,18 @@ std::optional<DType> float_dtype(StoredDType dtype) noexcept {
   }
 }
 
+StoredDType stored_dtype(DType dtype) noexcept {
+  switch (dtype) {
+    case DType::kF16:
+      return StoredDType::kF16;
+    case DType::kBF16:
+      return StoredDType::kBF16;
+    case DType::kF64:
+      return StoredDType::kF64;
+    case DType::kF32:
+      break;
+  }
+  return StoredDType::kF32;
+}
+
 }  // namespace quarrow

@@ -25,19 +25,6 @@ Matrix matrix_of(const TensorEntry& tensor) {
   return matrix;
 }
 
-StoredDType stored_scale_dtype(DType dtype) {
-  switch (dtype) {
-    case DType::kF16:
-      return StoredDType::kF16;
-    case DType::kBF16:
-      return StoredDType::kBF16;
-    case DType::kF32:
-    case DType::kF64:  // not offered: Format::scale_dtype
-      break;
-  }
-  return StoredDType::kF32;
-}
-
 bool names_a_config(const TensorTable& file) {
   const auto& metadata = file.metadata();
   return metadata && std::ranges::any_of(*metadata, [](const auto& item) {
@@ -114,7 +101,7 @@ std::vector<EncodedEntry> encode(const LayerToEncode& layer, std::pmr::memory_re
   };
   std::vector<EncodedEntry> entries = {
       entry(kPacked, {rows, words(cols, bits)}, StoredDType::kI32, Payload::kCodes),
-      entry(kScale, {rows, groups}, stored_scale_dtype(format.scale_dtype), Payload::kScales)};
+      entry(kScale, {rows, groups}, stored_dtype(format.scale_dtype), Payload::kScales)};
   if (!format.symmetric) {
     entries.push_back(
         entry(kZeroPoint, {words(rows, bits), groups}, StoredDType::kI32, Payload::kZeroPoints));

@@ -12,20 +12,6 @@
 namespace quarrow {
 namespace {
 
-StoredDType stored(DType dtype) {
-  switch (dtype) {
-    case DType::kF16:
-      return StoredDType::kF16;
-    case DType::kBF16:
-      return StoredDType::kBF16;
-    case DType::kF64:
-      return StoredDType::kF64;
-    case DType::kF32:
-      break;
-  }
-  return StoredDType::kF32;
-}
-
 // Puts tensors into output files, one after the other, and tells them where their parts lie.
 class Placement {
  public:
@@ -130,10 +116,10 @@ void plan_kept(TensorPlan& planned, const TensorEntry& tensor, std::optional<DTy
   planned.source = &tensor;
   planned.dtype = tensor.dtype;
   planned.action = Action::kCopy;
-  if (!dtype || !float_dtype(tensor.dtype) || stored(*dtype) == tensor.dtype) return;
+  if (!dtype || !float_dtype(tensor.dtype) || stored_dtype(*dtype) == tensor.dtype) return;
   const std::string weight = quantized_weight_beside(tensor, file);
   if (!weight.empty() && (restored == nullptr || !restored->has(weight))) return;
-  planned.dtype = stored(*dtype);
+  planned.dtype = stored_dtype(*dtype);
   planned.action = Action::kConvert;
 }
 
@@ -280,7 +266,7 @@ FilePlan plan_restored(const Checkpoint& source, const StoredLayers& layers,
       planned.layer = static_cast<std::uint32_t>(layer - layers.layers().data());
       // The engine restores to 32 bits and less.
       const DType dtype = options.dtype.value_or(*float_dtype(layer->dtype));
-      planned.dtype = stored(dtype == DType::kF64 ? DType::kF32 : dtype);
+      planned.dtype = stored_dtype(dtype == DType::kF64 ? DType::kF32 : dtype);
     }
     plan.tensors.push_back(planned);
     const EncodedEntry entry = kept_entry(planned);

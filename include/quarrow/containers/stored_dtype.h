@@ -46,5 +46,7 @@ std::optional<StoredDType> stored_dtype_from_name(std::string_view name) noexcep
 
 // The type as the engine reads it; nothing for the types that cannot be quantized.
 std::optional<DType> float_dtype(StoredDType dtype) noexcept;
+// The inverse of float_dtype.
+StoredDType stored_dtype(DType dtype) noexcept;
 
 }  // namespace quarrow
