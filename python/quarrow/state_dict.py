@@ -144,14 +144,15 @@ def dequantize_state_dict(
     return _result(job, state_dict)
 
 
-def _job(state_dict: object, metadata: Mapping[str, str] | None) -> _core.FileJob:
+def _job(state_dict: object, metadata: object) -> _core.FileJob:
     if not isinstance(state_dict, Mapping):
         msg = f"state_dict must map names to arrays, not {type(state_dict).__name__}"
         raise InvalidInputError(msg)
     if metadata is None:
         metadata = state_dict.metadata if isinstance(state_dict, StateDict) else {}
-    texts: dict[Any, Any] = dict(metadata)
-    if not all(_is_text(text) for item in texts.items() for text in item):
+    texts = dict(metadata) if isinstance(metadata, Mapping) else {}
+    are_texts = all(_is_text(text) for item in texts.items() for text in item)
+    if not (are_texts and isinstance(metadata, Mapping)):
         msg = "metadata must map strings to strings"
         raise InvalidInputError(msg)
     tensors = []

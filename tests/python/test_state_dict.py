@@ -111,8 +111,9 @@ def test_what_is_no_state_dict(state_dict: Any, message: str) -> None:
 
 
 def test_metadata_must_be_texts() -> None:
-    with pytest.raises(qr.InvalidInputError, match="strings"):
-        qr.quantize_state_dict({}, "int8", metadata={"a": 1})  # type: ignore[dict-item]
+    for metadata in ({"a": 1}, {"a": "\udc80"}, [("a", "b")], 3):
+        with pytest.raises(qr.InvalidInputError, match="strings"):
+            qr.quantize_state_dict({}, "int8", metadata=metadata)  # type: ignore[arg-type]
     empty = qr.quantize_state_dict({}, "int8", metadata={"a": "1"})
     assert (dict(empty), empty.metadata) == ({}, {"a": "1"})
 
