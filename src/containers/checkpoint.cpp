@@ -147,9 +147,11 @@ Checkpoint checkpoint_in_memory(std::span<const TensorInMemory> tensors,
     entry.file = static_cast<std::uint32_t>(checkpoint.files.size());
     entry.end = *bytes;
     checkpoint.tensors.add(entry);
-    CheckpointFile& file = checkpoint.files.emplace_back(File(-1, {}));
-    file.memory = tensor.data.empty() ? &kNothing : tensor.data.data();
+    CheckpointFile file{.file = File(-1, {}),
+                        .identity = {},
+                        .memory = tensor.data.empty() ? &kNothing : tensor.data.data()};
     file.identity.bytes = *bytes;
+    checkpoint.files.push_back(std::move(file));
   }
   if (!metadata.empty()) {
     TensorTable::Metadata kept;
