@@ -149,6 +149,7 @@ Checkpoint checkpoint_in_memory(std::span<const TensorInMemory> tensors,
     checkpoint.tensors.add(entry);
     CheckpointFile file{.file = File(-1, {}),
                         .identity = {},
+                        .mapping = nullptr,
                         .memory = tensor.data.empty() ? &kNothing : tensor.data.data()};
     file.identity.bytes = *bytes;
     checkpoint.files.push_back(std::move(file));
