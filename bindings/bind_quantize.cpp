@@ -2,7 +2,6 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string_view.h>
 
-#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +11,7 @@
 #include "errors.h"
 #include "format_argument.h"
 #include "input_array.h"
+#include "option_arguments.h"
 #include "quantized_tensor.h"
 
 namespace nb = nanobind;
@@ -19,31 +19,6 @@ using namespace nb::literals;
 
 namespace quarrow::python {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds(Clock::time_point from, Clock::time_point to) {
-  return std::chrono::duration<double>(to - from).count();
-}
-
-NonFinitePolicy non_finite_argument(nb::handle value) {
-  if (PyUnicode_Check(value.ptr())) {
-    if (PyUnicode_CompareWithASCIIString(value.ptr(), "raise") == 0) {
-      return NonFinitePolicy::kRaise;
-    }
-    if (PyUnicode_CompareWithASCIIString(value.ptr(), "saturate") == 0) {
-      return NonFinitePolicy::kSaturate;
-    }
-  }
-  raise_invalid_input("nonfinite must be 'raise' or 'saturate', not " + short_repr(value));
-}
-
-bool copy_argument(nb::handle value) {
-  if (!PyBool_Check(value.ptr())) {
-    raise_invalid_input("copy must be True or False, not " + short_repr(value));
-  }
-  return value.is(nb::handle(Py_True));
-}
 
 Plan plan_of(const InputArray& input, const Format& format, std::string_view name,
              nb::handle name_object) {

@@ -128,16 +128,6 @@ nb::object error(const QuantizedTensor& self, nb::handle w, nb::handle threads) 
   return error_stats(sums);
 }
 
-nb::object stats(const QuantizedTensor& self) {
-  const CallStats& s = self.stats();
-  return nb::module_::import_("quarrow.descriptions")
-      .attr("CallStats")("bytes_in"_a = s.bytes_in, "bytes_out"_a = s.bytes_out,
-                         "bytes_copied"_a = s.bytes_copied, "view_seconds"_a = s.view_seconds,
-                         "alloc_seconds"_a = s.alloc_seconds, "core_seconds"_a = s.core_seconds,
-                         "export_seconds"_a = s.export_seconds, "total_seconds"_a = s.total_seconds,
-                         "threads"_a = s.threads, "isa"_a = s.isa);
-}
-
 nb::tuple shape_tuple(const QuantizedTensor& self) {
   nb::list dimensions;
   for (const std::int64_t dimension : self.shape()) {
@@ -276,8 +266,11 @@ void bind_quantized_tensor(nb::module_& m) {
       .def_prop_ro(
           "name", [](const Self& self) { return nb::borrow(self.name()); },
           nb::sig("def name(self) -> str | None"), "The layer's name, if it has one.")
-      .def_prop_ro("stats", &stats, nb::sig("def stats(self) -> quarrow.descriptions.CallStats"),
-                   "What the call that made it did, and how long each part took.")
+      .def_prop_ro(
+          "stats", [](const Self& self) { return call_stats(self.stats()); },
+          nb::sig("def stats(self) -> quarrow.descriptions.CallStats"),
+          "What the call that made it did, and how long each part took. Of a layer of a "
+          "batch the bytes alone: the time was the whole call's.")
       .def("dequantize", &dequantize, "dtype"_a.none() = "float32", "out"_a = nb::none(),
            nb::kw_only(), "threads"_a = nb::none(),
            nb::sig("def dequantize(self, dtype: str = 'float32', out: "

@@ -121,11 +121,11 @@ Executor& executor_in_use() {
 
 bool SignalPoll::keep_going() noexcept {
   const nb::gil_scoped_acquire locked;
-  return PyErr_CheckSignals() == 0;
+  return PyErr_CheckSignals() == 0 && (next_ == nullptr || next_->keep_going());
 }
 
-CoreCall::CoreCall(nb::handle threads, std::uint64_t bytes)
-    : release_lock_(bytes >= kReleaseLockFrom) {
+CoreCall::CoreCall(nb::handle threads, std::uint64_t bytes, Poll* poll)
+    : poll_(poll), release_lock_(bytes >= kReleaseLockFrom) {
   context_.executor = &executor_in_use();
   context_.target = target_in_use();
   context_.threads = threads_argument(threads);

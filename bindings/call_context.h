@@ -5,6 +5,7 @@
 
 #include <nanobind/nanobind.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -31,19 +32,31 @@ Target target_in_use();
 Executor& executor_in_use();
 
 // Looks for signals, with the lock held. A handler that raises (KeyboardInterrupt) stops the job;
-// its exception stays set in the calling thread, for raise_status(kCancelled).
+// its exception stays set in the calling thread, for raise_status(kCancelled). Then asks `next`,
+// which may be null.
 class SignalPoll final : public Poll {
  public:
+  explicit SignalPoll(Poll* next = nullptr) noexcept : next_(next) {}
   bool keep_going() noexcept override;
+
+ private:
+  Poll* next_;
 };
+
+using Clock = std::chrono::steady_clock;
+
+inline double seconds(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
 
 // The Context of one call, and the lock while it runs. Make one on the stack:
 //   CoreCall call(threads, plan.input_bytes);
 //   const Status status = call.run([&](const Context& context) { return quantize(...); });
 class CoreCall {
  public:
-  // `bytes` of input decide whether the lock is released.
-  CoreCall(nanobind::handle threads, std::uint64_t bytes);
+  // `bytes` of input decide whether the lock is released, and polls are made: those of signals, and
+  // `poll`, which may be null.
+  CoreCall(nanobind::handle threads, std::uint64_t bytes, Poll* poll = nullptr);
   CoreCall(const CoreCall&) = delete;
   CoreCall& operator=(const CoreCall&) = delete;
 

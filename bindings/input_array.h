@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "quarrow/core/tensor_view.h"
@@ -30,6 +31,7 @@ class InputArray {
 
   const TensorView& view() const noexcept { return view_; }
   const std::vector<std::int64_t>& shape() const noexcept { return shape_; }
+  std::vector<std::int64_t> take_shape() noexcept { return std::move(shape_); }
   std::uint64_t bytes_copied() const noexcept { return bytes_copied_; }
 
   // True when some byte of [data, data + bytes) may belong to this tensor.

@@ -52,6 +52,17 @@ QuantizedTensor::QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_
 }
 
 QuantizedTensor::QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_t> shape,
+                                 nb::handle name, const QuantizedSpan& outputs,
+                                 std::shared_ptr<std::byte> memory)
+    : layer_(layer),
+      shape_(std::move(shape)),
+      name_(nb::borrow(name)),
+      memory_(std::move(memory)),
+      codes_(outputs.codes),
+      scales_(outputs.scales),
+      zero_points_(outputs.zero_points) {}
+
+QuantizedTensor::QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_t> shape,
                                  nb::handle name, nb::handle codes, nb::handle scales,
                                  nb::handle zero_points, bool writable)
     : layer_(layer), shape_(std::move(shape)), name_(nb::borrow(name)) {
@@ -127,10 +138,10 @@ ArraySpec QuantizedTensor::zero_points_spec() const {
           dimensions(layer_.geometry.scale_rows, layer_.geometry.groups)};
 }
 
-std::uint64_t QuantizedTensor::bytes() const noexcept {
-  const std::uint64_t scale_bytes = has_half_scales() ? 2 : sizeof(float);
-  return layer_.code_bytes() +
-         layer_.geometry.scales() * (scale_bytes + (layer_.geometry.zero_points ? 1 : 0));
+std::uint64_t stored_bytes(const LayerPlan& layer) noexcept {
+  const std::uint64_t scale_bytes = layer.format.scale_dtype == DType::kF16 ? 2 : sizeof(float);
+  return layer.code_bytes() +
+         layer.geometry.scales() * (scale_bytes + (layer.geometry.zero_points ? 1 : 0));
 }
 
 nb::object QuantizedTensor::codes() {
@@ -200,6 +211,16 @@ bool QuantizedTensor::same_values(const QuantizedTensor& other) const noexcept {
          same_bytes(scales_, other.scales_, layer_.geometry.scales() * sizeof(float)) &&
          same_bytes(zero_points_, other.zero_points_,
                     layer_.geometry.zero_points ? layer_.geometry.scales() : 0);
+}
+
+nb::object call_stats(const CallStats& stats) {
+  return nb::module_::import_("quarrow.descriptions")
+      .attr("CallStats")(
+          "bytes_in"_a = stats.bytes_in, "bytes_out"_a = stats.bytes_out,
+          "bytes_copied"_a = stats.bytes_copied, "view_seconds"_a = stats.view_seconds,
+          "alloc_seconds"_a = stats.alloc_seconds, "core_seconds"_a = stats.core_seconds,
+          "export_seconds"_a = stats.export_seconds, "total_seconds"_a = stats.total_seconds,
+          "threads"_a = stats.threads, "isa"_a = stats.isa);
 }
 
 nb::object error_stats(const ErrorSums& sums) {

@@ -32,6 +32,9 @@ struct CallStats {
   std::string_view isa;
 };
 
+// Of the three arrays of a layer, as Python sees them.
+std::uint64_t stored_bytes(const LayerPlan& layer) noexcept;
+
 // Owns its codes, scales and zero points in one block of memory, or holds the numpy arrays of a
 // caller. The numpy arrays of owned parts are made when read, once. Scales are kept in f32 whatever
 // the scale dtype: every f16 value is an f32 value. Needs the lock, except in stored() and span().
@@ -39,6 +42,10 @@ class QuantizedTensor {
  public:
   // Allocates. `layer` is of a plan for a tensor of `shape`.
   QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_t> shape, nanobind::handle name);
+
+  // Over outputs in memory that others may share.
+  QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_t> shape, nanobind::handle name,
+                  const QuantizedSpan& outputs, std::shared_ptr<std::byte> memory);
 
   // Over a caller's numpy arrays, which must have the dtypes and shapes of the format (scales of
   // float16 are widened into memory of its own). With `writable` they must be writable too. Raises
@@ -50,7 +57,7 @@ class QuantizedTensor {
   const LayerPlan& layer() const noexcept { return layer_; }
   const std::vector<std::int64_t>& shape() const noexcept { return shape_; }
   nanobind::handle name() const noexcept { return name_; }
-  std::uint64_t bytes() const noexcept;  // of the three arrays, as Python sees them
+  std::uint64_t bytes() const noexcept { return stored_bytes(layer_); }
   bool writable() const noexcept { return writable_; }
 
   // Its parts, where they lie: codes, scales, zero points, and the float16 scales of a caller.
@@ -97,6 +104,9 @@ class QuantizedTensor {
 
 // Whether some byte belongs to both.
 bool overlap(std::span<const std::byte> a, std::span<const std::byte> b) noexcept;
+
+// quarrow.descriptions.CallStats of these figures.
+nanobind::object call_stats(const CallStats& stats);
 
 // quarrow.descriptions.ErrorStats of these sums.
 nanobind::object error_stats(const ErrorSums& sums);

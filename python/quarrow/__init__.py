@@ -11,12 +11,14 @@ import logging
 
 from quarrow import _core, legacy
 from quarrow._core import (
+    BatchResult,
     Format,
     QuantizedTensor,
     dequantize,
     formats,
     info,
     quantize,
+    quantize_batch,
 )
 from quarrow.checkpoint import Checkpoint, CheckpointTensor, TensorInfo, open
 from quarrow.exceptions import (
@@ -33,6 +35,7 @@ from quarrow.state_dict import StateDict, dequantize_state_dict, quantize_state_
 __version__ = _core.version()
 
 __all__ = [
+    "BatchResult",
     "Checkpoint",
     "CheckpointError",
     "CheckpointTensor",
@@ -55,6 +58,7 @@ __all__ = [
     "legacy",
     "open",
     "quantize",
+    "quantize_batch",
     "quantize_file",
     "quantize_state_dict",
 ]

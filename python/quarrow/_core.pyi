@@ -2,13 +2,23 @@
 The compiled part of quarrow: borrows arrays, owns results, holds no policy.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import (
+    Callable,
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    Sequence,
+    ValuesView
+)
 from typing import Any, overload
 
 import numpy
 import numpy.typing
 
 import quarrow.descriptions
+import quarrow.exceptions
 
 
 class Format:
@@ -200,7 +210,9 @@ class QuantizedTensor:
 
     @property
     def stats(self) -> quarrow.descriptions.CallStats:
-        """What the call that made it did, and how long each part took."""
+        """
+        What the call that made it did, and how long each part took. Of a layer of a batch the bytes alone: the time was the whole call's.
+        """
 
     def dequantize(self, dtype: str = 'float32', out: numpy.typing.NDArray[Any] | None = None, *, threads: int | None = None) -> numpy.typing.NDArray[Any]:
         """
@@ -317,6 +329,127 @@ def quantize(w: object, format: str | Format, *, name: str | None = None, out: Q
     array([[ 80, 250, 185, 253]], dtype=uint8)
     >>> q.scales.shape
     (1, 2)
+    """
+
+class BatchResult:
+    """
+    The quantized layers of a batch: a mapping of names to QuantizedTensors.
+
+    ``quantize_batch`` makes them. The tensors are made when they are read. Small layers share memory: a
+    tensor, or an array of one, that is kept keeps up to 32 MB of its neighbours; ``.copy()`` detaches
+    it. Layers that failed are not in the mapping but in ``errors``.
+
+    Parameters
+    ----------
+    tensors : dict of str to QuantizedTensor
+        The layers.
+    errors : dict of str to QuarrowError
+        Those that failed.
+    """
+
+    def __init__(self, tensors: dict[str, QuantizedTensor], errors: dict[str, quarrow.exceptions.QuarrowError] = {}) -> None: ...
+
+    def __getitem__(self, name: str, /) -> QuantizedTensor: ...
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The tensor of that name, or ``default``."""
+
+    def __contains__(self, name: object, /) -> bool: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def keys(self) -> KeysView[str]:
+        """The names, in order."""
+
+    def values(self) -> ValuesView[QuantizedTensor]:
+        """The tensors, in order."""
+
+    def items(self) -> ItemsView[str, QuantizedTensor]:
+        """Names and tensors, in order."""
+
+    @property
+    def errors(self) -> dict[str, quarrow.exceptions.QuarrowError]:
+        """Of the layers that failed, by name."""
+
+    @property
+    def stats(self) -> quarrow.descriptions.CallStats:
+        """What the whole call did, and how long each part took."""
+
+    @property
+    def nbytes(self) -> int:
+        """Of codes, scales and zero points of all layers."""
+
+    def copy(self) -> BatchResult:
+        """The same layers, each in memory of its own."""
+
+    def __copy__(self) -> BatchResult: ...
+
+    def __deepcopy__(self, memo: object) -> BatchResult: ...
+
+    def __eq__(self, other: object, /) -> bool:
+        """
+        The same tensors under the same names, and between results the same errors.
+        """
+
+    def __hash__(self) -> int:
+        """Raises TypeError: the arrays can be written."""
+
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+    def __repr__(self) -> str: ...
+
+def quantize_batch(layers: Mapping[str, Any] | Iterable[tuple[str, Any]], format: str | Format, *, rules: Iterable[tuple[Any, str | Format | None]] | Callable[[str], str | Format | None] | None = None, on_error: str = 'raise', progress: Callable[[int, int, str], object] | None = None, copy: bool = False, nonfinite: str = 'raise', threads: int | None = None, group_size: int | str | None = None, symmetric: bool | None = None, scale_dtype: str | None = None, packed: bool | None = None, rounding: str | None = None, seed: int | None = None) -> BatchResult:
+    """
+    Quantize many tensors in one call.
+
+    The boundary is crossed once, whatever the number of layers, and the threads share the work of all
+    of them. Each result has the same bytes as ``quantize`` gives for that layer.
+
+    Parameters
+    ----------
+    layers : mapping of str to array, or iterable of (str, array)
+        Arrays as ``quantize`` takes them. They are held until the call returns; changing the mapping
+        meanwhile has no effect.
+    format : str or Format
+        How to quantize; its fields (``group_size``...) are keywords too.
+    rules : iterable of (pattern, format or None), or callable, optional
+        The format of single layers. The first pattern found in a name (``re.search``) gives its format;
+        None leaves the layer out, and a layer that no pattern finds takes ``format``. A callable is
+        called as ``rules(name)`` and returns a format or None.
+    on_error : "raise" or "skip"
+        What to do with a layer that cannot be quantized: raise what ``quantize`` would (of the first in
+        the order of the input), or go on and keep the exception in ``errors``.
+    progress : callable, optional
+        Called as ``progress(done, total, name)`` on this thread for each layer that is finished; done
+        and total count layers. An exception in it stops the call.
+    copy, nonfinite, threads
+        As in ``quantize``.
+
+    Returns
+    -------
+    BatchResult
+        A mapping of the names to QuantizedTensors, in the order of the input.
+
+    Raises
+    ------
+    UnsupportedFormatError
+        A format or one of its fields is unknown, in ``rules`` too.
+    NonFiniteError
+        A layer has NaN or Inf; ``name`` says which.
+    InvalidInputError
+        A layer cannot be read, a name is no str or is there twice, or another argument cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np, quarrow as qr
+    >>> layers = {"up": np.ones((4, 256), np.float32), "down": np.ones((256, 4), np.float16)}
+    >>> r = qr.quantize_batch(layers, "int4", rules=[("down", "int8")])
+    >>> for name, q in r.items():
+    ...     print(name, q.format.name, q.codes.shape)
+    up int4 (4, 128)
+    down int8 (256, 4)
     """
 
 def version() -> str:

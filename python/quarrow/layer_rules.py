@@ -24,6 +24,21 @@ def as_format(format: str | _core.Format, fields: dict[str, Any]) -> _core.Forma
     return _core.Format(format, **fields)
 
 
+def format_chooser(
+    rules: Iterable[Rule] | Callable[[str], str | _core.Format | None], default: _core.Format
+) -> Callable[[str], _core.Format | None]:
+    """Return what gives the format of a layer by its name; None: leave the layer out."""
+    if not callable(rules):
+        return LayerRules(rules, default).format_of
+    choose = rules
+
+    def chosen(name: str) -> _core.Format | None:
+        wanted = choose(name)
+        return None if wanted is None else as_format(wanted, {})
+
+    return chosen
+
+
 class LayerRules:
     """Rules in their order, and what they decide on the tensors of one job.
 
@@ -73,13 +88,21 @@ class LayerRules:
             return
         matched = array("H")
         for index in range(count):
-            name = name_of(index)
-            found = (rule for rule, pattern in enumerate(self._patterns) if pattern.search(name))
-            matched.append(next(found, _NO_RULE))
+            matched.append(self._rule_for(name_of(index)))
         self._matched = matched
         self.choices = bytearray(
             _DEFAULT if rule == _NO_RULE else self._choice_of_rule[rule] for rule in matched
         )
+
+    def format_of(self, name: str) -> _core.Format | None:
+        """Return the format of a layer; None when a rule leaves it."""
+        rule = self._rule_for(name)
+        choice = 0 if rule == _NO_RULE else self._choice_of_rule[rule]
+        return None if choice == LEAVE else self.formats[choice]
+
+    def _rule_for(self, name: str) -> int:
+        found = (rule for rule, pattern in enumerate(self._patterns) if pattern.search(name))
+        return next(found, _NO_RULE)
 
     def reason_to_leave(self, index: int) -> str | None:
         """Return which rule left a tensor; None when none did."""

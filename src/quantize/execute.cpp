@@ -2,6 +2,7 @@
 #include "quarrow/quantize/execute.h"
 
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 #include "quantize/run_tile.h"
@@ -53,15 +54,18 @@ class QuantizeJob {
  public:
   QuantizeJob(const Plan& plan, std::span<const TensorView> inputs,
               std::span<const QuantizedSpan> outputs, NonFinitePolicy policy,
-              const Context& context)
+              const Context& context, LayerProgress* progress)
       : plan_(plan),
         inputs_(inputs),
         outputs_(outputs),
         policy_(policy),
         context_(context),
-        reports_(plan.tiles.size()) {}
+        progress_(progress),
+        reports_(plan.tiles.size()),
+        finished_tiles_(progress == nullptr ? 0 : plan.layers.size()) {}
 
   bool run(std::span<Status> statuses) {
+    finish_layers_without_tiles();
     if (plan_.range_pass && !find_ranges(statuses)) return false;
     if (!write_codes(statuses)) return false;
     collect_reports(statuses, /*range_pass=*/false);
@@ -69,6 +73,19 @@ class QuantizeJob {
   }
 
  private:
+  void finish_layers_without_tiles() const {
+    if (progress_ == nullptr) return;
+    for (std::size_t i = 0; i < plan_.layers.size(); ++i) {
+      if (plan_.layers[i].tile_count == 0) progress_->finished(i);
+    }
+  }
+
+  void finish_tile(std::size_t layer) {
+    if (progress_ == nullptr) return;
+    const std::size_t finished = finished_tiles_[layer].fetch_add(1, std::memory_order_relaxed) + 1;
+    if (finished == plan_.layers[layer].tile_count) progress_->finished(layer);
+  }
+
   InputTile input(const Tile& tile, const LayerPlan& layer) const {
     const TensorView& view = inputs_[tile.layer];
     return input_tile(layer, tile, tile_data(view, tile), view.row_stride_bytes);
@@ -123,14 +140,18 @@ class QuantizeJob {
     return for_each_tile(
         plan_, context_,
         [&](std::size_t index, const Tile& tile, const LayerPlan& layer, std::size_t) {
-          if (!statuses[tile.layer].ok()) return;
-          TileOutput output = tile_output(layer, tile, outputs_[tile.layer]);
-          output.stream_codes = plan_.input_bytes > kStreamBytes;
-          const Range* range = layer.range_pass ? &range_of(layer, tile) : nullptr;
-          TileReport known;  // the range pass has reported already
-          TileReport& report = layer.range_pass ? known : reports_[index];
-          quantize_tile(layer, input(tile, layer), output, range, policy_, context_.target, report);
+          if (statuses[tile.layer].ok()) write_codes_of(index, tile, layer);
+          finish_tile(tile.layer);
         });
+  }
+
+  void write_codes_of(std::size_t index, const Tile& tile, const LayerPlan& layer) {
+    TileOutput output = tile_output(layer, tile, outputs_[tile.layer]);
+    output.stream_codes = plan_.input_bytes > kStreamBytes;
+    const Range* range = layer.range_pass ? &range_of(layer, tile) : nullptr;
+    TileReport known;  // the range pass has reported already
+    TileReport& report = layer.range_pass ? known : reports_[index];
+    quantize_tile(layer, input(tile, layer), output, range, policy_, context_.target, report);
   }
 
   void collect_reports(std::span<Status> statuses, bool range_pass) const {
@@ -150,7 +171,9 @@ class QuantizeJob {
   std::span<const QuantizedSpan> outputs_;
   NonFinitePolicy policy_;
   const Context& context_;
+  LayerProgress* progress_;
   std::vector<TileReport> reports_;
+  std::vector<std::atomic<std::size_t>> finished_tiles_;  // of each layer; empty without progress
   std::vector<Range> ranges_;
   std::vector<std::size_t> first_range_;  // of each layer, in ranges_
 };
@@ -169,12 +192,12 @@ std::size_t threads_for(const Plan& plan, std::size_t offered) noexcept {
 
 Status quantize(const Plan& plan, std::span<const TensorView> inputs,
                 std::span<const QuantizedSpan> outputs, NonFinitePolicy policy,
-                const Context& context, std::span<Status> statuses) {
+                const Context& context, std::span<Status> statuses, LayerProgress* progress) {
   const Status count =
       wrong_count(plan.layers.size(), {inputs.size(), outputs.size(), statuses.size()});
   if (!count.ok()) return count;
   for (std::size_t i = 0; i < statuses.size(); ++i) statuses[i] = {.layer = i};
-  if (!QuantizeJob(plan, inputs, outputs, policy, context).run(statuses)) {
+  if (!QuantizeJob(plan, inputs, outputs, policy, context, progress).run(statuses)) {
     for (Status& status : statuses) status.code = StatusCode::kCancelled;
   }
   const auto failed = std::ranges::find_if_not(statuses, &Status::ok);

@@ -102,29 +102,29 @@ TilePlacement placement(const LayerPlan& layer, const Tile& tile) noexcept {
   };
 }
 
+void add_layer(Plan& plan, const LayerRequest& request) {
+  LayerPlan layer{.format = request.format,
+                  .dtype = request.view.dtype,
+                  .rows = request.view.rows,
+                  .cols = request.view.cols};
+  try {
+    layer.geometry = request.format.spec->geometry(request.format, layer.rows, layer.cols);
+  } catch (const StatusError& error) {
+    Status status = error.status();
+    status.layer = plan.layers.size();
+    throw StatusError(status);
+  }
+  if (request.format.rounding == Rounding::kStochastic) {
+    layer.random_key = XXH3_64bits(request.name.data(), request.name.size()) ^ request.format.seed;
+  }
+  plan.layers.push_back(layer);
+  plan.input_bytes += layer.elements() * size_of(layer.dtype);
+}
+
 Plan plan_layers(std::span<const LayerRequest> layers) {
   Plan plan;
   plan.layers.reserve(layers.size());
-  for (const LayerRequest& request : layers) {
-    const std::size_t index = plan.layers.size();
-    LayerPlan layer{.format = request.format,
-                    .dtype = request.view.dtype,
-                    .rows = request.view.rows,
-                    .cols = request.view.cols};
-    try {
-      layer.geometry = request.format.spec->geometry(request.format, layer.rows, layer.cols);
-    } catch (const StatusError& error) {
-      Status status = error.status();
-      status.layer = index;
-      throw StatusError(status);
-    }
-    if (request.format.rounding == Rounding::kStochastic) {
-      layer.random_key =
-          XXH3_64bits(request.name.data(), request.name.size()) ^ request.format.seed;
-    }
-    plan.input_bytes += layer.elements() * size_of(layer.dtype);
-    plan.layers.push_back(layer);
-  }
+  for (const LayerRequest& request : layers) add_layer(plan, request);
   return plan;
 }
 

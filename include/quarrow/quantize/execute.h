@@ -33,12 +33,21 @@ enum class NonFinitePolicy : std::uint8_t {
   kSaturate,  // Inf takes the end codes, NaN the code of 0; ranges come from the finite values
 };
 
+// Told of each layer once, from any thread, when its last tile is done.
+class LayerProgress {
+ public:
+  virtual ~LayerProgress() = default;
+  virtual void finished(std::size_t layer) noexcept = 0;
+};
+
 // Quantizes every layer. statuses, one for each layer, says what became of it: kOk, kNonFinite,
 // kRangeOverflow, or kCancelled for all layers when the poll stopped the job. A failing layer does
 // not disturb the others. Returns the first status that is not ok, in the order of the layers.
+// `progress` may be null; layers that fail are told of too.
 Status quantize(const Plan& plan, std::span<const TensorView> inputs,
                 std::span<const QuantizedSpan> outputs, NonFinitePolicy policy,
-                const Context& context, std::span<Status> statuses);
+                const Context& context, std::span<Status> statuses,
+                LayerProgress* progress = nullptr);
 
 // Writes every layer's values to `outputs`, contiguous matrices of f32, f16 or bf16 (rows x cols of
 // the layer, dtype as given), rounded to nearest even from code - zero point times scale in f32.

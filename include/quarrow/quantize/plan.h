@@ -70,9 +70,10 @@ struct TilePlacement {
 };
 TilePlacement placement(const LayerPlan& layer, const Tile& tile) noexcept;
 
-// The exact sizes of every layer, without tiles: their number grows with the sizes that a caller
-// claims, so they are cut when the outputs are there. Throws StatusError(kSizeOverflow) with the
-// layer's index.
+// Appends the exact sizes of a layer, without tiles: their number grows with the sizes that a
+// caller claims, so they are cut when the outputs are there. Throws StatusError(kSizeOverflow) with
+// the layer's index, the plan as it was.
+void add_layer(Plan& plan, const LayerRequest& request);
 Plan plan_layers(std::span<const LayerRequest> layers);
 void cut_tiles(Plan& plan);
 

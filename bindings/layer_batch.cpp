@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "layer_batch.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "batch_progress.h"
+#include "call_context.h"
+#include "errors.h"
+
+namespace nb = nanobind;
+
+namespace quarrow::python {
+namespace {
+
+// Whether the error is a layer's own: Ctrl-C, for one, is not.
+bool is_layer_error(const nb::python_error& error) {
+  return error.matches(nb::module_::import_("quarrow.exceptions").attr("QuarrowError"));
+}
+
+}  // namespace
+
+bool LayerBatch::add(nb::handle name, nb::handle array, const Format& format) {
+  if (!PyUnicode_Check(name.ptr())) {
+    raise_invalid_input("the name of a layer must be a str, not " + short_repr(name));
+  }
+  index_[name] = positions_.size();
+  if (index_.size() == names_.size()) {
+    raise_invalid_input("an earlier layer has this name too; names must differ", name);
+  }
+  names_.push_back(nb::borrow(name));
+  try {
+    read(name, array, format);
+  } catch (const nb::python_error& error) {
+    if (!is_layer_error(error)) {
+      throw;
+    }
+    if (on_error_ == ErrorPolicy::kRaise) {
+      ending_ = std::current_exception();
+      return false;
+    }
+    fail(names_.size() - 1, error);
+  }
+  return true;
+}
+
+void LayerBatch::read(nb::handle name, nb::handle array, const Format& format) {
+  const std::string_view name_text = name_argument(name);
+  const InputArray& input = inputs_.emplace_back(array, name, copy_);
+  bytes_copied_ += input.bytes_copied();
+  try {
+    add_layer(plan_, {input.view(), format, name_text});
+  } catch (const StatusError& error) {
+    const std::vector<std::int64_t> shape = input.shape();
+    inputs_.pop_back();
+    raise_status(error.status(), {.name = name, .shape = shape});
+  }
+  views_.push_back(input.view());
+  positions_.push_back(names_.size() - 1);
+}
+
+std::shared_ptr<const QuantizedLayers> LayerBatch::run(NonFinitePolicy policy, nb::handle threads,
+                                                       nb::handle progress, CallStats& stats) {
+  const Clock::time_point entered = Clock::now();
+  BatchProgress reported(progress, names_, positions_);
+  CoreCall call(threads, plan_.input_bytes, reported.poll());
+  auto made = std::make_shared<QuantizedLayers>(
+      QuantizedLayers{.plan = {}, .shapes = {}, .statuses = {}, .memory = LayerMemory(plan_)});
+  made->statuses.resize(views_.size());
+  cut_tiles(plan_);
+  const Clock::time_point allocated = Clock::now();
+  const Status first = call.run([&](const Context& context) {
+    return quantize(plan_, views_, made->memory.spans(), policy, context, made->statuses,
+                    reported.layers());
+  });
+  stats.alloc_seconds = seconds(entered, allocated);
+  stats.core_seconds = seconds(allocated, Clock::now());
+  stats.threads = threads_for(plan_, call.context().threads);
+  stats.isa = name_of(call.context().target);
+  if (first.code == StatusCode::kCancelled) {
+    throw nb::python_error();
+  }
+  if (on_error_ == ErrorPolicy::kRaise) {
+    raise_first_failure(first);
+  }
+  reported.finish();
+  if (!first.ok()) {
+    fail_layers(*made);
+  }
+  separate_failures();
+  count_bytes(*made, stats);
+  plan_.tiles = {};
+  made->plan = std::move(plan_);
+  made->shapes.reserve(inputs_.size());
+  for (InputArray& input : inputs_) {
+    made->shapes.push_back(input.take_shape());
+  }
+  return made;
+}
+
+void LayerBatch::raise_layer(const Status& status) const {
+  const InputArray& input = inputs_[status.layer];
+  raise_status(status, {names_[positions_[status.layer]], input.shape(), input.view().cols});
+}
+
+void LayerBatch::raise_first_failure(const Status& first) {
+  if (!first.ok()) {
+    raise_layer(first);
+  }
+  if (ending_ != nullptr) {
+    std::rethrow_exception(std::exchange(ending_, nullptr));
+  }
+}
+
+void LayerBatch::fail_layers(const QuantizedLayers& made) {
+  for (const Status& status : made.statuses) {
+    if (status.ok()) {
+      continue;
+    }
+    try {
+      raise_layer(status);
+    } catch (const nb::python_error& error) {
+      fail(positions_[status.layer], error);
+    }
+  }
+}
+
+void LayerBatch::count_bytes(const QuantizedLayers& made, CallStats& stats) const {
+  stats.bytes_copied = bytes_copied_;
+  for (std::size_t i = 0; i < views_.size(); ++i) {
+    if (made.statuses[i].ok()) {
+      stats.bytes_in += views_[i].bytes();
+      stats.bytes_out += stored_bytes(plan_.layers[i]);
+    }
+  }
+}
+
+void LayerBatch::fail(std::size_t position, const nb::python_error& error) {
+  const nb::object exception = nb::borrow(error.value());
+  // The frames that it passed would keep the layer's data alive.
+  PyException_SetTraceback(exception.ptr(), Py_None);
+  PyException_SetContext(exception.ptr(), nullptr);
+  failures_.push_back({position, exception});
+}
+
+// Kept in the index until now, so that a name that failed is still taken.
+void LayerBatch::separate_failures() {
+  std::ranges::sort(failures_, {}, &Failure::position);
+  for (const Failure& failure : failures_) {
+    const nb::object& name = names_[failure.position];
+    errors_[name] = failure.error;
+    nb::del(index_[name]);
+  }
+}
+
+}  // namespace quarrow::python

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The layers that one call quantizes together.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <vector>
+
+#include "input_array.h"
+#include "layer_memory.h"
+#include "quantized_tensor.h"
+#include "quarrow/quantize/execute.h"
+#include "quarrow/quantize/plan.h"
+
+namespace quarrow::python {
+
+// What a batch made of its layers, in their order. Knows nothing of Python.
+struct QuantizedLayers {
+  Plan plan;  // without tiles
+  std::vector<std::vector<std::int64_t>> shapes;
+  std::vector<Status> statuses;  // a layer whose status is not ok has no result
+  LayerMemory memory;
+};
+
+enum class ErrorPolicy : std::uint8_t {
+  kRaise,  // the first layer that fails, in the order of the input, ends the call
+  kSkip,   // a layer that fails has an error instead of a result
+};
+
+// Named arrays, borrowed where they lie until this goes. Every function needs the lock.
+class LayerBatch {
+ public:
+  LayerBatch(ErrorPolicy on_error, bool copy) : on_error_(on_error), copy_(copy) {}
+
+  // Takes the next layer. False: it failed and ends the batch; run() raises its error, unless an
+  // earlier layer fails too. Raises InvalidInputError for a name that is no str, or that an earlier
+  // layer has.
+  bool add(nanobind::handle name, nanobind::handle array, const Format& format);
+
+  // Quantizes what was added, once, and fills in the statistics but for the times before and after
+  // it. Raises what the first layer that fails would raise by itself,
+  // or with kSkip nothing but what is no layer's fault: Ctrl-C, an exception in `progress` (a
+  // callable or None), no memory.
+  std::shared_ptr<const QuantizedLayers> run(NonFinitePolicy policy, nanobind::handle threads,
+                                             nanobind::handle progress, CallStats& stats);
+
+  // After run(), in the order of the input: name to index in QuantizedLayers, of what has a result,
+  // and name to QuarrowError, of what has none.
+  nanobind::dict index() const { return index_; }
+  nanobind::dict errors() const { return errors_; }
+
+ private:
+  void read(nanobind::handle name, nanobind::handle array, const Format& format);
+  void fail(std::size_t position, const nanobind::python_error& error);
+  [[noreturn]] void raise_layer(const Status& status) const;
+  void raise_first_failure(const Status& first);
+  void fail_layers(const QuantizedLayers& made);
+  void count_bytes(const QuantizedLayers& made, CallStats& stats) const;
+  void separate_failures();
+
+  struct Failure {
+    std::size_t position = 0;
+    nanobind::object error;
+  };
+
+  ErrorPolicy on_error_;
+  bool copy_;
+  std::vector<nanobind::object> names_;  // of all layers; a position is an index in it
+  nanobind::dict index_;
+  nanobind::dict errors_;
+  std::vector<Failure> failures_;
+  std::exception_ptr ending_;           // what add() has put off
+  std::deque<InputArray> inputs_;       // of the layers that can be read, as all below
+  std::vector<std::size_t> positions_;  // of the layers of the plan
+  std::vector<TensorView> views_;
+  Plan plan_;
+  std::uint64_t bytes_copied_ = 0;
+};
+
+}  // namespace quarrow::python
