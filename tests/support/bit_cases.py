@@ -107,8 +107,23 @@ def run(w: NDArray[Any], fields: Fields, threads: int) -> tuple[str, str]:
     from bit_identity import engine
 
     q = engine(w, fields, threads=threads)
-    values = q.dequantize(threads=threads)
-    return digest(q.codes, q.scales, q.zero_points, values), q.stats.isa
+    return result_digest(q, threads), q.stats.isa
+
+
+def result_digest(q: Any, threads: int) -> str:
+    """Return the digest of what the engine made."""
+    return digest(q.codes, q.scales, q.zero_points, q.dequantize(threads=threads))
+
+
+def run_batch(threads: int) -> dict[str, str]:
+    """Return the digests of all cases in one batch."""
+    import quarrow as qr
+    from bit_identity import as_format
+
+    formats = {name: as_format(fields) for name, (_, fields) in cases().items()}
+    layers = {name: w for name, (w, _) in cases().items()}
+    r = qr.quantize_batch(layers, "int8", rules=formats.__getitem__, threads=threads)
+    return {name: result_digest(q, threads) for name, q in r.items()}
 
 
 def main() -> None:
@@ -129,6 +144,9 @@ def main() -> None:
                 with hostile_mode():
                     found, _ = run(w, fields, threads)
                 digests[name][f"{threads} threads, hostile mode"] = found
+    for threads in (*THREADS, 8):
+        for name, found in run_batch(threads).items():
+            digests[name][f"in a batch, {threads} threads"] = found
     print(json.dumps({"isas": sorted(isas), "info": qr.info(), "digests": digests}))
 
 

@@ -29,12 +29,11 @@ def variant_name(fields: Fields) -> str:
     return f"{fields.format}-{kind}-{fields.scale_dtype}-{fields.group_size}"
 
 
-def engine(w: object, fields: Fields, **call: Any) -> qr.QuantizedTensor:
-    """Quantize with the package; `call` is for threads, name and nonfinite."""
+def as_format(fields: Fields) -> qr.Format:
+    """Return the package's value for a format."""
     if fields.format == "int8_rowwise":
-        return qr.quantize(w, fields.format, **call)
-    return qr.quantize(
-        w,
+        return qr.Format(fields.format)
+    return qr.Format(
         fields.format,
         group_size=fields.group_size,
         symmetric=fields.symmetric,
@@ -42,8 +41,12 @@ def engine(w: object, fields: Fields, **call: Any) -> qr.QuantizedTensor:
         packed=fields.packed,
         rounding=fields.rounding,
         seed=fields.seed,
-        **call,
     )
+
+
+def engine(w: object, fields: Fields, **call: Any) -> qr.QuantizedTensor:
+    """Quantize with the package; `call` is for threads, name and nonfinite."""
+    return qr.quantize(w, as_format(fields), **call)
 
 
 def repacked(stored: Stored, *, packed: bool) -> Stored:

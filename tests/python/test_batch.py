@@ -1,0 +1,520 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many layers in one call."""
+
+import copy
+import gc
+import pickle
+import subprocess
+import sys
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import quarrow as qr
+from bit_identity import AFFINE, ROWWISE, as_format, variant_name
+from numpy.typing import NDArray
+from reference import Fields
+
+
+def weights(*shape: int, seed: int = 5) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def some_layers(count: int = 5) -> dict[str, NDArray[np.float32]]:
+    return {f"layer.{i}": weights(3 + i, 40 + i, seed=i) for i in range(count)}
+
+
+def damaged(w: NDArray[np.float32]) -> NDArray[np.float32]:
+    w = w.copy()
+    w.flat[-1] = np.nan
+    return w
+
+
+class Lazy(Mapping[str, Any]):
+    """A mapping that is no dict."""
+
+    def __init__(self, tensors: dict[str, Any]) -> None:
+        self._tensors = tensors
+
+    def __getitem__(self, name: str) -> Any:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+
+@pytest.mark.parametrize("fields", [*AFFINE, ROWWISE], ids=variant_name)
+def test_each_layer_is_what_a_single_call_gives(fields: Fields) -> None:
+    layers: dict[str, Any] = {
+        "2-D": weights(33, 70),
+        "1-D": weights(517),
+        "4-D": weights(5, 4, 3, 3),
+        "no rows": np.zeros((0, 5), np.float32),
+        "no columns": np.zeros((3, 0), np.float32),
+        "one": weights(1, 1),
+        "strided": weights(40, 64)[::-2],
+        "half": weights(9, 130).astype(np.float16),
+        "double": weights(9, 130).astype(np.float64),
+        "many tiles": weights(200, 1531),
+        "unaligned": np.frombuffer(b"x" + weights(6, 7).tobytes(), np.uint8)[1:].view(np.float32),
+    }
+    r = qr.quantize_batch(layers, as_format(fields))
+    assert list(r) == list(layers)
+    for name, w in layers.items():
+        assert r[name] == qr.quantize(w, as_format(fields), name=name), name
+        assert r[name].name == name
+        assert r[name].shape == w.shape
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        dict,
+        OrderedDict,
+        Lazy,
+        lambda d: list(d.items()),
+        lambda d: ([name, w] for name, w in d.items()),
+    ],
+)
+def test_mappings_and_pairs(wrap: Any) -> None:
+    layers = some_layers()
+    assert qr.quantize_batch(wrap(layers), "int4") == qr.quantize_batch(layers, "int4")
+
+
+def test_stochastic_rounding_depends_on_the_name_of_each_layer() -> None:
+    w = weights(8, 256)
+    r = qr.quantize_batch({"a": w, "b": w}, "int4", rounding="stochastic", seed=7)
+    for name in "ab":
+        assert r[name] == qr.quantize(w, "int4", rounding="stochastic", seed=7, name=name)
+    assert r["a"] != r["b"]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_the_threads_change_nothing(threads: int) -> None:
+    layers = {"large": weights(700, 1024), **some_layers(40)}
+    r = qr.quantize_batch(layers, "int4", threads=threads)
+    assert r == {name: qr.quantize(w, "int4") for name, w in layers.items()}
+
+
+def test_a_checkpoint_is_a_batch(tmp_path: Any) -> None:
+    from safetensors.numpy import save_file
+
+    layers = some_layers()
+    save_file(layers, tmp_path / "a.safetensors")
+    with qr.open(tmp_path / "a.safetensors") as checkpoint:
+        assert qr.quantize_batch(checkpoint, "int8") == qr.quantize_batch(layers, "int8")
+
+
+# The result.
+
+
+def test_a_result_is_a_mapping() -> None:
+    layers = some_layers(3)
+    r = qr.quantize_batch(layers, "int4")
+    assert isinstance(r, Mapping)
+    assert len(r) == 3
+    assert list(r) == list(r.keys()) == list(layers)
+    assert [q.name for q in r.values()] == list(layers)
+    assert [name for name, _ in r.items()] == list(layers)
+    assert "layer.1" in r
+    assert "layer.9" not in r
+    assert r.get("layer.1") is r["layer.1"]
+    assert r.get("layer.9") is None
+    assert r.get("layer.9", 3) == 3
+    assert r.nbytes == sum(q.nbytes for q in r.values())
+    with pytest.raises(KeyError, match=r"layer\.9"):
+        r["layer.9"]
+    with pytest.raises(TypeError):
+        r[["unhashable"]]  # type: ignore[index]
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(r)
+
+
+def test_results_compare_copy_and_pickle() -> None:
+    layers = some_layers(3)
+    r = qr.quantize_batch({**layers, "bad": damaged(weights(2, 2))}, "int4", on_error="skip")
+    assert r == dict(r)
+    assert r != dict(list(r.items())[:2])
+    assert r != qr.quantize_batch(layers, "int4")
+    assert r != 3
+    for again in (copy.copy(r), copy.deepcopy(r), r.copy(), pickle.loads(pickle.dumps(r))):
+        assert again == r
+        assert list(again) == list(r)
+        assert again.errors == r.errors
+        assert not np.shares_memory(again["layer.0"].codes, r["layer.0"].codes)
+    assert repr(r) == f"BatchResult(3 layers, nbytes={r.nbytes}, 1 error)"
+    assert repr(qr.BatchResult({})) == "BatchResult(0 layers, nbytes=0)"
+
+
+@pytest.mark.parametrize(
+    ("tensors", "errors"),
+    [(None, {}), ({1: None}, {}), ({"a": 3}, {}), ({}, {"a": 3}), ({}, {1: qr.QuarrowError()})],
+)
+def test_a_crooked_result_is_refused(tensors: Any, errors: Any) -> None:
+    with pytest.raises(qr.InvalidInputError):
+        qr.BatchResult(tensors, errors)
+
+
+def test_stats_are_of_the_whole_call() -> None:
+    layers = some_layers(4)
+    layers["transposed"] = weights(6, 5).T
+    r = qr.quantize_batch(layers, "int4", copy=True)
+    stats = r.stats
+    assert stats.bytes_in == sum(w.nbytes for w in layers.values())
+    assert stats.bytes_out == r.nbytes
+    assert stats.bytes_copied == layers["transposed"].nbytes
+    parts = stats.view_seconds + stats.alloc_seconds + stats.core_seconds + stats.export_seconds
+    assert 0 < parts <= stats.total_seconds * (1 + 1e-9)
+    assert (stats.threads, stats.isa) == (1, qr.info()["isa"])
+    one = r["layer.1"].stats
+    assert (one.bytes_in, one.bytes_out) == (layers["layer.1"].nbytes, r["layer.1"].nbytes)
+    assert one.total_seconds == 0
+
+
+# Memory.
+
+
+def address(array: NDArray[Any]) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def test_small_layers_lie_side_by_side_and_large_ones_alone() -> None:
+    # 4 MiB of codes is large.
+    layers = {"a": weights(3, 100), "large": np.zeros((1024, 4096), np.float16), "b": weights(5, 7)}
+    r = qr.quantize_batch(layers, "int8")
+    assert address(r["b"].codes) == address(r["a"].codes) + r["a"].codes.nbytes
+    assert address(r["b"].scales) == address(r["a"].scales) + r["a"].scales.nbytes
+    distance = address(r["large"].codes) - address(r["a"].codes)
+    assert not 0 <= distance < 4096
+
+
+def test_arrays_outlive_the_result_and_the_inputs() -> None:
+    layers = some_layers()
+    expected = {name: qr.quantize(w, "int4").codes.copy() for name, w in layers.items()}
+    r = qr.quantize_batch(layers, "int4")
+    codes = {name: q.codes for name, q in r.items()}
+    del r, layers
+    gc.collect()
+    junk = [np.full(1000, 255, np.uint8) for _ in range(100)]
+    assert len(junk) == 100
+    for name, array in codes.items():
+        np.testing.assert_array_equal(array, expected[name])
+
+
+def test_the_inputs_are_let_go() -> None:
+    w = weights(4, 4)
+    layers = {"a": w, "bad": damaged(w), "list": [1.0]}
+    before = sys.getrefcount(w)
+    r = qr.quantize_batch(layers, "int4", on_error="skip")
+    assert sys.getrefcount(w) == before
+    watched = weakref.ref(layers["bad"])
+    del layers
+    assert watched() is None, "an error holds its layer"
+    assert list(r.errors) == ["bad", "list"]
+
+
+class Exporter:
+    """An array that runs code when it is read."""
+
+    def __init__(self, w: NDArray[np.float32], when_read: Any) -> None:
+        self._w = w
+        self._when_read = when_read
+
+    def __dlpack__(self, **_options: Any) -> Any:
+        self._when_read()
+        return self._w.__dlpack__()
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._w.__dlpack_device__()
+
+
+def test_a_mapping_that_changes_during_the_call_has_no_effect() -> None:
+    w = weights(2, 8)
+    expected = qr.quantize_batch({"first": w, **some_layers(3)}, "int4")
+    layers: dict[str, Any] = {}
+    layers |= {"first": Exporter(w, layers.clear), **some_layers(3)}
+    assert qr.quantize_batch(layers, "int4") == expected
+    assert not layers
+
+
+# Errors.
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_the_first_failing_layer_is_the_one_that_is_raised(threads: int) -> None:
+    """Whether it cannot be read, or turns out to have NaN only when it is computed."""
+    good, bad = weights(300, 600), damaged(weights(300, 600))
+    with pytest.raises(qr.NonFiniteError, match="layer 'b': 1 value is NaN") as failure:
+        qr.quantize_batch({"a": good, "b": bad, "c": [1.0], "d": bad}, "int4", threads=threads)
+    assert (failure.value.name, failure.value.index) == ("b", bad.size - 1)
+    with pytest.raises(qr.InvalidInputError, match="layer 'c': got list") as wrong:
+        qr.quantize_batch({"a": good, "c": [1.0], "b": bad}, "int4", threads=threads)
+    assert wrong.value.name == "c"
+
+
+def test_each_error_is_what_the_single_call_raises() -> None:
+    layers = {
+        "nan": damaged(weights(3, 4)),
+        "list": [1.0],
+        "int": np.arange(4),
+        "transposed": weights(3, 4).T,
+        "overflow": np.array([[3e38, -3e38]], np.float32),
+        "none": None,
+        "0-d": np.float32(3),
+        "\ud800": weights(2, 2),
+    }
+    r = qr.quantize_batch({"good": weights(2, 2), **layers}, "int4", on_error="skip")
+    assert list(r) == ["good"]
+    assert list(r.errors) == list(layers)
+    for name, w in layers.items():
+        with pytest.raises(qr.InvalidInputError) as single:
+            qr.quantize(w, "int4", name=name)  # type: ignore[arg-type]
+        assert r.errors[name] == single.value
+        assert name not in r
+        with pytest.raises(type(single.value)) as batch:
+            qr.quantize_batch({name: w}, "int4")
+        assert batch.value == single.value
+
+
+def test_skipping_leaves_the_other_layers_as_they_would_be() -> None:
+    layers = {f"l{i}": weights(9, 64, seed=i) for i in range(60)}
+    for i in range(0, 60, 7):
+        layers[f"l{i}"] = damaged(layers[f"l{i}"])
+    r = qr.quantize_batch(layers, "int8_rowwise", on_error="skip")
+    assert set(r.errors) == {f"l{i}" for i in range(0, 60, 7)}
+    assert dict(r) == {
+        name: qr.quantize(w, "int8_rowwise") for name, w in layers.items() if name not in r.errors
+    }
+
+
+def test_saturating_is_as_in_the_single_call() -> None:
+    w = damaged(weights(4, 64))
+    r = qr.quantize_batch({"a": w}, "int4", nonfinite="saturate")
+    assert r["a"] == qr.quantize(w, "int4", nonfinite="saturate")
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        (None, "NoneType"),
+        (3, "int"),
+        ("abc", "str"),
+        (np.zeros((2, 3), np.float32), r"for one array call quarrow\.quantize"),
+        (b"abc", "bytes"),
+        ([3], "item 0 is 3"),
+        ([("a", weights(2)), ("b",)], r"item 1 is \('b',\)"),
+        ({1: weights(2)}, "must be a str, not 1"),
+        ([("a", weights(2)), ("a", weights(2))], "layer 'a': an earlier layer has this name"),
+    ],
+)
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_what_is_no_batch_is_refused(layers: Any, said: str, on_error: str) -> None:
+    with pytest.raises(qr.InvalidInputError, match=said):
+        qr.quantize_batch(layers, "int4", on_error=on_error)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"on_error": "ignore"},
+        {"on_error": None},
+        {"progress": 3},
+        {"copy": 1},
+        {"nonfinite": "skip"},
+        {"threads": 0},
+        {"group_size": 0},
+        {"rules": 3},
+        {"rules": [("(", None)]},
+        {"rules": ["int8"]},
+    ],
+)
+@pytest.mark.parametrize("layers", [{}, {"a": weights(2, 2)}])
+def test_wrong_options_are_refused_also_for_an_empty_batch(wrong: Any, layers: Any) -> None:
+    with pytest.raises(qr.InvalidInputError, match=next(iter(wrong))[:4]):
+        qr.quantize_batch(layers, "int4", **wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"format": "int5"}, {"format": "int8_rowwise", "group_size": 3}, {"bits": 4}]
+)
+def test_unknown_formats_are_refused_also_for_an_empty_batch(wrong: dict[str, Any]) -> None:
+    with pytest.raises(qr.UnsupportedFormatError):
+        qr.quantize_batch({}, **{"format": "int4", **wrong})
+    with pytest.raises(qr.UnsupportedFormatError, match="int8"):
+        qr.quantize_batch({}, "int4", rules=[("a", "int88")])
+
+
+def test_an_exception_while_the_layers_come_is_passed_on() -> None:
+    def pairs() -> Iterator[tuple[str, Any]]:
+        yield "a", weights(2, 2)
+        raise RuntimeError("no more")  # noqa: EM101
+
+    with pytest.raises(RuntimeError, match="no more"):
+        qr.quantize_batch(pairs(), "int4", on_error="skip")
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        qr.quantize_batch({"a": Exporter(weights(2), interrupt)}, "int4", on_error="skip")
+
+
+# Rules.
+
+
+def test_rules_give_formats_by_name() -> None:
+    layers = some_layers(4)
+    special = qr.Format("int4", group_size=16)
+    r = qr.quantize_batch(
+        layers, "int2", rules=[(r"\.0$", "int8"), ("layer.1", special), ("2", None), ("0", "int4")]
+    )
+    assert {name: q.format for name, q in r.items()} == {
+        "layer.0": qr.Format("int8"),
+        "layer.1": special,
+        "layer.3": qr.Format("int2"),
+    }
+    assert not r.errors
+
+
+def test_rules_may_be_a_callable() -> None:
+    layers = some_layers(3)
+    wanted = {"layer.0": "int8", "layer.1": None, "layer.2": qr.Format("int4", symmetric=True)}
+    r = qr.quantize_batch(layers, "int2", rules=wanted.__getitem__)
+    assert r == {
+        "layer.0": qr.quantize(layers["layer.0"], "int8"),
+        "layer.2": qr.quantize(layers["layer.2"], "int4", symmetric=True),
+    }
+    with pytest.raises(qr.UnsupportedFormatError):
+        qr.quantize_batch(layers, "int2", rules=lambda _: "int5")
+    with pytest.raises(ZeroDivisionError):
+        qr.quantize_batch(layers, "int2", rules=lambda _: 1 // 0)
+
+
+# Progress.
+
+
+def test_progress_counts_every_layer_once() -> None:
+    layers: dict[str, Any] = {"x": [1.0], **some_layers(30), "nan": damaged(weights(2, 2))}
+    layers["empty"] = np.zeros((0, 3), np.float32)
+    layers["large"] = weights(900, 1024)
+    calls: list[tuple[int, int, str]] = []
+    r = qr.quantize_batch(
+        layers, "int4", on_error="skip", progress=lambda *call: calls.append(call)
+    )
+    assert [done for done, _, _ in calls] == list(range(1, len(layers) + 1))
+    assert {total for _, total, _ in calls} == {len(layers)}
+    assert {name for _, _, name in calls} == set(layers)
+    assert len(r) == len(layers) - 2
+
+
+def test_an_empty_batch_has_no_progress() -> None:
+    calls: list[Any] = []
+    qr.quantize_batch({}, "int4", progress=lambda *call: calls.append(call))
+    assert calls == []
+
+
+def test_progress_comes_while_the_work_goes_on_and_on_this_thread() -> None:
+    """The repeated row costs no memory, and seconds of work."""
+    slow = np.broadcast_to(weights(1, 4096), (1 << 15, 4096))
+    threads = set()
+    seen: list[str] = []
+
+    def progress(_done: int, _total: int, name: str) -> None:
+        threads.add(threading.get_ident())
+        seen.append(name)
+        if name == "first":
+            raise StopIteration("enough")  # noqa: EM101
+
+    layers = {"first": weights(4, 4), "slow": slow, "slow too": slow}
+    with pytest.raises(StopIteration, match="enough"):
+        qr.quantize_batch(layers, "int4", rounding="stochastic", progress=progress)
+    assert seen == ["first"], "the call went on to its end"
+    assert threads == {threading.get_ident()}
+
+
+def test_ctrl_c_stops_a_batch_half_way() -> None:
+    code = """
+import signal
+import numpy as np, quarrow as qr
+w = np.broadcast_to(np.random.default_rng(0).normal(size=4096).astype("f"), (1 << 14, 4096))
+def interrupt(done, total, name):
+    signal.raise_signal(signal.SIGINT)
+try:
+    qr.quantize_batch({f"l{i}": w for i in range(100)}, "int4", rounding="stochastic",
+                      progress=interrupt)
+except KeyboardInterrupt:
+    print("stopped")
+print(qr.quantize_batch({"a": np.ones((1, 4), "f")}, "int8")["a"].codes.tolist())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.splitlines() == ["stopped", "[[255, 255, 255, 255]]"], done.stderr
+
+
+# One crossing, and threads.
+
+
+@pytest.mark.parametrize("count", [1, 2, 300, 10_000])
+def test_one_call_crosses_the_boundary_once(count: int) -> None:
+    """The interpreter sees one call into compiled code, and none back."""
+    w = weights(1, 4)
+    layers = {f"l{i}": w for i in range(count)}
+    events: list[tuple[str, str]] = []
+
+    def watch(frame: Any, event: str, argument: Any) -> None:
+        name = argument.__name__ if event.startswith("c_") else frame.f_code.co_name
+        events.append((event, name))
+
+    sys.setprofile(watch)
+    try:
+        r = qr.quantize_batch(layers, "int4")
+    finally:
+        sys.setprofile(None)
+    calls = [event for event in events if event[0] in ("call", "c_call")]
+    assert [name for _, name in calls if name != "setprofile"] in ([], ["quantize_batch"])
+    assert len(r) == count
+
+
+def test_concurrent_batches_get_their_own_results() -> None:
+    batches = [{f"l{i}": weights(40, 300, seed=10 * t + i) for i in range(9)} for t in range(8)]
+    expected = [qr.quantize_batch(layers, "int4", threads=1) for layers in batches]
+    equal: list[bool] = []
+
+    def work(t: int) -> None:
+        equal.extend(
+            qr.quantize_batch(batches[t], "int4", threads=2) == expected[t] for _ in range(20)
+        )
+
+    threads = [threading.Thread(target=work, args=(t,)) for t in range(len(batches))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert equal == [True] * 160
+
+
+def test_dropping_the_inputs_during_the_call_is_safe() -> None:
+    """The first layer, once it is done, makes its caller forget all of them."""
+    slow = {f"l{i}": np.tile(weights(1, 1024, seed=i), (2048, 1)) for i in range(8)}
+    expected = qr.quantize_batch(slow, "int4", rounding="stochastic")
+    layers = {"first": weights(2, 2), **{name: w.copy() for name, w in slow.items()}}
+    watched = weakref.ref(layers["l7"])
+    alive: list[bool] = []
+
+    def forget(_done: int, _total: int, name: str) -> None:
+        layers.clear()
+        alive.append(watched() is not None)
+        del name
+
+    r = qr.quantize_batch(layers, "int4", rounding="stochastic", progress=forget)
+    assert alive[0]
+    assert watched() is None
+    assert {name: r[name] for name in slow} == dict(expected)
