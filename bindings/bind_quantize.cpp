@@ -187,6 +187,14 @@ void bind_quantize(nb::module_& m) {
                 "scale_dtype: str | None = None, packed: bool | None = None, rounding: str | None "
                 "= None, seed: int | None = None) -> QuantizedTensor"),
         kQuantizeDoc);
+  m.def(
+      "address_read",
+      [](nb::handle w) {
+        const InputArray input(w, nb::none(), false);
+        return reinterpret_cast<std::uintptr_t>(input.view().data);
+      },
+      "w"_a.none(), nb::sig("def address_read(w: object) -> int"),
+      "Where the engine reads the first element of ``w``.");
 }
 
 }  // namespace quarrow::python

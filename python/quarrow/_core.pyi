@@ -331,6 +331,9 @@ def quantize(w: object, format: str | Format, *, name: str | None = None, out: Q
     (1, 2)
     """
 
+def address_read(w: object) -> int:
+    """Where the engine reads the first element of ``w``."""
+
 class BatchResult:
     """
     The quantized layers of a batch: a mapping of names to QuantizedTensors.

@@ -37,13 +37,13 @@ nlohmann::json parse_description(std::string_view text, std::size_t max_values) 
   }
 }
 
-const nlohmann::json* member(const nlohmann::json& object, std::string_view key) noexcept {
+const nlohmann::json* member(const nlohmann::json& object, std::string_view key) {
   if (!object.is_object()) return nullptr;
   const auto found = object.find(key);
   return found == object.end() ? nullptr : &*found;
 }
 
-const std::string* text_member(const nlohmann::json& object, std::string_view key) noexcept {
+const std::string* text_member(const nlohmann::json& object, std::string_view key) {
   const nlohmann::json* value = member(object, key);
   return value == nullptr ? nullptr : value->get_ptr<const std::string*>();
 }

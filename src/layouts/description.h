@@ -19,8 +19,8 @@ namespace quarrow {
 nlohmann::json parse_description(std::string_view text, std::size_t max_values);
 
 // A member of an object when it has one, of that type; else null.
-const nlohmann::json* member(const nlohmann::json& object, std::string_view key) noexcept;
-const std::string* text_member(const nlohmann::json& object, std::string_view key) noexcept;
+const nlohmann::json* member(const nlohmann::json& object, std::string_view key);
+const std::string* text_member(const nlohmann::json& object, std::string_view key);
 
 // A layer whose entries do not fit together. `tensor` is one of them, or null.
 [[noreturn]] void throw_layer_fault(FileRule rule, const Checkpoint& file,

@@ -53,8 +53,8 @@ class Batch {
     return make_plan(requests);
   }
 
-  std::vector<Stored> run(const Context& context,
-                          NonFinitePolicy policy = NonFinitePolicy::kRaise) {
+  std::vector<Stored> run(const Context& context, NonFinitePolicy policy = NonFinitePolicy::kRaise,
+                          LayerProgress* progress = nullptr) {
     const Plan made = plan();
     std::vector<Stored> stored;
     for (const LayerPlan& layer : made.layers) {
@@ -65,7 +65,7 @@ class Batch {
     std::vector<QuantizedSpan> spans;
     for (Stored& one : stored) spans.push_back(one.span());
     statuses_.assign(made.layers.size(), {});
-    status_ = quantize(made, views_, spans, policy, context, statuses_);
+    status_ = quantize(made, views_, spans, policy, context, statuses_, progress);
     return stored;
   }
   Status status() const { return status_; }
@@ -220,6 +220,43 @@ TEST(Execute, AStoppedJobSaysSoForEveryLayer) {
   for (int round = 0; round < 20 && batch.status().ok(); ++round) batch.run(slow);
   EXPECT_EQ(batch.status().code, StatusCode::kCancelled);
   EXPECT_EQ(batch.statuses()[0].code, StatusCode::kCancelled);
+}
+
+class CountingProgress final : public LayerProgress {
+ public:
+  explicit CountingProgress(std::size_t layers) : counts_(layers) {}
+  void finished(std::size_t layer) noexcept override { ++counts_[layer]; }
+  std::vector<int> counts() const { return {counts_.begin(), counts_.end()}; }
+
+ private:
+  std::vector<std::atomic<int>> counts_;
+};
+
+TEST(Execute, EveryLayerFinishesOnceWithoutTilesAndWithAFaultToo) {
+  Batch batch = mixed_batch();
+  batch.add(format("int4", GroupSize::of(32)), 3, 0, 8);
+  batch.values(0)[5] = kInf;
+  batch.values(2)[7] = kInf;
+  const std::size_t layers = batch.views().size();
+  ASSERT_EQ(batch.plan().layers.back().tile_count, 0U);
+  for (const std::size_t threads : {1U, 4U}) {
+    CountingProgress progress(layers);
+    batch.run(context(threads), NonFinitePolicy::kRaise, &progress);
+    EXPECT_EQ(progress.counts(), std::vector<int>(layers, 1));
+  }
+}
+
+// A large layer among small ones must not be left to one thread at the end.
+TEST(Execute, TheTilesOfALargeLayerAreSharedByAllThreads) {
+  Batch batch;
+  for (unsigned i = 0; i < 20; ++i) batch.add(format("int4", GroupSize::of(128)), 2, 256, i);
+  batch.add(format("int4", GroupSize::of(128)), 4096, 1024, 99);
+  const Plan plan = batch.plan();
+  std::size_t most = 0;
+  for (const LayerPlan& layer : plan.layers) most = std::max(most, layer.tile_count);
+  EXPECT_EQ(plan.layers.back().tile_count, most);
+  EXPECT_GE(most, 4096 * 1024 * sizeof(float) / kTileBytes);
+  EXPECT_EQ(plan.tiles.size(), most + 20);
 }
 
 TEST(Execute, WrongCountsAreRefused) {

@@ -121,6 +121,18 @@ TEST(Plan, ScalesThatDoNotFitNameTheLayer) {
   }
 }
 
+TEST(Plan, ALayerThatIsRefusedLeavesThePlanAsItWas) {
+  const TensorView good{.dtype = DType::kF32, .rows = 2, .cols = 8};
+  const TensorView bad{.rows = std::uint64_t{1} << 62, .cols = 0};
+  const Format int8 = format("int8", GroupSize::row());
+  Plan plan;
+  add_layer(plan, {good, int8, "a"});
+  EXPECT_THROW(add_layer(plan, {bad, int8, "b"}), StatusError);
+  add_layer(plan, {good, int8, "c"});
+  EXPECT_EQ(plan.layers.size(), 2U);
+  EXPECT_EQ(plan.input_bytes, 2 * good.bytes());
+}
+
 TEST(Plan, TheNameAndTheSeedMakeTheRandomKey) {
   Format stochastic = format("int4", GroupSize::of(128));
   stochastic.rounding = Rounding::kStochastic;

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Inputs are read where they lie, and a call takes no memory but its results'."""
+
+import array
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import quarrow as qr
+from numpy.typing import NDArray
+from quarrow import _core
+
+
+def address(w: NDArray[Any]) -> int:
+    return int(w.__array_interface__["data"][0])
+
+
+class OnlyDLPack:
+    """An array that nothing but DLPack can read."""
+
+    def __init__(self, w: NDArray[Any]) -> None:
+        self._w = w
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self._w.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._w.__dlpack_device__()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_numpy_buffers_and_dlpack_are_read_where_they_lie(dtype: type) -> None:
+    w = np.ones((6, 10), dtype)
+    for view in (w, w[1:], w[::2], w[::-1], w[2:4, 3:9], w.reshape(3, 2, 10), w.ravel()[7:]):
+        assert _core.address_read(view) == address(view)
+        assert _core.address_read(OnlyDLPack(view)) == address(view)
+    assert _core.address_read(memoryview(w)) == address(w)
+    read_only = w.view()
+    read_only.flags.writeable = False
+    assert _core.address_read(read_only) == address(w)
+
+
+def test_other_exporters_are_read_where_they_lie() -> None:
+    numbers = array.array("d", [1.0, 2.0])
+    assert _core.address_read(numbers) == numbers.buffer_info()[0]
+    brain = np.ones(4, pytest.importorskip("ml_dtypes").bfloat16)
+    assert _core.address_read(brain) == address(brain)
+
+
+def test_a_mapped_file_is_read_where_it_lies(tmp_path: Path) -> None:
+    path = tmp_path / "w.bin"
+    np.arange(1024, dtype=np.float32).tofile(path)
+    mapped = np.memmap(path, np.float32, mode="r", shape=(32, 32))
+    assert _core.address_read(mapped) == address(mapped)
+
+
+def test_a_tensor_of_a_mapped_checkpoint_is_read_where_it_lies(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    w = np.arange(64, dtype=np.float32).reshape(8, 8)
+    save_file({"a": w}, tmp_path / "a.safetensors")
+    with qr.open(tmp_path / "a.safetensors", io="mmap") as checkpoint:
+        tensor = checkpoint["a"]
+        assert not isinstance(tensor, qr.QuantizedTensor)
+        assert _core.address_read(tensor) == address(tensor.numpy())
+        assert _core.address_read(tensor) == _core.address_read(tensor)
+
+
+def test_what_would_need_a_copy_is_refused_not_copied() -> None:
+    for w in (np.ones((4, 4), np.float32).T, np.ones((4, 8), np.float32)[:, ::2]):
+        with pytest.raises(qr.InvalidInputError, match="not contiguous"):
+            _core.address_read(w)
+
+
+# 64 MB of input: what a fresh process took at its highest, over its imports and inputs. Every block
+# beyond 128 KB is given back when it is freed, so that a copy cannot hide in memory used before.
+MEASURE = """
+import sys
+import numpy as np, quarrow as qr
+way = sys.argv[1]
+count = 64
+layers = {f"l{i}": np.full((256, 1024), 0.5 + i, np.float32) for i in range(count)}
+whole = np.full((64 * 256, 1024), 0.5, np.float32)
+qr.quantize_batch({"warm": layers["l0"][:4], "up": whole[:512]}, "int4")
+
+def highest():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM"))
+
+with open("/proc/self/clear_refs", "w") as file:
+    file.write("5")
+before = highest()
+if way == "single":
+    q = qr.quantize(whole, "int4")
+elif way == "into":
+    out = np.empty((64 * 256, 512), "B"), np.empty((64 * 256, 8), "f"), np.empty((64 * 256, 8), "B")
+    q = qr.quantize(whole, "int4", out=out)
+elif way == "batch":
+    q = qr.quantize_batch(layers, "int4")
+else:
+    q = qr.quantize(np.array(whole), "int4")
+print(highest() - before, q.nbytes)
+"""
+
+
+def grown(way: str) -> tuple[int, int]:
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, way],
+        env={"MALLOC_MMAP_THRESHOLD_": "131072", "PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    more, results = map(int, done.stdout.split())
+    print(f"{way}: {more / 1e6:.2f} MB for results of {results / 1e6:.2f} MB")
+    return more, results
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="no /proc to measure peaks with"
+)
+@pytest.mark.parametrize("way", ["single", "into", "batch"])
+def test_a_call_takes_its_results_and_a_megabyte(way: str) -> None:
+    more, results = grown(way)
+    assert results > 64 << 17
+    assert more <= results + (1 << 20)
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="no /proc to measure peaks with"
+)
+def test_the_measure_sees_a_copy() -> None:
+    more, results = grown("copied")
+    assert more > results + (60 << 20)
