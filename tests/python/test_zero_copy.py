@@ -33,11 +33,11 @@ class OnlyDLPack:
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_numpy_buffers_and_dlpack_are_read_where_they_lie(dtype: type) -> None:
-    w = np.ones((6, 10), dtype)
+    w: NDArray[Any] = np.ones((6, 10), dtype)
     for view in (w, w[1:], w[::2], w[::-1], w[2:4, 3:9], w.reshape(3, 2, 10), w.ravel()[7:]):
         assert _core.address_read(view) == address(view)
         assert _core.address_read(OnlyDLPack(view)) == address(view)
-    assert _core.address_read(memoryview(w)) == address(w)
+    assert _core.address_read(w.data) == address(w)
     read_only = w.view()
     read_only.flags.writeable = False
     assert _core.address_read(read_only) == address(w)
