@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,8 @@ import quarrow as qr
 from numpy.typing import NDArray
 
 from benchmarks import peers
-from benchmarks.rounds import Case, Ratio, ratio, run_rounds, verdict
+from benchmarks.batch import batch_rows
+from benchmarks.rounds import Case, Ratio, Row, ratio, run_rounds
 
 COLUMNS = 1024
 # The most a job may take: format -> megabytes -> (one thread's CPU time in one-thread copies,
@@ -26,24 +27,6 @@ TARGETS = {
 }
 SMALL_CALL_MICROSECONDS = {"numpy": 2.0, "torch": 6.0}
 BINDING_SHARE = 0.02
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the report."""
-
-    name: str
-    milliseconds: float
-    measured: Ratio
-    unit: str
-    target: float | None = None
-
-    def __str__(self) -> str:
-        goal = ""
-        if self.target is not None:
-            goal = f"<= {self.target:g}: {verdict(self.measured, self.target)}"
-        figures = f"{self.milliseconds:10.4f}  {self.measured!s:>22}"
-        return f"{self.name:42} {figures} {self.unit:18} {goal}".rstrip()
 
 
 def weights(megabytes: int) -> NDArray[np.float32]:
@@ -167,7 +150,12 @@ def all_rows(sizes: list[int], rounds: int, wanted: re.Pattern[str]) -> Iterator
         if wanted.search(f"{megabytes}MB"):
             # As many bytes a size, but never few samples.
             yield from size_rows(megabytes, max(rounds // 4, 5) if megabytes > 40 else rounds)
-    groups = {"dtypes": dtype_rows, "small": small_call_rows, "binding": binding_rows}
+    groups = {
+        "dtypes": dtype_rows,
+        "small": small_call_rows,
+        "binding": binding_rows,
+        "batch": batch_rows,
+    }
     for name, rows in groups.items():
         if wanted.search(name):
             yield from rows(rounds)
@@ -179,7 +167,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="4 MB and few rounds: does it run?")
     parser.add_argument("--rounds", type=int, default=60, help="samples of each case (60)")
     parser.add_argument(
-        "--filter", default="", help="only 4MB, 40MB, 400MB, dtypes, small, binding"
+        "--filter", default="", help="only 4MB, 40MB, 400MB, dtypes, small, binding, batch"
     )
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     options = parser.parse_args()

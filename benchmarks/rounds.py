@@ -90,3 +90,21 @@ def verdict(measured: Ratio, target: float) -> str:
     if measured.low > target:
         return "missed"
     return "undecided"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the report."""
+
+    name: str
+    milliseconds: float
+    measured: Ratio
+    unit: str
+    target: float | None = None
+
+    def __str__(self) -> str:
+        goal = ""
+        if self.target is not None:
+            goal = f"<= {self.target:g}: {verdict(self.measured, self.target)}"
+        figures = f"{self.milliseconds:10.4f}  {self.measured!s:>22}"
+        return f"{self.name:42} {figures} {self.unit:18} {goal}".rstrip()

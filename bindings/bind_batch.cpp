@@ -85,6 +85,9 @@ nb::object quantize_batch(nb::handle layers, nb::handle format, nb::handle rules
   }
   progress_argument(progress);
   LayerBatch batch(error_policy_argument(on_error), copy_argument(copy));
+  if (PyDict_Check(layers.ptr())) {
+    batch.reserve(nb::len(layers));
+  }
   for_each_layer(layers, [&](nb::handle name, nb::handle array) {
     if (chosen.is_none()) {
       return batch.add(name, array, wanted);

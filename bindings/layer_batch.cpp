@@ -21,6 +21,13 @@ bool is_layer_error(const nb::python_error& error) {
 
 }  // namespace
 
+void LayerBatch::reserve(std::size_t layers) {
+  names_.reserve(layers);
+  positions_.reserve(layers);
+  views_.reserve(layers);
+  plan_.layers.reserve(layers);
+}
+
 bool LayerBatch::add(nb::handle name, nb::handle array, const Format& format) {
   if (!PyUnicode_Check(name.ptr())) {
     raise_invalid_input("the name of a layer must be a str, not " + short_repr(name));

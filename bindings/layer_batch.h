@@ -38,6 +38,9 @@ class LayerBatch {
  public:
   LayerBatch(ErrorPolicy on_error, bool copy) : on_error_(on_error), copy_(copy) {}
 
+  // How many layers are expected, where that is known.
+  void reserve(std::size_t layers);
+
   // Takes the next layer. False: it failed and ends the batch; run() raises its error, unless an
   // earlier layer fails too. Raises InvalidInputError for a name that is no str, or that an earlier
   // layer has.
