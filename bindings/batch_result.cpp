@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "batch_result.h"
 
+#include "arrow_capsules.h"
 #include "errors.h"
 
 namespace nb = nanobind;
@@ -70,6 +71,19 @@ nb::object BatchResult::tensor(nb::handle name) {
     tensor = nb::cast(std::move(made));
   }
   return tensor;
+}
+
+std::vector<ResultRow> BatchResult::rows() {
+  if (made_ != nullptr) {
+    return result_rows(index_, *made_);
+  }
+  std::vector<ResultRow> rows;
+  for (const auto [name, layer] : index_) {
+    ResultRow row = row_of(nb::cast<const QuantizedTensor&>(tensor(name)));
+    row.name = nb::cast<std::string>(name);
+    rows.push_back(std::move(row));
+  }
+  return rows;
 }
 
 std::uint64_t BatchResult::bytes() const {

@@ -13,6 +13,7 @@
 
 #include "layer_batch.h"
 #include "quantized_tensor.h"
+#include "quarrow/arrow/layer_export.h"
 
 namespace quarrow::python {
 
@@ -33,7 +34,8 @@ class BatchResult {
   nanobind::dict names() const { return index_; }  // in its keys
   nanobind::dict errors() const { return errors_; }
   const CallStats& stats() const noexcept { return stats_; }
-  std::uint64_t bytes() const;  // of all arrays, as Python sees them
+  std::uint64_t bytes() const;    // of all arrays, as Python sees them
+  std::vector<ResultRow> rows();  // for Arrow, in order
 
  private:
   nanobind::dict index_;  // name: index in tensors_

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "arrow_capsules.h"
 #include "batch_result.h"
 #include "bindings.h"
 #include "call_context.h"
@@ -84,16 +85,17 @@ nb::object quantize_batch(nb::handle layers, nb::handle format, nb::handle rules
     chosen = nb::module_::import_("quarrow.layer_rules").attr("format_chooser")(rules, wanted);
   }
   progress_argument(progress);
-  LayerBatch batch(error_policy_argument(on_error), copy_argument(copy));
+  const bool may_copy = copy_argument(copy);
+  LayerBatch batch(error_policy_argument(on_error));
   if (PyDict_Check(layers.ptr())) {
     batch.reserve(nb::len(layers));
   }
   for_each_layer(layers, [&](nb::handle name, nb::handle array) {
     if (chosen.is_none()) {
-      return batch.add(name, array, wanted);
+      return batch.add(name, array, wanted, may_copy);
     }
     const nb::object own = chosen(name);
-    return own.is_none() || batch.add(name, array, nb::cast<const Format&>(own));
+    return own.is_none() || batch.add(name, array, nb::cast<const Format&>(own), may_copy);
   });
   const Clock::time_point viewed = Clock::now();
 
@@ -281,6 +283,15 @@ void bind_batch(nb::module_& m) {
             return nb::make_tuple(self.type(), nb::make_tuple(tensors(result), result.errors()));
           },
           nb::lock_self(), nb::sig("def __reduce__(self) -> tuple[typing.Any, ...]"))
+      .def(
+          "__arrow_c_schema__", [](const Self&) { return schema_capsule(); },
+          nb::sig("def __arrow_c_schema__(self) -> object"))
+      .def(
+          "__arrow_c_stream__",
+          [](Self& self, nb::handle) { return stream_capsule(ArrowRows(self.rows()).rows()); },
+          "requested_schema"_a = nb::none(), nb::lock_self(),
+          nb::sig("def __arrow_c_stream__(self, requested_schema: object = None) -> object"),
+          "The layers as Arrow record batches, in the memory that they lie in.")
       .def("__repr__", &repr);
   nb::module_::import_("collections.abc").attr("Mapping").attr("register")(cls);
   m.def("quantize_batch", &quantize_batch, "layers"_a.none(), "format"_a.none(), nb::kw_only(),

@@ -5,6 +5,7 @@
 
 #include <span>
 
+#include "arrow_capsules.h"
 #include "bindings.h"
 #include "call_context.h"
 #include "errors.h"
@@ -313,6 +314,20 @@ void bind_quantized_tensor(nb::module_& m) {
                                self.attr("name")));
           },
           nb::sig("def __reduce__(self) -> tuple[typing.Any, ...]"))
+      .def(
+          "__arrow_c_schema__", [](const Self&) { return schema_capsule(); },
+          nb::sig("def __arrow_c_schema__(self) -> object"))
+      .def(
+          "__arrow_c_array__",
+          [](const Self& self, nb::handle) {
+            std::vector<ResultRow> rows;
+            rows.push_back(row_of(self));
+            return array_capsules(ArrowRows(std::move(rows)).rows());
+          },
+          "requested_schema"_a = nb::none(), nb::lock_self(),
+          nb::sig("def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, "
+                  "object]"),
+          "An Arrow record batch of one row, in the memory that the tensor lies in.")
       .def("__repr__", &repr);
   m.def(
       "dequantize",

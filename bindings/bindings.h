@@ -11,6 +11,7 @@ void bind_format(nanobind::module_& module);
 void bind_quantized_tensor(nanobind::module_& module);
 void bind_quantize(nanobind::module_& module);
 void bind_batch(nanobind::module_& module);
+void bind_arrow(nanobind::module_& module);
 void bind_info(nanobind::module_& module);
 void bind_checkpoint(nanobind::module_& module);
 void bind_files(nanobind::module_& module);

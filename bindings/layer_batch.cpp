@@ -2,7 +2,6 @@
 #include "layer_batch.h"
 
 #include <algorithm>
-#include <string_view>
 #include <utility>
 
 #include "batch_progress.h"
@@ -25,10 +24,11 @@ void LayerBatch::reserve(std::size_t layers) {
   names_.reserve(layers);
   positions_.reserve(layers);
   views_.reserve(layers);
+  shapes_.reserve(layers);
   plan_.layers.reserve(layers);
 }
 
-bool LayerBatch::add(nb::handle name, nb::handle array, const Format& format) {
+bool LayerBatch::add(nb::handle name, const Format& format, FunctionRef<LayerView()> read) {
   if (!PyUnicode_Check(name.ptr())) {
     raise_invalid_input("the name of a layer must be a str, not " + short_repr(name));
   }
@@ -38,7 +38,7 @@ bool LayerBatch::add(nb::handle name, nb::handle array, const Format& format) {
   }
   names_.push_back(nb::borrow(name));
   try {
-    read(name, array, format);
+    plan(name, format, read());
   } catch (const nb::python_error& error) {
     if (!is_layer_error(error)) {
       throw;
@@ -52,28 +52,33 @@ bool LayerBatch::add(nb::handle name, nb::handle array, const Format& format) {
   return true;
 }
 
-void LayerBatch::read(nb::handle name, nb::handle array, const Format& format) {
-  const std::string_view name_text = name_argument(name);
-  const InputArray& input = inputs_.emplace_back(array, name, copy_);
-  bytes_copied_ += input.bytes_copied();
+bool LayerBatch::add(nb::handle name, nb::handle array, const Format& format, bool copy) {
+  return add(name, format, [&] {
+    InputArray& input = inputs_.emplace_back(array, name, copy);
+    bytes_copied_ += input.bytes_copied();
+    return LayerView{input.view(), input.take_shape()};
+  });
+}
+
+void LayerBatch::plan(nb::handle name, const Format& format, LayerView layer) {
   try {
-    add_layer(plan_, {input.view(), format, name_text});
+    add_layer(plan_, {layer.view, format, name_argument(name)});
   } catch (const StatusError& error) {
-    const std::vector<std::int64_t> shape = input.shape();
-    inputs_.pop_back();
-    raise_status(error.status(), {.name = name, .shape = shape});
+    raise_status(error.status(), {.name = name, .shape = layer.shape});
   }
-  views_.push_back(input.view());
+  views_.push_back(layer.view);
+  shapes_.push_back(std::move(layer.shape));
   positions_.push_back(names_.size() - 1);
 }
 
 std::shared_ptr<const QuantizedLayers> LayerBatch::run(NonFinitePolicy policy, nb::handle threads,
-                                                       nb::handle progress, CallStats& stats) {
+                                                       nb::handle progress, CallStats& stats,
+                                                       std::uint64_t own_from) {
   const Clock::time_point entered = Clock::now();
   BatchProgress reported(progress, names_, positions_);
   CoreCall call(threads, plan_.input_bytes, reported.poll());
-  auto made = std::make_shared<QuantizedLayers>(
-      QuantizedLayers{.plan = {}, .shapes = {}, .statuses = {}, .memory = LayerMemory(plan_)});
+  auto made = std::make_shared<QuantizedLayers>(QuantizedLayers{
+      .plan = {}, .shapes = {}, .statuses = {}, .memory = LayerMemory(plan_, own_from)});
   made->statuses.resize(views_.size());
   cut_tiles(plan_);
   const Clock::time_point allocated = Clock::now();
@@ -99,16 +104,13 @@ std::shared_ptr<const QuantizedLayers> LayerBatch::run(NonFinitePolicy policy, n
   count_bytes(*made, stats);
   plan_.tiles = {};
   made->plan = std::move(plan_);
-  made->shapes.reserve(inputs_.size());
-  for (InputArray& input : inputs_) {
-    made->shapes.push_back(input.take_shape());
-  }
+  made->shapes = std::move(shapes_);
   return made;
 }
 
 void LayerBatch::raise_layer(const Status& status) const {
-  const InputArray& input = inputs_[status.layer];
-  raise_status(status, {names_[positions_[status.layer]], input.shape(), input.view().cols});
+  const std::size_t layer = status.layer;
+  raise_status(status, {names_[positions_[layer]], shapes_[layer], views_[layer].cols});
 }
 
 void LayerBatch::raise_first_failure(const Status& first) {

@@ -14,6 +14,7 @@ NB_MODULE(_core, m) {
   quarrow::python::bind_quantized_tensor(m);
   quarrow::python::bind_quantize(m);
   quarrow::python::bind_batch(m);
+  quarrow::python::bind_arrow(m);
   quarrow::python::bind_info(m);
   quarrow::python::bind_checkpoint(m);
   quarrow::python::bind_files(m);

@@ -174,6 +174,14 @@ nb::object QuantizedTensor::zero_points() {
   return zero_points_array_;
 }
 
+nb::object QuantizedTensor::callers_arrays() const {
+  if (!callers_scales_) {
+    return nb::none();
+  }
+  const auto given = [](const nb::object& array) { return array.is_valid() ? array : nb::none(); };
+  return nb::make_tuple(given(codes_array_), given(scales_array_), given(zero_points_array_));
+}
+
 bool QuantizedTensor::written() {
   if (!has_half_scales()) {
     return false;

@@ -60,6 +60,10 @@ class QuantizedTensor {
   std::uint64_t bytes() const noexcept { return stored_bytes(layer_); }
   bool writable() const noexcept { return writable_; }
 
+  // What keeps its parts alive: memory of its own, and a caller's arrays or None.
+  const std::shared_ptr<std::byte>& owned_memory() const noexcept { return memory_; }
+  nanobind::object callers_arrays() const;
+
   // Its parts, where they lie: codes, scales, zero points, and the float16 scales of a caller.
   std::array<std::span<const std::byte>, 4> memory() const noexcept;
 

@@ -19,7 +19,7 @@ MAY_INCLUDE = {
     "kernels": {"core"},
     "quantize": {"core", "kernels"},
     "containers": {"core"},
-    "arrow": {"core"},
+    "arrow": {"core", "quantize"},
     "layouts": {"core", "kernels", "quantize", "containers"},
     "pipeline": {"core", "kernels", "quantize", "containers", "layouts"},
     "lora": {"core", "kernels", "quantize", "containers", "layouts"},

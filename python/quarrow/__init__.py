@@ -20,6 +20,7 @@ from quarrow._core import (
     quantize,
     quantize_batch,
 )
+from quarrow.arrow import ArrowBatch, ArrowResult, ArrowStream, quantize_arrow, quantize_pyarrow
 from quarrow.checkpoint import Checkpoint, CheckpointTensor, TensorInfo, open
 from quarrow.exceptions import (
     CheckpointError,
@@ -35,6 +36,9 @@ from quarrow.state_dict import StateDict, dequantize_state_dict, quantize_state_
 __version__ = _core.version()
 
 __all__ = [
+    "ArrowBatch",
+    "ArrowResult",
+    "ArrowStream",
     "BatchResult",
     "Checkpoint",
     "CheckpointError",
@@ -58,8 +62,10 @@ __all__ = [
     "legacy",
     "open",
     "quantize",
+    "quantize_arrow",
     "quantize_batch",
     "quantize_file",
+    "quantize_pyarrow",
     "quantize_state_dict",
 ]
 

@@ -271,6 +271,13 @@ class QuantizedTensor:
 
     def __reduce__(self) -> tuple[Any, ...]: ...
 
+    def __arrow_c_schema__(self) -> object: ...
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
+        """
+        An Arrow record batch of one row, in the memory that the tensor lies in.
+        """
+
     def __repr__(self) -> str: ...
 
 def dequantize(q: QuantizedTensor, dtype: str = 'float32', out: numpy.typing.NDArray[Any] | None = None, *, threads: int | None = None) -> numpy.typing.NDArray[Any]:
@@ -401,6 +408,11 @@ class BatchResult:
 
     def __reduce__(self) -> tuple[Any, ...]: ...
 
+    def __arrow_c_schema__(self) -> object: ...
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The layers as Arrow record batches, in the memory that they lie in."""
+
     def __repr__(self) -> str: ...
 
 def quantize_batch(layers: Mapping[str, Any] | Iterable[tuple[str, Any]], format: str | Format, *, rules: Iterable[tuple[Any, str | Format | None]] | Callable[[str], str | Format | None] | None = None, on_error: str = 'raise', progress: Callable[[int, int, str], object] | None = None, copy: bool = False, nonfinite: str = 'raise', threads: int | None = None, group_size: int | str | None = None, symmetric: bool | None = None, scale_dtype: str | None = None, packed: bool | None = None, rounding: str | None = None, seed: int | None = None) -> BatchResult:
@@ -454,6 +466,37 @@ def quantize_batch(layers: Mapping[str, Any] | Iterable[tuple[str, Any]], format
     up int4 (4, 128)
     down int8 (256, 4)
     """
+
+class ArrowRows:
+    """Quantized layers, to be exported as Arrow data."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def are_one_array(self) -> bool:
+        """Whether one record batch can hold them without a copy."""
+
+    def array(self) -> tuple[object, object]:
+        """Capsules of the schema and of the array."""
+
+    def stream(self) -> object:
+        """A capsule of a stream."""
+
+class ArrowSource:
+    """The record batches that an object exported."""
+
+    def __init__(self, exported: object, *, name_column: str, weights_column: str, shape_column: str) -> None: ...
+
+    def quantize(self, format: Format, *, format_of: Callable[[str], Format | None] | None, on_error: str, progress: Callable[[int, int, str], object] | None, nonfinite: str, threads: int | None, whole: bool) -> tuple[ArrowRows, dict[str, quarrow.exceptions.QuarrowError], quarrow.descriptions.CallStats] | None:
+        """
+        Quantize the next batch, or with whole all that are left as one; None at the end.
+        """
+
+def arrow_schema() -> object:
+    """A capsule of the schema of every result."""
+
+def arrow_stream(next: Callable[[], ArrowRows | None]) -> object:
+    """A capsule of a stream whose batches ``next`` makes."""
 
 def version() -> str:
     """Of this package."""

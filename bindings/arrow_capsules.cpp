@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "arrow_capsules.h"
+
+#include <nanobind/stl/string.h>
+
+#include <cerrno>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "errors.h"
+
+namespace nb = nanobind;
+
+// In CPython under one of the two names.
+extern "C" __attribute__((weak)) int Py_IsFinalizing();
+extern "C" __attribute__((weak)) int _Py_IsFinalizing();
+
+namespace quarrow::python {
+namespace {
+
+template <typename Struct>
+constexpr const char* kCapsuleName = nullptr;
+template <>
+constexpr const char* kCapsuleName<ArrowSchema> = "arrow_schema";
+template <>
+constexpr const char* kCapsuleName<ArrowArray> = "arrow_array";
+template <>
+constexpr const char* kCapsuleName<ArrowArrayStream> = "arrow_array_stream";
+
+// A capsule over what `fill` writes.
+template <typename Struct, typename Fill>
+nb::object make_capsule(Fill fill) {
+  auto held = std::make_unique<ArrowOwner<Struct>>();
+  fill(held->get());
+  nb::object capsule =
+      nb::steal(PyCapsule_New(held->get(), kCapsuleName<Struct>, [](PyObject* object) noexcept {
+        // The struct is the owner's first and only member.
+        delete static_cast<ArrowOwner<Struct>*>(PyCapsule_GetPointer(object, kCapsuleName<Struct>));
+      }));
+  if (!capsule.is_valid()) {
+    throw nb::python_error();
+  }
+  static_cast<void>(held.release());
+  return capsule;
+}
+
+template <typename Struct>
+ArrowOwner<Struct> take(nb::handle capsule) {
+  const char* const name = kCapsuleName<Struct>;
+  if (PyCapsule_IsValid(capsule.ptr(), name) == 0) {
+    raise_invalid_input(std::string("expected a capsule named '") + name + "', not " +
+                        short_repr(capsule));
+  }
+  auto& held = *static_cast<Struct*>(PyCapsule_GetPointer(capsule.ptr(), name));
+  if (held.release == nullptr) {
+    raise_invalid_input(std::string("the capsule '") + name +
+                        "' has been used before; ask its producer for a new one");
+  }
+  return ArrowOwner<Struct>(held);
+}
+
+// Whether this thread may still take the lock.
+bool interpreter_lives() {
+  if (Py_IsInitialized() == 0) {
+    return false;
+  }
+  const auto is_finalizing = Py_IsFinalizing != nullptr ? Py_IsFinalizing : _Py_IsFinalizing;
+  return is_finalizing == nullptr || is_finalizing() == 0;
+}
+
+// References that any thread may drop. At the interpreter's end they are left to the system.
+std::shared_ptr<const void> keep(nb::object object) {
+  return {new nb::object(std::move(object)), [](const nb::object* held) {
+            if (!interpreter_lives()) {
+              return;
+            }
+            const nb::gil_scoped_acquire locked;
+            delete held;
+          }};
+}
+
+// One consumer's way through batches that are made when it asks for them.
+struct PulledStream {
+  std::shared_ptr<const void> kept;
+  nb::handle next;
+  ResultRows rows;
+  std::size_t given = 0;
+  std::string error;
+
+  static PulledStream& of(ArrowArrayStream* stream) {
+    return *static_cast<PulledStream*>(stream->private_data);
+  }
+
+  // False at the end.
+  bool fill(ArrowArray* out) {
+    *out = {};
+    while (rows == nullptr || given == rows->size()) {
+      const nb::object made = next();
+      if (made.is_none()) {
+        return false;
+      }
+      rows = nb::cast<const ArrowRows&>(made).rows();
+      given = 0;
+      if (rows->empty()) {
+        export_rows({}, out);
+        return true;
+      }
+    }
+    const auto left = std::span(*rows).subspan(given);
+    const std::size_t count = rows_of_one_array(left);
+    export_rows(left.first(count), out);
+    given += count;
+    return true;
+  }
+};
+
+int pulled_schema(ArrowArrayStream* stream, ArrowSchema* out) {
+  try {
+    export_schema(out);
+    return 0;
+  } catch (const std::bad_alloc&) {
+    PulledStream::of(stream).error = "out of memory";
+    return ENOMEM;
+  }
+}
+
+int pulled_next(ArrowArrayStream* stream, ArrowArray* out) {
+  PulledStream& own = PulledStream::of(stream);
+  if (!interpreter_lives()) {
+    own.error = "the Python interpreter has ended";
+    return EIO;
+  }
+  const nb::gil_scoped_acquire locked;
+  try {
+    own.fill(out);
+    return 0;
+  } catch (const nb::python_error& error) {
+    const nb::object text = nb::str(error.value());
+    own.error =
+        std::string(nb::type_name(error.type()).c_str()) + ": " + nb::cast<std::string>(text);
+    return EINVAL;
+  } catch (const std::exception& error) {
+    own.error = error.what();
+    return ENOMEM;
+  }
+}
+
+const char* pulled_error(ArrowArrayStream* stream) {
+  const std::string& error = PulledStream::of(stream).error;
+  return error.empty() ? nullptr : error.c_str();
+}
+
+void release_pulled(ArrowArrayStream* stream) {
+  delete static_cast<PulledStream*>(stream->private_data);
+  stream->release = nullptr;
+}
+
+}  // namespace
+
+nb::object schema_capsule() {
+  return make_capsule<ArrowSchema>([](ArrowSchema* out) { export_schema(out); });
+}
+
+nb::tuple array_capsules(const ResultRows& rows) {
+  return nb::make_tuple(schema_capsule(), make_capsule<ArrowArray>(
+                                              [&](ArrowArray* out) { export_rows(*rows, out); }));
+}
+
+nb::object stream_capsule(const ResultRows& rows) {
+  return make_capsule<ArrowArrayStream>([&](ArrowArrayStream* out) { export_stream(rows, out); });
+}
+
+nb::object stream_capsule(nb::handle next) {
+  return make_capsule<ArrowArrayStream>([&](ArrowArrayStream* out) {
+    *out = {.get_schema = pulled_schema,
+            .get_next = pulled_next,
+            .get_last_error = pulled_error,
+            .release = release_pulled,
+            .private_data = new PulledStream{
+                .kept = keep(nb::borrow(next)), .next = next, .rows = {}, .given = 0, .error = {}}};
+  });
+}
+
+ArrowOwner<ArrowSchema> take_schema(nb::handle capsule) { return take<ArrowSchema>(capsule); }
+ArrowOwner<ArrowArray> take_array(nb::handle capsule) { return take<ArrowArray>(capsule); }
+ArrowOwner<ArrowArrayStream> take_stream(nb::handle capsule) {
+  return take<ArrowArrayStream>(capsule);
+}
+
+ResultRow row_of(const QuantizedTensor& tensor) {
+  std::optional<std::string> name;
+  if (!tensor.name().is_none()) {
+    name = nb::cast<std::string>(tensor.name());
+  }
+  std::shared_ptr<const void> memory = tensor.owned_memory();
+  if (nb::object arrays = tensor.callers_arrays(); !arrays.is_none()) {
+    memory = std::make_shared<std::pair<std::shared_ptr<const void>, std::shared_ptr<const void>>>(
+        keep(std::move(arrays)), std::move(memory));
+  }
+  return {.name = std::move(name),
+          .layer = tensor.layer(),
+          .shape = tensor.shape(),
+          .stored = tensor.stored(),
+          .memory = std::move(memory)};
+}
+
+std::vector<ResultRow> result_rows(const nb::dict& index, const QuantizedLayers& made) {
+  std::vector<ResultRow> rows;
+  rows.reserve(index.size());
+  for (const auto [name, at] : index) {
+    const auto layer = nb::cast<std::size_t>(at);
+    const QuantizedSpan& span = made.memory.spans()[layer];
+    rows.push_back({.name = nb::cast<std::string>(name),
+                    .layer = made.plan.layers[layer],
+                    .shape = made.shapes[layer],
+                    .stored = {span.codes, span.scales, span.zero_points},
+                    .memory = made.memory.owner(layer)});
+  }
+  return rows;
+}
+
+}  // namespace quarrow::python

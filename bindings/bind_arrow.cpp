@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "arrow_capsules.h"
+#include "arrow_errors.h"
+#include "bindings.h"
+#include "call_context.h"
+#include "errors.h"
+#include "layer_batch.h"
+#include "option_arguments.h"
+#include "quarrow/arrow/layer_table.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace quarrow::python {
+namespace {
+
+// The batches of a table, a record batch or a stream, each to be taken once.
+class ArrowSource {
+ public:
+  // `exported`: what __arrow_c_stream__ returned, or the pair of __arrow_c_array__.
+  ArrowSource(nb::handle exported, LayerColumns columns) {
+    ArrowOwner<ArrowSchema> schema;
+    if (nb::isinstance<nb::tuple>(exported) && nb::len(exported) == 2) {
+      schema = take_schema(exported[0]);
+      only_ = take_array(exported[1]);
+    } else {
+      stream_ = take_stream(exported);
+      check(stream_->get_schema(stream_.get(), schema.get()));
+    }
+    try {
+      table_.emplace(*schema, std::move(columns));
+    } catch (const ArrowFault& fault) {
+      raise_arrow_fault(fault, nb::none(), 0);
+    }
+  }
+
+  // The next batch; holds nothing at the end. The producer may need the lock, or wait for a disk.
+  ArrowOwner<ArrowArray> next() {
+    if (only_) {
+      return std::move(only_);
+    }
+    ArrowOwner<ArrowArray> batch;
+    if (!stream_) {
+      return batch;
+    }
+    int code = 0;
+    {
+      const nb::gil_scoped_release unlocked;
+      code = stream_->get_next(stream_.get(), batch.get());
+    }
+    check(code);
+    if (!batch) {
+      stream_.reset();
+    }
+    return batch;
+  }
+
+  const LayerTable& table() const { return *table_; }
+
+ private:
+  void check(int code) {
+    if (code == 0) {
+      return;
+    }
+    const char* const said = stream_->get_last_error(stream_.get());
+    const std::string text =
+        "the Arrow stream failed: " + std::string(said == nullptr ? std::strerror(code) : said);
+    if (code == EINVAL) {
+      raise_invalid_input(text);
+    }
+    const nb::object error =
+        nb::steal(PyObject_CallFunction(PyExc_OSError, "is", code, text.c_str()));
+    if (error.is_valid()) {
+      PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+    }
+    throw nb::python_error();
+  }
+
+  ArrowOwner<ArrowArrayStream> stream_;
+  ArrowOwner<ArrowArray> only_;
+  std::optional<LayerTable> table_;
+};
+
+// Adds the rows of batches to a LayerBatch.
+class RowReader {
+ public:
+  RowReader(const LayerTable& table, LayerBatch& layers, const Format& format, nb::handle format_of)
+      : table_(table), layers_(layers), format_(format), format_of_(format_of) {}
+
+  // False: a layer failed, and ends the reading.
+  bool add(const ArrowArray& batch) {
+    for (std::int64_t row = 0; row < batch.length; ++row) {
+      if (!add_row(batch, row)) {
+        return false;
+      }
+    }
+    first_row_ += batch.length;
+    return true;
+  }
+
+ private:
+  bool add_row(const ArrowArray& batch, std::int64_t row) {
+    const nb::object name = name_of_row(batch, row);
+    Format format = format_;
+    if (!format_of_.is_none()) {
+      const nb::object own = format_of_(name);
+      if (own.is_none()) {
+        return true;
+      }
+      format = nb::cast<const Format&>(own);
+    }
+    return layers_.add(name, format, [&] {
+      try {
+        LayerTable::Layer layer = table_.layer(batch, row);
+        return LayerView{layer.view, std::move(layer.shape)};
+      } catch (const ArrowFault& fault) {
+        raise_arrow_fault(fault, name, first_row_);
+      }
+    });
+  }
+
+  nb::object name_of_row(const ArrowArray& batch, std::int64_t row) const {
+    std::string_view text;
+    try {
+      text = table_.name(batch, row);
+    } catch (const ArrowFault& fault) {
+      raise_arrow_fault(fault, nb::none(), first_row_);
+    }
+    nb::object name = nb::steal(
+        PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "strict"));
+    const std::string place = table_.columns().name + "', row " + std::to_string(first_row_ + row);
+    if (!name.is_valid()) {
+      PyErr_Clear();
+      raise_invalid_input("column '" + place + ": the name is not UTF-8");
+    }
+    if (layers_.has(name)) {
+      raise_invalid_input(
+          "column '" + place + ": an earlier row has this name too; names must differ", name);
+    }
+    return name;
+  }
+
+  const LayerTable& table_;
+  LayerBatch& layers_;
+  const Format& format_;
+  nb::handle format_of_;
+  std::int64_t first_row_ = 0;
+};
+
+// Quantizes the next batch of the source, or with `whole` all that are left, as one job. Returns
+// rows, errors and statistics; None when there is no batch left.
+nb::object quantize_batches(ArrowSource& source, nb::handle format, nb::handle format_of,
+                            nb::handle on_error, nb::handle progress, nb::handle nonfinite,
+                            nb::handle threads, bool whole) {
+  const Clock::time_point entered = Clock::now();
+  const auto& wanted = nb::cast<const Format&>(format);
+  const NonFinitePolicy policy = non_finite_argument(nonfinite);
+  LayerBatch layers(error_policy_argument(on_error));
+  RowReader reader(source.table(), layers, wanted, format_of);
+  std::deque<ArrowOwner<ArrowArray>> batches;  // read until the job is done
+  bool more = true;
+  while (more) {
+    ArrowOwner<ArrowArray> batch = source.next();
+    if (!batch) {
+      if (batches.empty() && !whole) {
+        return nb::none();
+      }
+      break;
+    }
+    batches.push_back(std::move(batch));
+    more = reader.add(*batches.back()) && whole;
+  }
+  const Clock::time_point viewed = Clock::now();
+  CallStats stats;
+  stats.view_seconds = seconds(entered, viewed);
+  const auto made = layers.run(policy, threads, progress, stats, LayerMemory::kOneSlab);
+  ArrowRows rows(result_rows(layers.index(), *made));
+  stats.total_seconds = seconds(entered, Clock::now());
+  stats.export_seconds =
+      stats.total_seconds - stats.view_seconds - stats.alloc_seconds - stats.core_seconds;
+  return nb::make_tuple(std::move(rows), layers.errors(), call_stats(stats));
+}
+
+}  // namespace
+
+void bind_arrow(nb::module_& m) {
+  nb::class_<ArrowRows>(m, "ArrowRows", "Quantized layers, to be exported as Arrow data.")
+      .def("__len__", [](const ArrowRows& self) { return self.rows()->size(); })
+      .def_prop_ro("are_one_array", &ArrowRows::are_one_array,
+                   "Whether one record batch can hold them without a copy.")
+      .def(
+          "array", [](const ArrowRows& self) { return array_capsules(self.rows()); },
+          nb::sig("def array(self) -> tuple[object, object]"),
+          "Capsules of the schema and of the array.")
+      .def(
+          "stream", [](const ArrowRows& self) { return stream_capsule(self.rows()); },
+          nb::sig("def stream(self) -> object"), "A capsule of a stream.");
+  nb::class_<ArrowSource>(m, "ArrowSource", "The record batches that an object exported.")
+      .def(
+          "__init__",
+          [](ArrowSource* self, nb::handle exported, std::string name, std::string weights,
+             std::string shape) {
+            new (self)
+                ArrowSource(exported, {std::move(name), std::move(weights), std::move(shape)});
+          },
+          "exported"_a, nb::kw_only(), "name_column"_a, "weights_column"_a, "shape_column"_a,
+          nb::sig("def __init__(self, exported: object, *, name_column: str, weights_column: str, "
+                  "shape_column: str) -> None"))
+      .def("quantize", &quantize_batches, "format"_a, nb::kw_only(), "format_of"_a.none(),
+           "on_error"_a.none(), "progress"_a.none(), "nonfinite"_a.none(), "threads"_a.none(),
+           "whole"_a,
+           nb::sig("def quantize(self, format: Format, *, format_of: "
+                   "collections.abc.Callable[[str], Format | None] | None, on_error: str, "
+                   "progress: collections.abc.Callable[[int, int, str], object] | None, "
+                   "nonfinite: str, threads: int | None, whole: bool) -> tuple[ArrowRows, "
+                   "dict[str, quarrow.exceptions.QuarrowError], quarrow.descriptions.CallStats] | "
+                   "None"),
+           "Quantize the next batch, or with whole all that are left as one; None at the end.");
+  m.def("arrow_schema", &schema_capsule, nb::sig("def arrow_schema() -> object"),
+        "A capsule of the schema of every result.");
+  m.def(
+      "arrow_stream", [](nb::handle next) { return stream_capsule(next); }, "next"_a,
+      nb::sig("def arrow_stream(next: collections.abc.Callable[[], ArrowRows | None]) -> object"),
+      "A capsule of a stream whose batches ``next`` makes.");
+}
+
+}  // namespace quarrow::python

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Why Arrow data cannot be quantized. The words are made by the caller (bindings/arrow_errors.cpp).
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <optional>
+#include <string>
+
+namespace quarrow {
+
+enum class ArrowRule : std::uint8_t {
+  kNoRecordBatch,  // a column alone, not a struct of columns; type: what it is
+  kMissingColumn,  // detail: the columns that there are
+  kRepeatedColumn,
+  kColumnType,        // type: what it is; detail: what is accepted
+  kPermutedTensor,    // a fixed-shape tensor whose dimensions are permuted
+  kDamagedExtension,  // the metadata of a fixed-shape tensor are not what they must be
+  kNullRow,
+  kNullName,
+  kNullWeight,
+  kNullElement,        // first: its index within the weight
+  kNullDimension,      // first: which of the shape
+  kNegativeDimension,  // first: its value
+  kShapeOverflow,
+  kShapeProduct,  // first: the product of the shape; second: the length of the weight
+  kBadOffsets,    // offsets that decrease or point beyond their data: a damaged file
+};
+
+// Speaks of a whole column where there is no row.
+class ArrowFault : public std::exception {
+ public:
+  explicit ArrowFault(ArrowRule which, std::string of_column = {})
+      : rule(which), column(std::move(of_column)) {}
+  const char* what() const noexcept override { return "quarrow::ArrowFault"; }
+
+  ArrowRule rule;
+  std::string column;
+  std::optional<std::int64_t> row;  // of its batch
+  std::string type;                 // as Arrow spells it: "list<float32>"
+  std::string detail;
+  std::int64_t first = 0;
+  std::int64_t second = 0;
+};
+
+}  // namespace quarrow
