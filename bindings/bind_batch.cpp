@@ -12,6 +12,7 @@
 #include "errors.h"
 #include "format_argument.h"
 #include "layer_batch.h"
+#include "metrics.h"
 #include "option_arguments.h"
 
 namespace nb = nanobind;
@@ -76,6 +77,7 @@ nb::object quantize_batch(nb::handle layers, nb::handle format, nb::handle rules
                           nb::handle nonfinite, nb::handle threads, nb::handle group_size,
                           nb::handle symmetric, nb::handle scale_dtype, nb::handle packed,
                           nb::handle rounding, nb::handle seed, const nb::kwargs& unknown) {
+  CallRecord record(EntryPoint::kQuantizeBatch);
   const Clock::time_point entered = Clock::now();
   const Format wanted = format_argument(
       format, {group_size, symmetric, scale_dtype, packed, rounding, seed}, unknown);
@@ -105,7 +107,11 @@ nb::object quantize_batch(nb::handle layers, nb::handle format, nb::handle rules
   stats.total_seconds = seconds(entered, Clock::now());
   stats.export_seconds =
       stats.total_seconds - stats.view_seconds - stats.alloc_seconds - stats.core_seconds;
-  return nb::cast(BatchResult(batch, std::move(made), stats));
+  nb::object result = nb::cast(BatchResult(batch, std::move(made), stats));
+  record.add(batch.index().size(), stats.bytes_in);
+  record.failed(batch.errors().size());
+  record.finish(stats.total_seconds, {}, chosen.is_none() ? wanted.spec : nullptr);
+  return result;
 }
 
 nb::object view_of(const char* kind, nb::handle self) {

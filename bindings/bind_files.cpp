@@ -14,6 +14,7 @@
 #include "call_context.h"
 #include "errors.h"
 #include "file_errors.h"
+#include "metrics.h"
 #include "open_checkpoint.h"
 #include "quarrow/pipeline/file_job.h"
 
@@ -229,7 +230,21 @@ class FileJob {
     }
     if (!result.finished && result.faults.empty()) throw nb::python_error();
     errors_ = std::move(result.errors);
+    count_layers(result.faults.size(), call.context());
     return faults;
+  }
+
+  // Layers that failed are left as they are by the run that follows.
+  void count_layers(std::size_t faults, const Context& context) const {
+    CallRecord* record = CallRecord::current();
+    if (record == nullptr) return;
+    record->ran(context.threads, context);
+    record->failed(faults);
+    if (faults != 0) return;
+    for (const TensorPlan& tensor : plan_.tensors) {
+      const bool counted = tensor.action == Action::kQuantize || tensor.action == Action::kRestore;
+      if (counted) record->add(1, tensor.bytes_in());
+    }
   }
 
   void check_planned() const {

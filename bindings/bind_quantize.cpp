@@ -11,6 +11,7 @@
 #include "errors.h"
 #include "format_argument.h"
 #include "input_array.h"
+#include "metrics.h"
 #include "option_arguments.h"
 #include "quantized_tensor.h"
 
@@ -77,13 +78,15 @@ nb::object quantize_one(nb::handle w, nb::handle format, nb::handle name, nb::ha
                         nb::handle group_size, nb::handle symmetric, nb::handle scale_dtype,
                         nb::handle packed, nb::handle rounding, nb::handle seed,
                         const nb::kwargs& unknown) {
+  CallRecord record(EntryPoint::kQuantize);
   const Clock::time_point entered = Clock::now();
   const Format wanted = format_argument(
       format, {group_size, symmetric, scale_dtype, packed, rounding, seed}, unknown);
   const NonFinitePolicy policy = non_finite_argument(nonfinite);
   const std::string_view name_text = name_argument(name);
   const InputArray input(w, name, copy_argument(copy));
-  const Clock::time_point viewed = Clock::now();
+  const bool small = input.view().bytes() < kSmallCallBytes;
+  const Clock::time_point viewed = small ? entered : Clock::now();
 
   Plan plan = plan_of(input, wanted, name_text, name);
   CoreCall call(threads, plan.input_bytes);
@@ -102,19 +105,22 @@ nb::object quantize_one(nb::handle w, nb::handle format, nb::handle name, nb::ha
     raise_status(status, {name, input.shape(), input.view().cols});
   }
 
-  const Clock::time_point exported = tensor.written() ? Clock::now() : done;
+  const Clock::time_point exported = tensor.written() && !small ? Clock::now() : done;
   CallStats stats;
   stats.bytes_in = input.view().bytes();
   stats.bytes_out = tensor.bytes();
   stats.bytes_copied = input.bytes_copied();
   stats.view_seconds = seconds(entered, viewed);
-  stats.alloc_seconds = seconds(viewed, allocated);
+  stats.alloc_seconds = small ? 0 : seconds(viewed, allocated);
   stats.core_seconds = seconds(allocated, done);
   stats.threads = threads_for(plan, call.context().threads);
   stats.isa = name_of(call.context().target);
   stats.export_seconds = seconds(done, exported);
   stats.total_seconds = seconds(entered, exported);
   tensor.describe(name, input.view().dtype, stats);
+  record.add(1, stats.bytes_in);
+  record.ran(stats.threads, call.context());
+  record.finish(stats.total_seconds, name, wanted.spec);
   return result;
 }
 

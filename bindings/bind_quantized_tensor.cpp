@@ -11,6 +11,7 @@
 #include "errors.h"
 #include "format_argument.h"
 #include "input_array.h"
+#include "metrics.h"
 #include "output_memory.h"
 #include "quantized_tensor.h"
 
@@ -75,6 +76,9 @@ QuantizedTensor from_arrays(nb::handle codes, nb::handle scales, nb::handle zero
 
 nb::object dequantize(const QuantizedTensor& self, nb::handle dtype, nb::handle out,
                       nb::handle threads) {
+  CallRecord record(EntryPoint::kDequantize);
+  const bool timed = is_reported(EntryPoint::kDequantize, self.bytes());
+  const Clock::time_point entered = timed ? Clock::now() : Clock::time_point();
   const DType target = dtype_argument(dtype, "dtype");
   if (target == DType::kF64) {
     raise_invalid_input("dtype must be 'float32', 'float16' or 'bfloat16', not 'float64'",
@@ -105,7 +109,11 @@ nb::object dequantize(const QuantizedTensor& self, nb::handle dtype, nb::handle 
   if (!status.ok()) {
     raise_status(status, {self.name(), self.shape(), layer.cols});
   }
-  return out.is_none() ? array_over(span.data, spec, memory) : nb::borrow(out);
+  nb::object result = out.is_none() ? array_over(span.data, spec, memory) : nb::borrow(out);
+  record.add(1, self.bytes());
+  record.ran(threads_for(plan, call.context().threads), call.context());
+  record.finish(timed ? seconds(entered, Clock::now()) : 0, self.name(), layer.format.spec);
+  return result;
 }
 
 nb::object error(const QuantizedTensor& self, nb::handle w, nb::handle threads) {

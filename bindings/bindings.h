@@ -13,6 +13,7 @@ void bind_quantize(nanobind::module_& module);
 void bind_batch(nanobind::module_& module);
 void bind_arrow(nanobind::module_& module);
 void bind_info(nanobind::module_& module);
+void bind_metrics(nanobind::module_& module);
 void bind_checkpoint(nanobind::module_& module);
 void bind_files(nanobind::module_& module);
 

@@ -14,10 +14,6 @@ namespace nb = nanobind;
 namespace quarrow::python {
 namespace {
 
-// Below this a job takes less than taking the lock back can: other threads may then hold it for a
-// whole switch interval (5 ms).
-constexpr std::uint64_t kReleaseLockFrom = 64 * 1024;
-
 // More threads than this are a mistake in the caller's arithmetic.
 constexpr std::size_t kMostThreads = 1024;
 
@@ -125,7 +121,7 @@ bool SignalPoll::keep_going() noexcept {
 }
 
 CoreCall::CoreCall(nb::handle threads, std::uint64_t bytes, Poll* poll)
-    : poll_(poll), release_lock_(bytes >= kReleaseLockFrom) {
+    : poll_(poll), release_lock_(bytes >= kSmallCallBytes) {
   context_.executor = &executor_in_use();
   context_.target = target_in_use();
   context_.threads = threads_argument(threads);

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "errors.h"
+#include "metrics.h"
 
 namespace nb = nanobind;
 
@@ -243,6 +244,9 @@ void InputArray::coerce(nb::handle tensor, nb::handle name, bool copy) {
       nb::cast<std::tuple<nb::object, std::optional<std::string>, std::uint64_t>>(
           coercion.attr("readable")(tensor, name, copy));
   bytes_copied_ = copied;
+  if (CallRecord* record = CallRecord::current()) {
+    record->copied(copied);
+  }
   const std::optional<DType> dtype =
       dtype_name ? dtype_from_name(*dtype_name) : std::optional<DType>();
   if (!borrow_buffer(array, name, dtype) && !borrow_dlpack(array, name)) {

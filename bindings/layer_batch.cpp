@@ -7,6 +7,7 @@
 #include "batch_progress.h"
 #include "call_context.h"
 #include "errors.h"
+#include "metrics.h"
 
 namespace nb = nanobind;
 
@@ -90,6 +91,9 @@ std::shared_ptr<const QuantizedLayers> LayerBatch::run(NonFinitePolicy policy, n
   stats.core_seconds = seconds(allocated, Clock::now());
   stats.threads = threads_for(plan_, call.context().threads);
   stats.isa = name_of(call.context().target);
+  if (CallRecord* record = CallRecord::current()) {
+    record->ran(stats.threads, call.context());
+  }
   if (first.code == StatusCode::kCancelled) {
     throw nb::python_error();
   }

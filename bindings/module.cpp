@@ -16,6 +16,7 @@ NB_MODULE(_core, m) {
   quarrow::python::bind_batch(m);
   quarrow::python::bind_arrow(m);
   quarrow::python::bind_info(m);
+  quarrow::python::bind_metrics(m);
   quarrow::python::bind_checkpoint(m);
   quarrow::python::bind_files(m);
 }

@@ -17,8 +17,10 @@ from quarrow._core import (
     dequantize,
     formats,
     info,
+    metrics,
     quantize,
     quantize_batch,
+    reset_metrics,
 )
 from quarrow.arrow import ArrowBatch, ArrowResult, ArrowStream, quantize_arrow, quantize_pyarrow
 from quarrow.checkpoint import Checkpoint, CheckpointTensor, TensorInfo, open
@@ -60,6 +62,7 @@ __all__ = [
     "formats",
     "info",
     "legacy",
+    "metrics",
     "open",
     "quantize",
     "quantize_arrow",
@@ -67,6 +70,7 @@ __all__ = [
     "quantize_file",
     "quantize_pyarrow",
     "quantize_state_dict",
+    "reset_metrics",
 ]
 
 logging.getLogger("quarrow").addHandler(logging.NullHandler())

@@ -524,6 +524,57 @@ def info() -> dict[str, Any]:
     True
     """
 
+class CallRecord:
+    """Counts one call of an entry point, which its body encloses."""
+
+    def __init__(self, entry: str) -> None: ...
+
+    def __enter__(self) -> CallRecord: ...
+
+    def __exit__(self, type: object, value: object, traceback: object) -> None: ...
+
+    def copied(self, bytes: int) -> None:
+        """Count bytes of input that were just copied."""
+
+def metrics() -> dict[str, quarrow.descriptions.EntryMetrics]:
+    """
+    What the calls of this process did so far, by entry point.
+
+    Calls count when they end. Layers and bytes are those of results: a call that raised adds itself and
+    an error, and what it had copied by then. Calls of less than 64 KB are counted but not timed, file
+    jobs always are.
+
+    Returns
+    -------
+    dict of str to EntryMetrics
+        ``quantize``, ``quantize_batch``, ``quantize_arrow``, ``dequantize`` (the method too),
+        ``quantize_file``, ``dequantize_file``, ``quantize_state_dict``, ``dequantize_state_dict`` and
+        ``legacy.quantize``, each with ``calls``, ``layers``, ``bytes_in``, ``bytes_copied``,
+        ``seconds`` and ``errors``.
+
+    Examples
+    --------
+    >>> import numpy as np, quarrow as qr
+    >>> qr.reset_metrics()
+    >>> q = qr.quantize(np.ones((4, 256), np.float32), "int8")
+    >>> qr.metrics()["quantize"]
+    EntryMetrics(calls=1, layers=1, bytes_in=4096, bytes_copied=0, seconds=0.0, errors=0)
+    """
+
+def reset_metrics() -> None:
+    """
+    Set all figures of ``metrics()`` to zero.
+
+    A warning that was logged is not logged again after it.
+
+    Examples
+    --------
+    >>> import quarrow as qr
+    >>> qr.reset_metrics()
+    >>> sum(each.calls for each in qr.metrics().values())
+    0
+    """
+
 class OpenCheckpoint:
     """Tensors in files, or in memory."""
 

@@ -31,19 +31,36 @@ class CallStats(NamedTuple):
     bytes_copied: int
     """Of the input, before it could be read; 0 unless ``copy=True`` was needed."""
     view_seconds: float
-    """Reading the arguments and finding the input's memory."""
+    """Reading the arguments and finding the input's memory; 0 in ``quantize`` below 64 KB."""
     alloc_seconds: float
-    """The plan and the output's memory."""
+    """The plan and the output's memory; 0 in ``quantize`` below 64 KB."""
     core_seconds: float
     """The engine itself."""
     export_seconds: float
-    """Handing over the result; arrays are made when read."""
+    """Handing over the result; arrays are made when read. 0 in ``quantize`` below 64 KB."""
     total_seconds: float
     """From entry to return."""
     threads: int
     """How many threads could work."""
     isa: str
     """The instruction set that ran."""
+
+
+class EntryMetrics(NamedTuple):
+    """What the calls of one entry point did in this process."""
+
+    calls: int
+    """That ended, with a result or an error."""
+    layers: int
+    """In results: those that were quantized or restored."""
+    bytes_in: int
+    """Of these layers, as they came in."""
+    bytes_copied: int
+    """Of input, before it could be read; in calls that failed afterwards too."""
+    seconds: float
+    """From entry to return, of calls from 64 KB of input on and of file jobs."""
+    errors: int
+    """Calls that raised, and layers that were skipped."""
 
 
 class ErrorStats(NamedTuple):

@@ -122,65 +122,66 @@ def quantize_file(
     q.weight quantized None
     >>> folder.cleanup()
     """
-    started = time.perf_counter()
-    deciding = LayerRules(rules, as_format(format, fields))
-    check_options(progress, sync=sync, measure_error=measure_error, dry_run=dry_run)
-    check_word("nonfinite", nonfinite, "raise", "saturate")
-    check_word("on_error", on_error, "raise", "skip")
-    if dry_run and measure_error:
-        msg = "measure_error needs the values, and dry_run reads the header alone; ask for one"
-        raise InvalidInputError(msg)
-    shard_bytes = _shard_bytes(max_shard_size)
-    source_bytes = path_bytes(source, "source")
-    destination_bytes = path_bytes(destination, "destination")
+    with _core.CallRecord("quantize_file"):
+        started = time.perf_counter()
+        deciding = LayerRules(rules, as_format(format, fields))
+        check_options(progress, sync=sync, measure_error=measure_error, dry_run=dry_run)
+        check_word("nonfinite", nonfinite, "raise", "saturate")
+        check_word("on_error", on_error, "raise", "skip")
+        if dry_run and measure_error:
+            msg = "measure_error needs the values, and dry_run reads the header alone; ask for one"
+            raise InvalidInputError(msg)
+        shard_bytes = _shard_bytes(max_shard_size)
+        source_bytes = path_bytes(source, "source")
+        destination_bytes = path_bytes(destination, "destination")
 
-    opened = _open(source_bytes, io)
-    job = _core.FileJob(opened)
-    deciding.decide(job.source_size, job.source_name)
+        opened = _open(source_bytes, io)
+        job = _core.FileJob(opened)
+        deciding.decide(job.source_size, job.source_name)
 
-    def run_once() -> list[tuple[int, Exception]]:
-        choices = bytes(deciding.choices)
-        job.plan(deciding.formats, choices, dtype=dtype, max_shard_bytes=shard_bytes)
-        if dry_run:
-            return []
-        return job.run(
-            destination_bytes,
-            saturate=nonfinite == "saturate",
-            threads=threads,
-            sync=sync,
-            measure_error=measure_error,
-            skip_faults=on_error == "skip",
-            progress=progress,
+        def run_once() -> list[tuple[int, Exception]]:
+            choices = bytes(deciding.choices)
+            job.plan(deciding.formats, choices, dtype=dtype, max_shard_bytes=shard_bytes)
+            if dry_run:
+                return []
+            return job.run(
+                destination_bytes,
+                saturate=nonfinite == "saturate",
+                threads=threads,
+                sync=sync,
+                measure_error=measure_error,
+                skip_faults=on_error == "skip",
+                progress=progress,
+            )
+
+        skipped = run_skipping(run_once, deciding.choices)
+        bytes_in = job.bytes_in
+        opened.release()
+
+        def reason_of(index: int) -> str | None:
+            if index in skipped:
+                return f"it cannot be quantized: {skipped[index]}"
+            return deciding.reason_to_leave(index)
+
+        warnings = [*deciding.unmatched(), *_adapter_warning(job)]
+        if skipped:
+            warnings.append(f"layers left as they are because of an error: {len(skipped)}")
+        for warning in warnings:
+            _logger.warning("%s", warning)
+        return FileReport(
+            source=os.fsdecode(source_bytes),
+            destination=os.fsdecode(destination_bytes),
+            files=[os.fsdecode(path) for path in job.paths(destination_bytes)],
+            format=deciding.formats[0].name,
+            bytes_in=bytes_in,
+            bytes_out=job.bytes_out,
+            seconds=time.perf_counter() - started,
+            layers=JobLayers(job, [each.name for each in deciding.formats], reason_of),
+            warnings=warnings,
+            metadata=job.metadata,
+            errors={job.source_name(index): error for index, error in skipped.items()},
+            dry_run=dry_run,
         )
-
-    skipped = run_skipping(run_once, deciding.choices)
-    bytes_in = job.bytes_in
-    opened.release()
-
-    def reason_of(index: int) -> str | None:
-        if index in skipped:
-            return f"it cannot be quantized: {skipped[index]}"
-        return deciding.reason_to_leave(index)
-
-    warnings = [*deciding.unmatched(), *_adapter_warning(job)]
-    if skipped:
-        warnings.append(f"layers left as they are because of an error: {len(skipped)}")
-    for warning in warnings:
-        _logger.warning("%s", warning)
-    return FileReport(
-        source=os.fsdecode(source_bytes),
-        destination=os.fsdecode(destination_bytes),
-        files=[os.fsdecode(path) for path in job.paths(destination_bytes)],
-        format=deciding.formats[0].name,
-        bytes_in=bytes_in,
-        bytes_out=job.bytes_out,
-        seconds=time.perf_counter() - started,
-        layers=JobLayers(job, [each.name for each in deciding.formats], reason_of),
-        warnings=warnings,
-        metadata=job.metadata,
-        errors={job.source_name(index): error for index, error in skipped.items()},
-        dry_run=dry_run,
-    )
 
 
 def dequantize_file(
@@ -239,39 +240,40 @@ def dequantize_file(
     dtype('float16')
     >>> folder.cleanup()
     """
-    started = time.perf_counter()
-    check_options(progress, sync=sync, dry_run=dry_run)
-    shard_bytes = _shard_bytes(max_shard_size)
-    source_bytes = path_bytes(source, "source")
-    destination_bytes = path_bytes(destination, "destination")
-    opened = _open(source_bytes, io)
-    job = _core.FileJob(opened)
-    job.plan_restored(dtype=dtype, max_shard_bytes=shard_bytes)
-    if not dry_run:
-        job.run(
-            destination_bytes,
-            saturate=False,
-            threads=threads,
-            sync=sync,
-            measure_error=False,
-            skip_faults=False,
-            progress=progress,
+    with _core.CallRecord("dequantize_file"):
+        started = time.perf_counter()
+        check_options(progress, sync=sync, dry_run=dry_run)
+        shard_bytes = _shard_bytes(max_shard_size)
+        source_bytes = path_bytes(source, "source")
+        destination_bytes = path_bytes(destination, "destination")
+        opened = _open(source_bytes, io)
+        job = _core.FileJob(opened)
+        job.plan_restored(dtype=dtype, max_shard_bytes=shard_bytes)
+        if not dry_run:
+            job.run(
+                destination_bytes,
+                saturate=False,
+                threads=threads,
+                sync=sync,
+                measure_error=False,
+                skip_faults=False,
+                progress=progress,
+            )
+        bytes_in = job.bytes_in
+        opened.release()
+        return FileReport(
+            source=os.fsdecode(source_bytes),
+            destination=os.fsdecode(destination_bytes),
+            files=[os.fsdecode(path) for path in job.paths(destination_bytes)],
+            format=None,
+            bytes_in=bytes_in,
+            bytes_out=job.bytes_out,
+            seconds=time.perf_counter() - started,
+            layers=JobLayers(job, [], lambda _: None),
+            warnings=[],
+            metadata=job.metadata,
+            dry_run=dry_run,
         )
-    bytes_in = job.bytes_in
-    opened.release()
-    return FileReport(
-        source=os.fsdecode(source_bytes),
-        destination=os.fsdecode(destination_bytes),
-        files=[os.fsdecode(path) for path in job.paths(destination_bytes)],
-        format=None,
-        bytes_in=bytes_in,
-        bytes_out=job.bytes_out,
-        seconds=time.perf_counter() - started,
-        layers=JobLayers(job, [], lambda _: None),
-        warnings=[],
-        metadata=job.metadata,
-        dry_run=dry_run,
-    )
 
 
 def run_skipping(

@@ -58,8 +58,12 @@ def quantize(layers: Mapping[str, Sequence[Any]], bit_width: int = 8) -> dict[st
     >>> qr.legacy.quantize({"a": [0.0, 1.0, 15.0]}, bit_width=4)["a"]["codes"]
     [0, 1, 15]
     """
-    _check_arguments(layers, bit_width)
-    return {name: _quantize_layer(name, values, bit_width) for name, values in layers.items()}
+    with _core.CallRecord("legacy.quantize") as record:
+        _check_arguments(layers, bit_width)
+        return {
+            name: _quantize_layer(name, values, bit_width, record)
+            for name, values in layers.items()
+        }
 
 
 def _check_arguments(layers: object, bit_width: object) -> None:
@@ -78,9 +82,12 @@ def _check_arguments(layers: object, bit_width: object) -> None:
             raise InvalidInputError(message)
 
 
-def _quantize_layer(name: str, values: Sequence[Any], bit_width: int) -> LegacyLayer:
+def _quantize_layer(
+    name: str, values: Sequence[Any], bit_width: int, record: _core.CallRecord
+) -> LegacyLayer:
     shape = _shape_of(name, values)
     array = np.array(_flat(name, values, shape), dtype=np.float64)
+    record.copied(array.nbytes)
     q = _core.quantize(array, f"int{bit_width}", name=name, group_size="tensor", packed=False)
     zero_points = q.zero_points
     return {

@@ -83,26 +83,27 @@ def quantize_state_dict(
     >>> qr.dequantize_state_dict(small)["q.weight"].dtype
     dtype('float16')
     """
-    deciding = LayerRules(rules, as_format(format, fields))
-    check_options(progress)
-    check_word("nonfinite", nonfinite, "raise", "saturate")
-    check_word("on_error", on_error, "raise", "skip")
-    job = _job(state_dict, metadata)
-    deciding.decide(job.source_size, job.source_name)
+    with _core.CallRecord("quantize_state_dict") as record:
+        deciding = LayerRules(rules, as_format(format, fields))
+        check_options(progress)
+        check_word("nonfinite", nonfinite, "raise", "saturate")
+        check_word("on_error", on_error, "raise", "skip")
+        job = _job(state_dict, metadata, record)
+        deciding.decide(job.source_size, job.source_name)
 
-    def run_once() -> list[tuple[int, Exception]]:
-        job.plan(deciding.formats, bytes(deciding.choices), dtype=dtype, max_shard_bytes=0)
-        return job.run_in_memory(
-            saturate=nonfinite == "saturate",
-            threads=threads,
-            skip_faults=on_error == "skip",
-            progress=progress,
-        )
+        def run_once() -> list[tuple[int, Exception]]:
+            job.plan(deciding.formats, bytes(deciding.choices), dtype=dtype, max_shard_bytes=0)
+            return job.run_in_memory(
+                saturate=nonfinite == "saturate",
+                threads=threads,
+                skip_faults=on_error == "skip",
+                progress=progress,
+            )
 
-    skipped = run_skipping(run_once, deciding.choices)
-    result = _result(job, state_dict)
-    result.errors = {job.source_name(index): error for index, error in skipped.items()}
-    return result
+        skipped = run_skipping(run_once, deciding.choices)
+        result = _result(job, state_dict)
+        result.errors = {job.source_name(index): error for index, error in skipped.items()}
+        return result
 
 
 def dequantize_state_dict(
@@ -137,14 +138,15 @@ def dequantize_state_dict(
     InvalidInputError
         A value is no array; another argument cannot be used.
     """
-    check_options(progress)
-    job = _job(state_dict, metadata)
-    job.plan_restored(dtype=dtype, max_shard_bytes=0)
-    job.run_in_memory(saturate=False, threads=threads, skip_faults=False, progress=progress)
-    return _result(job, state_dict)
+    with _core.CallRecord("dequantize_state_dict") as record:
+        check_options(progress)
+        job = _job(state_dict, metadata, record)
+        job.plan_restored(dtype=dtype, max_shard_bytes=0)
+        job.run_in_memory(saturate=False, threads=threads, skip_faults=False, progress=progress)
+        return _result(job, state_dict)
 
 
-def _job(state_dict: object, metadata: object) -> _core.FileJob:
+def _job(state_dict: object, metadata: object, record: _core.CallRecord) -> _core.FileJob:
     if not isinstance(state_dict, Mapping):
         msg = f"state_dict must map names to arrays, not {type(state_dict).__name__}"
         raise InvalidInputError(msg)
@@ -160,7 +162,9 @@ def _job(state_dict: object, metadata: object) -> _core.FileJob:
         if not _is_text(name):
             msg = f"a name must be a str, not {name!r}"
             raise InvalidInputError(msg)
-        tensors.append((name, *stored_bytes(value, name)))
+        dtype, shape, data, copied = stored_bytes(value, name)
+        record.copied(copied)
+        tensors.append((name, dtype, shape, data))
     return _core.FileJob(_core.OpenCheckpoint(tensors, texts))
 
 

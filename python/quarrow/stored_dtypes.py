@@ -72,8 +72,8 @@ def is_torch_tensor(value: object) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def stored_bytes(value: Any, name: str) -> tuple[str, tuple[int, ...], npt.NDArray[np.uint8]]:
-    """Return the stored dtype, the shape and the bytes of an array or a torch tensor.
+def stored_bytes(value: Any, name: str) -> tuple[str, tuple[int, ...], npt.NDArray[np.uint8], int]:
+    """Return stored dtype, shape and bytes of an array or a torch tensor, and how many were copied.
 
     Nothing is copied where it lies in C order.
 
@@ -89,14 +89,15 @@ def stored_bytes(value: Any, name: str) -> tuple[str, tuple[int, ...], npt.NDArr
         dtype = _TORCH.get(str(value.dtype).removeprefix("torch."))
         if dtype is not None:
             torch = sys.modules["torch"]
-            flat = value.detach().contiguous().reshape(-1)
-            return dtype, tuple(value.shape), flat.view(torch.uint8).numpy()
+            flat = value.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
+            copied = 0 if value.is_contiguous() else flat.nbytes
+            return dtype, tuple(value.shape), flat, copied
     elif isinstance(value, np.ndarray):
         dtype = _TORCH.get(value.dtype.name) if value.dtype.isnative else None
         if dtype is not None:
             # ascontiguousarray makes a scalar one-dimensional.
-            flat = np.ascontiguousarray(value).reshape(-1)
-            return dtype, value.shape, flat.view(np.uint8)
+            flat = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+            return dtype, value.shape, flat, 0 if value.flags.c_contiguous else flat.nbytes
     kind = getattr(value, "dtype", type(value).__name__)
     msg = f"layer {name!r}: safetensors cannot hold {kind}; pass numpy arrays or torch tensors"
     raise InvalidInputError(msg, name=name)
