@@ -75,6 +75,18 @@ def test_copied_only_where_permitted(tensor: Any, message: str) -> None:
     assert q == qr.quantize(tensor.contiguous(), "int8")
 
 
+def test_what_is_copied_counts_in_the_metrics() -> None:
+    tensor = weights(40, 50)
+    qr.reset_metrics()
+    qr.quantize(tensor.T, "int8", copy=True)
+    state_dict = {"a.weight": tensor, "b.weight": tensor.T}
+    qr.quantize_state_dict(state_dict, "int8_rowwise")
+    size = tensor.numel() * 4
+    metrics = qr.metrics()
+    assert metrics["quantize"]._replace(seconds=0) == (1, 1, size, size, 0, 0)
+    assert metrics["quantize_state_dict"]._replace(seconds=0) == (1, 2, 2 * size, size, 0, 0)
+
+
 def test_negated_views_are_values_of_their_own() -> None:
     tensor = torch.randn(4, dtype=torch.complex64).conj().imag
     assert tensor.is_neg()
