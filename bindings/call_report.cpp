@@ -21,8 +21,10 @@ constexpr int kDebugLevel = 10;  // logging.DEBUG
 // A call of fewer bytes says little about throughput.
 constexpr std::uint64_t kThroughputFrom = std::uint64_t{1} << 20;
 
-// logging.getLogger("quarrow").isEnabledFor, kept for ever.
-PyObject* is_enabled_for = nullptr;
+// logging.getLogger("quarrow") and the names of its attributes, kept for ever.
+PyObject* logger = nullptr;
+PyObject* level_name = nullptr;
+PyObject* parent_name = nullptr;
 
 // At most one warning of each.
 struct Cause {
@@ -43,13 +45,29 @@ nb::object call_log(const char* function) {
   return nb::module_::import_("quarrow.call_log").attr(function);
 }
 
-void log_call(const FinishedCall& call) {
-  const nb::object enabled =
-      nb::steal(PyObject_CallOneArg(is_enabled_for, nb::int_(kDebugLevel).ptr()));
-  if (!enabled.is_valid()) {
+nb::object attribute(nb::handle object, PyObject* name) {
+  nb::object value = nb::steal(PyObject_GetAttr(object.ptr(), name));
+  if (!value.is_valid()) {
     throw nb::python_error();
   }
-  if (!enabled.is(nb::handle(Py_True))) {
+  return value;
+}
+
+// Logger.getEffectiveLevel(), without Python code: nothing runs there when nobody listens.
+long effective_level() {
+  nb::object each = nb::borrow(logger);
+  while (!each.is_none()) {
+    if (const long level = nb::cast<long>(attribute(each, level_name)); level != 0) {
+      return level;
+    }
+    each = attribute(each, parent_name);
+  }
+  return 0;
+}
+
+void log_call(const FinishedCall& call) {
+  if (effective_level() > kDebugLevel ||
+      !nb::cast<bool>(nb::handle(logger).attr("isEnabledFor")(kDebugLevel))) {
     return;
   }
   const nb::object name = call.name.is_valid() ? nb::borrow(call.name) : nb::none();
@@ -126,8 +144,9 @@ void look_at_throughput(const FinishedCall& call) {
 }  // namespace
 
 void prepare_call_log() {
-  const nb::object logger = nb::module_::import_("logging").attr("getLogger")("quarrow");
-  is_enabled_for = nb::object(logger.attr("isEnabledFor")).release().ptr();
+  logger = nb::object(nb::module_::import_("logging").attr("getLogger")("quarrow")).release().ptr();
+  level_name = PyUnicode_InternFromString("level");
+  parent_name = PyUnicode_InternFromString("parent");
 }
 
 void report_call(const FinishedCall& call) {

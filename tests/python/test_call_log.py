@@ -140,6 +140,27 @@ def test_nothing_is_made_when_nobody_listens(monkeypatch: pytest.MonkeyPatch) ->
     qr.quantize(large(), "int8")
 
 
+def test_every_way_to_say_who_listens_counts(logged: Logged) -> None:
+    child, parent = logging.getLogger("quarrow"), logging.getLogger()
+    assert (child.level, parent.level) == (logging.DEBUG, logging.WARNING)
+    for levels, disabled, expected in (
+        ((logging.DEBUG, logging.WARNING), False, 1),
+        ((logging.NOTSET, logging.DEBUG), False, 1),
+        ((logging.INFO, logging.DEBUG), False, 0),
+        ((logging.NOTSET, logging.WARNING), False, 0),
+        ((logging.DEBUG, logging.DEBUG), True, 0),
+    ):
+        child.setLevel(levels[0])
+        parent.setLevel(levels[1])
+        logging.disable(logging.CRITICAL if disabled else logging.NOTSET)
+        try:
+            qr.quantize(large(), "int8")
+        finally:
+            logging.disable(logging.NOTSET)
+            parent.setLevel(logging.WARNING)
+        assert len(logged()) == expected
+
+
 def test_an_exception_of_a_handler_is_passed_on_after_the_call_was_counted(
     logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
