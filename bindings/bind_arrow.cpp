@@ -15,6 +15,7 @@
 #include "call_context.h"
 #include "errors.h"
 #include "layer_batch.h"
+#include "metrics.h"
 #include "option_arguments.h"
 #include "quarrow/arrow/layer_table.h"
 
@@ -162,23 +163,19 @@ class RowReader {
 nb::object quantize_batches(ArrowSource& source, nb::handle format, nb::handle format_of,
                             nb::handle on_error, nb::handle progress, nb::handle nonfinite,
                             nb::handle threads, bool whole) {
+  CallRecord record(EntryPoint::kQuantizeArrow);
   const Clock::time_point entered = Clock::now();
   const auto& wanted = nb::cast<const Format&>(format);
   const NonFinitePolicy policy = non_finite_argument(nonfinite);
   LayerBatch layers(error_policy_argument(on_error));
   RowReader reader(source.table(), layers, wanted, format_of);
   std::deque<ArrowOwner<ArrowArray>> batches;  // read until the job is done
-  bool more = true;
-  while (more) {
-    ArrowOwner<ArrowArray> batch = source.next();
-    if (!batch) {
-      if (batches.empty() && !whole) {
-        return nb::none();
-      }
-      break;
-    }
-    batches.push_back(std::move(batch));
-    more = reader.add(*batches.back()) && whole;
+  do {
+    batches.push_back(source.next());
+  } while (batches.back() && reader.add(*batches.back()) && whole);
+  if (!batches.front() && !whole) {
+    record.forget();
+    return nb::none();
   }
   const Clock::time_point viewed = Clock::now();
   CallStats stats;
@@ -188,7 +185,11 @@ nb::object quantize_batches(ArrowSource& source, nb::handle format, nb::handle f
   stats.total_seconds = seconds(entered, Clock::now());
   stats.export_seconds =
       stats.total_seconds - stats.view_seconds - stats.alloc_seconds - stats.core_seconds;
-  return nb::make_tuple(std::move(rows), layers.errors(), call_stats(stats));
+  nb::object result = nb::make_tuple(std::move(rows), layers.errors(), call_stats(stats));
+  record.add(layers.index().size(), stats.bytes_in);
+  record.failed(layers.errors().size());
+  record.finish(stats.total_seconds, {}, format_of.is_none() ? wanted.spec : nullptr);
+  return result;
 }
 
 }  // namespace

@@ -74,6 +74,8 @@ class CallRecord {
   void copied(std::uint64_t bytes) noexcept { bytes_copied_ += bytes; }
   // Layers that were skipped because of an error.
   void failed(std::uint64_t layers) noexcept { failed_ += layers; }
+  // There was nothing to call for: the end of a stream. Nothing is counted.
+  void forget() noexcept { leave(); }
   // How the core ran: `threads` of those that the context offers could work.
   void ran(std::size_t threads, const Context& context) noexcept;
 

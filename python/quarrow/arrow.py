@@ -215,20 +215,21 @@ def quantize_arrow(
     >>> result.to_pyarrow().column("codes").to_pylist()
     [b'\x00\xff', b'\x80\xbf\xff']
     """
-    wanted = as_format(format, fields)
-    check_options(progress, copy=copy)
-    check_word("on_error", on_error, "raise", "skip")
-    columns: dict[str, Any] = {
+    columns = {
         "name_column": name_column,
         "weights_column": weights_column,
         "shape_column": shape_column,
     }
-    for role, column in columns.items():
-        if not isinstance(column, str):
-            msg = f"{role} must be a str, not {column!r}"
-            raise InvalidInputError(msg)
-    choose = None if rules is None else format_chooser(rules, wanted)
-    opened = _core.ArrowSource(_exported(source), **columns)
+    try:
+        wanted = as_format(format, fields)
+        check_options(progress, copy=copy)
+        check_word("on_error", on_error, "raise", "skip")
+        choose = None if rules is None else format_chooser(rules, wanted)
+        opened = _open(source, columns)
+    except QuarrowError:
+        # An error of this call, though none of its batches was reached.
+        with _core.CallRecord("quantize_arrow"):
+            raise
 
     def quantize(*, whole: bool) -> _Made | None:
         return opened.quantize(
@@ -284,6 +285,14 @@ def quantize_pyarrow(batch: Any, format: str | _core.Format, **options: Any) -> 
         return table
     batches = table.combine_chunks().to_batches()
     return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
+
+
+def _open(source: object, columns: dict[str, Any]) -> _core.ArrowSource:
+    for role, column in columns.items():
+        if not isinstance(column, str):
+            msg = f"{role} must be a str, not {column!r}"
+            raise InvalidInputError(msg)
+    return _core.ArrowSource(_exported(source), **columns)
 
 
 def _result(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 import numpy as np
+import pyarrow as pa
 import pytest
 import quarrow as qr
 from counted_calls import (
@@ -113,6 +114,7 @@ def test_every_entry_point_is_timed(tmp_path: Path) -> None:
     large = np.ones((4, TIMED_FROM), np.float32)
     qr.quantize(large, "int8").dequantize()
     qr.quantize_batch({"a": large}, "int8")
+    qr.quantize_arrow(pa.table({"layer_name": ["a"], "weights": [large.ravel()]}), "int8")
     qr.legacy.quantize({"a": large.tolist()})
     entries = qr.quantize_state_dict({"a.weight": large}, FORMAT)
     qr.dequantize_state_dict(entries)
@@ -121,7 +123,16 @@ def test_every_entry_point_is_timed(tmp_path: Path) -> None:
     qr.quantize_file(tmp_path / "in", tmp_path / "out", FORMAT)
     qr.dequantize_file(tmp_path / "out", tmp_path / "back")
     untimed = [entry for entry, each in qr.metrics().items() if each.seconds == 0]
-    assert untimed == ["quantize_arrow"]
+    assert untimed == []
+
+
+def test_an_error_before_the_first_batch_counts() -> None:
+    for wrong in ({"a": [1]}, {"layer_name": ["a"], "weights": ["text"]}):
+        with pytest.raises(qr.InvalidInputError):
+            qr.quantize_arrow(pa.table(wrong), "int4")
+    with pytest.raises(qr.UnsupportedFormatError):
+        qr.quantize_arrow(pa.table({"a": [1]}), "int5")
+    assert counted() == {"quantize_arrow": (3, 0, 0, 0, 3)}
 
 
 def test_calls_from_code_of_the_caller_count_by_themselves(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import hypothesis.strategies as st
 import numpy as np
+import pyarrow as pa
 import quarrow as qr
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
@@ -133,6 +134,33 @@ def quantize_batch(several: list[Layer], *, copy: bool, on_error: str) -> Calls:
     return [("quantize_batch", good(fine, copied=was_copied))]
 
 
+def quantize_arrow(several: list[Layer], *, streamed: bool, on_error: str) -> Calls:
+    """Call it for float64 lists; each batch of a stream is a call."""
+    given = [layer for layer in several if layer.kind != "integers"]
+    arrays = [layer.array.astype(np.float64) for layer in given]
+    table = pa.table(
+        {
+            "layer_name": pa.array([str(index) for index in range(len(given))], pa.string()),
+            "weights": pa.array([array.ravel() for array in arrays], pa.list_(pa.float64())),
+        }
+    )
+    source = pa.RecordBatchReader.from_batches(table.schema, table.to_batches(2))
+    with contextlib.suppress(qr.InvalidInputError):
+        result: Any = qr.quantize_arrow(source if streamed else table, "int8", on_error=on_error)
+        if streamed:
+            list(result)
+    done: Calls = []
+    batches = [given[at : at + 2] for at in range(0, len(given), 2)] if streamed else [given]
+    for batch in batches:
+        fine = [layer for layer in batch if not layer.fails()]
+        if len(fine) < len(batch) and on_error == "raise":
+            return [*done, ("quantize_arrow", Done(errors=1))]
+        doubles = sum(8 * layer.rows * layer.cols for layer in fine)
+        counts = Done(len(fine), doubles, errors=len(batch) - len(fine))
+        done.append(("quantize_arrow", counts))
+    return done
+
+
 def legacy_quantize(several: list[Layer], *, ragged: bool) -> Calls:
     lists = {name: array.tolist() for name, array in named(several).items()}
     if ragged:
@@ -232,6 +260,7 @@ def calls() -> st.SearchStrategy[Callable[[], Calls]]:
         drawn(quantize, layers(), copy=st.booleans()),
         drawn(dequantize, layers(), into=st.sampled_from(["float32", "float16", "float64"])),
         drawn(quantize_batch, several(), copy=st.booleans(), on_error=on_error),
+        drawn(quantize_arrow, several(), streamed=st.booleans(), on_error=on_error),
         drawn(legacy_quantize, several(), ragged=st.booleans()),
         drawn(quantize_state_dict, several(), on_error=on_error),
         drawn(dequantize_state_dict, several(), into=into),
