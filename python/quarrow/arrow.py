@@ -213,7 +213,7 @@ def quantize_arrow(
     >>> table = pa.table({"layer_name": ["a", "b"], "weights": [[0.0, 1.0], [2.0, 3.0, 4.0]]})
     >>> result = qr.quantize_arrow(table, "int8")
     >>> result.to_pyarrow().column("codes").to_pylist()
-    [b'\x00\xff', b'\x80\xbf\xff']
+    [b'\x00\xff', b'\x7f\xbf\xff']
     """
     columns = {
         "name_column": name_column,

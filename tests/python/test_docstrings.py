@@ -36,7 +36,16 @@ def test_everything_public_is_documented() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Format", "QuantizedTensor", "QuantizedTensor.dequantize", "formats", "info", "quantize"],
+    [
+        "Format",
+        "QuantizedTensor",
+        "QuantizedTensor.dequantize",
+        "formats",
+        "info",
+        "metrics",
+        "quantize",
+        "quantize_batch",
+    ],
 )
 def test_the_main_entry_points_have_examples(name: str) -> None:
     assert ">>>" in DOCUMENTED[name]
