@@ -39,18 +39,25 @@ ResultRow row_of(const QuantizedTensor& tensor);
 // The layers that `index` names, name to index in `made`.
 std::vector<ResultRow> result_rows(const nanobind::dict& index, const QuantizedLayers& made);
 
-// Quantized layers, to be exported any number of times.
+// What one call made: quantized layers, to be exported any number of times.
 class ArrowRows {
  public:
-  explicit ArrowRows(std::vector<ResultRow> rows)
-      : rows_(std::make_shared<const std::vector<ResultRow>>(std::move(rows))) {}
+  explicit ArrowRows(std::vector<ResultRow> rows, nanobind::dict errors = {},
+                     const CallStats& stats = {})
+      : rows_(std::make_shared<const std::vector<ResultRow>>(std::move(rows))),
+        errors_(std::move(errors)),
+        stats_(stats) {}
   const ResultRows& rows() const noexcept { return rows_; }
+  nanobind::dict errors() const { return errors_; }  // name: QuarrowError
+  const CallStats& stats() const noexcept { return stats_; }
   bool are_one_array() const {
     return rows_->empty() || rows_of_one_array(*rows_) == rows_->size();
   }
 
  private:
   ResultRows rows_;
+  nanobind::dict errors_;
+  CallStats stats_;
 };
 
 }  // namespace quarrow::python

@@ -159,7 +159,7 @@ class RowReader {
 };
 
 // Quantizes the next batch of the source, or with `whole` all that are left, as one job. Returns
-// rows, errors and statistics; None when there is no batch left.
+// ArrowRows, or None when there is no batch left.
 nb::object quantize_batches(ArrowSource& source, nb::handle format, nb::handle format_of,
                             nb::handle on_error, nb::handle progress, nb::handle nonfinite,
                             nb::handle threads, bool whole) {
@@ -181,11 +181,11 @@ nb::object quantize_batches(ArrowSource& source, nb::handle format, nb::handle f
   CallStats stats;
   stats.view_seconds = seconds(entered, viewed);
   const auto made = layers.run(policy, threads, progress, stats, LayerMemory::kOneSlab);
-  ArrowRows rows(result_rows(layers.index(), *made));
+  std::vector<ResultRow> rows = result_rows(layers.index(), *made);
   stats.total_seconds = seconds(entered, Clock::now());
   stats.export_seconds =
       stats.total_seconds - stats.view_seconds - stats.alloc_seconds - stats.core_seconds;
-  nb::object result = nb::make_tuple(std::move(rows), layers.errors(), call_stats(stats));
+  nb::object result = nb::cast(ArrowRows(std::move(rows), layers.errors(), stats));
   record.add(layers.index().size(), stats.bytes_in);
   record.failed(layers.errors().size());
   record.finish(stats.total_seconds, {}, format_of.is_none() ? wanted.spec : nullptr);
@@ -197,6 +197,12 @@ nb::object quantize_batches(ArrowSource& source, nb::handle format, nb::handle f
 void bind_arrow(nb::module_& m) {
   nb::class_<ArrowRows>(m, "ArrowRows", "Quantized layers, to be exported as Arrow data.")
       .def("__len__", [](const ArrowRows& self) { return self.rows()->size(); })
+      .def_prop_ro("errors", &ArrowRows::errors,
+                   nb::sig("def errors(self) -> dict[str, quarrow.exceptions.QuarrowError]"),
+                   "Of the layers that failed, by name.")
+      .def_prop_ro(
+          "stats", [](const ArrowRows& self) { return call_stats(self.stats()); },
+          nb::sig("def stats(self) -> quarrow.descriptions.CallStats"), "Of the call.")
       .def_prop_ro("are_one_array", &ArrowRows::are_one_array,
                    "Whether one record batch can hold them without a copy.")
       .def(
@@ -223,9 +229,7 @@ void bind_arrow(nb::module_& m) {
            nb::sig("def quantize(self, format: Format, *, format_of: "
                    "collections.abc.Callable[[str], Format | None] | None, on_error: str, "
                    "progress: collections.abc.Callable[[int, int, str], object] | None, "
-                   "nonfinite: str, threads: int | None, whole: bool) -> tuple[ArrowRows, "
-                   "dict[str, quarrow.exceptions.QuarrowError], quarrow.descriptions.CallStats] | "
-                   "None"),
+                   "nonfinite: str, threads: int | None, whole: bool) -> ArrowRows | None"),
            "Quantize the next batch, or with whole all that are left as one; None at the end.");
   m.def("arrow_schema", &schema_capsule, nb::sig("def arrow_schema() -> object"),
         "A capsule of the schema of every result.");

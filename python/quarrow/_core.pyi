@@ -473,6 +473,14 @@ class ArrowRows:
     def __len__(self) -> int: ...
 
     @property
+    def errors(self) -> dict[str, quarrow.exceptions.QuarrowError]:
+        """Of the layers that failed, by name."""
+
+    @property
+    def stats(self) -> quarrow.descriptions.CallStats:
+        """Of the call."""
+
+    @property
     def are_one_array(self) -> bool:
         """Whether one record batch can hold them without a copy."""
 
@@ -487,7 +495,7 @@ class ArrowSource:
 
     def __init__(self, exported: object, *, name_column: str, weights_column: str, shape_column: str) -> None: ...
 
-    def quantize(self, format: Format, *, format_of: Callable[[str], Format | None] | None, on_error: str, progress: Callable[[int, int, str], object] | None, nonfinite: str, threads: int | None, whole: bool) -> tuple[ArrowRows, dict[str, quarrow.exceptions.QuarrowError], quarrow.descriptions.CallStats] | None:
+    def quantize(self, format: Format, *, format_of: Callable[[str], Format | None] | None, on_error: str, progress: Callable[[int, int, str], object] | None, nonfinite: str, threads: int | None, whole: bool) -> ArrowRows | None:
         """
         Quantize the next batch, or with whole all that are left as one; None at the end.
         """

@@ -3,7 +3,7 @@
 
 import importlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from quarrow import _core
 from quarrow.descriptions import CallStats
@@ -14,18 +14,6 @@ from quarrow.layer_rules import Rule, as_format, format_chooser
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_Made = tuple[_core.ArrowRows, dict[str, QuarrowError], CallStats]
-
-
-@runtime_checkable
-class _StreamExporter(Protocol):
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
-
-
-@runtime_checkable
-class _ArrayExporter(Protocol):
-    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]: ...
-
 
 class ArrowResult:
     """Quantized layers as Arrow data; any Arrow library can take it, any number of times.
@@ -34,21 +22,20 @@ class ArrowResult:
     ``zero_points`` (list of uint8, null when the format has none), ``shape`` (list of int64),
     ``format`` (string) and ``params`` (string, the format's fields and the dtype before as JSON).
     Codes, scales and zero points lie where the engine wrote them; nothing is copied.
-
-    Attributes
-    ----------
-    errors : dict of str to QuarrowError
-        Of the layers that failed, with ``on_error="skip"``.
-    stats : CallStats
-        What the call did, and how long each part took.
     """
 
-    def __init__(
-        self, rows: _core.ArrowRows, errors: dict[str, QuarrowError], stats: CallStats
-    ) -> None:
+    def __init__(self, rows: _core.ArrowRows) -> None:
         self._rows = rows
-        self.errors = errors
-        self.stats = stats
+
+    @property
+    def errors(self) -> dict[str, QuarrowError]:
+        """Of the layers that failed, with ``on_error="skip"``."""
+        return self._rows.errors
+
+    @property
+    def stats(self) -> CallStats:
+        """What the call did, and how long each part took."""
+        return self._rows.stats
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -94,7 +81,7 @@ class ArrowStream:
     library (an error becomes that library's own, with the whole message).
     """
 
-    def __init__(self, quantize: Callable[[], _Made | None]) -> None:
+    def __init__(self, quantize: Callable[[], _core.ArrowRows | None]) -> None:
         self._quantize = quantize
         self._batch = 0
         self._exported = False
@@ -107,7 +94,7 @@ class ArrowStream:
         made = self._next()
         if made is None:
             raise StopIteration
-        return _result(*made)
+        return _result(made)
 
     def __arrow_c_schema__(self) -> object:
         """Export the schema."""
@@ -118,7 +105,7 @@ class ArrowStream:
         del requested_schema
         self._check_unused()
         self._exported = True
-        return _core.arrow_stream(self._next_rows)
+        return _core.arrow_stream(self._next)
 
     def to_pyarrow(self) -> "pa.Table":
         """Return all batches that are left as one ``pyarrow.Table``."""
@@ -129,11 +116,7 @@ class ArrowStream:
             msg = "the stream has been handed out; quantize its source again for another"
             raise InvalidInputError(msg)
 
-    def _next_rows(self) -> _core.ArrowRows | None:
-        made = self._next()
-        return None if made is None else made[0]
-
-    def _next(self) -> _Made | None:
+    def _next(self) -> _core.ArrowRows | None:
         try:
             made = self._quantize()
         except QuarrowError as error:
@@ -231,7 +214,7 @@ def quantize_arrow(
         with _core.CallRecord("quantize_arrow"):
             raise
 
-    def quantize(*, whole: bool) -> _Made | None:
+    def quantize(*, whole: bool) -> _core.ArrowRows | None:
         return opened.quantize(
             wanted,
             format_of=choose,
@@ -245,7 +228,7 @@ def quantize_arrow(
     if not _is_stream(source):
         made = quantize(whole=True)
         assert made is not None
-        return _result(*made)
+        return _result(made)
     return ArrowStream(lambda: quantize(whole=False))
 
 
@@ -295,29 +278,28 @@ def _open(source: object, columns: dict[str, Any]) -> _core.ArrowSource:
     return _core.ArrowSource(_exported(source), **columns)
 
 
-def _result(
-    rows: _core.ArrowRows, errors: dict[str, QuarrowError], stats: CallStats
-) -> ArrowResult:
-    kind = ArrowBatch if rows.are_one_array else ArrowResult
-    return kind(rows, errors, stats)
+def _result(rows: _core.ArrowRows) -> ArrowResult:
+    return ArrowBatch(rows) if rows.are_one_array else ArrowResult(rows)
 
 
 def _is_stream(source: object) -> bool:
     """Whether its length is not known before it is read."""
-    if isinstance(source, _StreamExporter):
-        return not hasattr(type(source), "__len__")
-    return _is_capsule(source)
+    kind = type(source)
+    return _is_capsule(source) or (
+        hasattr(kind, "__arrow_c_stream__") and not hasattr(kind, "__len__")
+    )
 
 
 def _is_capsule(source: object) -> bool:
     return type(source).__name__ == "PyCapsule"
 
 
-def _exported(source: object) -> object:
-    if isinstance(source, _StreamExporter):
-        return source.__arrow_c_stream__()
-    if isinstance(source, _ArrayExporter):
+def _exported(source: Any) -> object:
+    kind = type(source)
+    if hasattr(kind, "__arrow_c_array__"):
         return source.__arrow_c_array__()
+    if hasattr(kind, "__arrow_c_stream__"):
+        return source.__arrow_c_stream__()
     if _is_capsule(source) or (
         isinstance(source, tuple) and len(source) == 2 and all(map(_is_capsule, source))
     ):
