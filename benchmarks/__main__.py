@@ -14,6 +14,7 @@ import quarrow as qr
 from numpy.typing import NDArray
 
 from benchmarks import peers
+from benchmarks.arrow import arrow_rows
 from benchmarks.batch import batch_rows
 from benchmarks.rounds import Case, Ratio, Row, ratio, run_rounds
 
@@ -155,6 +156,7 @@ def all_rows(sizes: list[int], rounds: int, wanted: re.Pattern[str]) -> Iterator
         "small": small_call_rows,
         "binding": binding_rows,
         "batch": batch_rows,
+        "arrow": arrow_rows,
     }
     for name, rows in groups.items():
         if wanted.search(name):
@@ -167,7 +169,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="4 MB and few rounds: does it run?")
     parser.add_argument("--rounds", type=int, default=60, help="samples of each case (60)")
     parser.add_argument(
-        "--filter", default="", help="only 4MB, 40MB, 400MB, dtypes, small, binding, batch"
+        "--filter", default="", help="only 4MB, 40MB, 400MB, dtypes, small, binding, batch, arrow"
     )
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     options = parser.parse_args()

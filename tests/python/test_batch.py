@@ -197,14 +197,15 @@ def test_arrays_outlive_the_result_and_the_inputs() -> None:
 
 def test_the_inputs_are_let_go() -> None:
     w = weights(4, 4)
-    layers = {"a": w, "bad": damaged(w), "list": [1.0]}
+    # What cannot be read is refused by Python code, whose frames hold it.
+    layers = {"a": w, "bad": damaged(w), "transposed": weights(3, 4).T}
     before = sys.getrefcount(w)
     r = qr.quantize_batch(layers, "int4", on_error="skip")
     assert sys.getrefcount(w) == before
-    watched = weakref.ref(layers["bad"])
+    watched = [weakref.ref(layers[name]) for name in ("bad", "transposed")]
     del layers
-    assert watched() is None, "an error holds its layer"
-    assert list(r.errors) == ["bad", "list"]
+    assert [each() for each in watched] == [None, None], "an error holds its layer"
+    assert list(r.errors) == ["bad", "transposed"]
 
 
 def test_a_mapping_that_changes_during_the_call_has_no_effect() -> None:
