@@ -61,7 +61,11 @@ std::size_t threads_argument(nb::handle threads) {
   if (!PyBool_Check(threads.ptr()) && PyIndex_Check(threads.ptr())) {
     const Py_ssize_t count = PyNumber_AsSsize_t(threads.ptr(), nullptr);
     if (count == -1 && PyErr_Occurred() != nullptr) {
-      throw nb::python_error();
+      // An array of several numbers, for one, has __index__ too, and refuses.
+      if (PyErr_ExceptionMatches(PyExc_Exception) == 0) {
+        throw nb::python_error();
+      }
+      PyErr_Clear();
     }
     if (count >= 1 && static_cast<std::size_t>(count) <= kMostThreads) {
       return static_cast<std::size_t>(count);

@@ -158,7 +158,7 @@ def _as_numpy(w: Any, reject: _Rejection, *, copy: bool) -> tuple[NDArray[Any], 
                 return array, array.nbytes
             reject(f"got {type(w).__name__}; pass np.asarray(w), or copy=True")
         return np.asarray(memoryview(w)), 0
-    except (TypeError, ValueError, BufferError, RuntimeError) as error:
+    except (TypeError, ValueError, BufferError, RuntimeError, Warning) as error:
         if isinstance(error, InvalidInputError):
             raise
         reject(f"got {type(w).__name__}, which is not a tensor ({error}); {accepted}")

@@ -210,6 +210,26 @@ def test_slices(start: int, count: int) -> None:
     assert_rows_are(quantize(struct, "int4").to_pyarrow(), expected)
 
 
+def test_items_of_lists_that_begin_further_on() -> None:
+    values = np.random.default_rng(0).normal(size=100)
+    items = pa.array(values).slice(7)
+    table = pa.table(
+        {
+            "layer_name": ["a", "b"],
+            "weights": pa.ListArray.from_arrays(pa.array([3, 40, 93], pa.int32()), items),
+            "shape": pa.ListArray.from_arrays(
+                pa.array([0, 1, 2], pa.int32()), pa.array([99, 37, 53]).slice(1)
+            ),
+        }
+    )
+    layers = {"a": values[10:47], "b": values[47:100]}
+    assert_rows_are(quantize(table, "int4").to_pyarrow(), singles(layers))
+    fixed = pa.FixedSizeListArray.from_arrays(pa.array(values).slice(4), 12)
+    table = pa.table({"layer_name": list("abcdefgh"), "weights": fixed}).slice(2, 3)
+    layers = {name: values[4 + 12 * i : 16 + 12 * i] for i, name in enumerate("abcde") if i > 1}
+    assert_rows_are(quantize(table, "int4").to_pyarrow(), singles(layers))
+
+
 def test_chunks_that_differ_between_columns() -> None:
     layers = some_layers()
     plain = table_of(layers).combine_chunks()
