@@ -4,9 +4,11 @@
 import array
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import memray
 import numpy as np
 import pytest
 import quarrow as qr
@@ -129,6 +131,33 @@ def test_a_call_takes_its_results_and_a_megabyte(way: str) -> None:
     more, results = grown(way)
     assert results > 64 << 17
     assert more <= results + (1 << 20)
+
+
+def allocated_at_peak(call: Callable[[], Any], folder: Path) -> int:
+    """Return the bytes that memray sees, of C++ and of Python."""
+    with memray.Tracker(folder / "trace", native_traces=False):
+        made = call()
+    records = memray.FileReader(folder / "trace").get_high_watermark_allocation_records()
+    total = sum(record.size for record in records)
+    assert made is not None
+    return total
+
+
+@pytest.mark.parametrize("way", ["single", "batch", "copied"])
+def test_memray_sees_the_results_and_a_megabyte(way: str, tmp_path: Path) -> None:
+    whole = np.full((64 * 256, 1024), 0.5, np.float32)
+    layers = {f"l{i}": whole[256 * i : 256 * (i + 1)] for i in range(64)}
+    calls: dict[str, Callable[[], Any]] = {
+        "single": lambda: qr.quantize(whole, "int4"),
+        "batch": lambda: qr.quantize_batch(layers, "int4"),
+        "copied": lambda: qr.quantize(np.array(whole), "int4"),
+    }
+    results = calls[way]().nbytes
+    total = allocated_at_peak(calls[way], tmp_path)
+    if way == "copied":
+        assert total > results + whole.nbytes
+    else:
+        assert results <= total <= results + (1 << 20)
 
 
 @pytest.mark.skipif(
