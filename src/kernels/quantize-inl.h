@@ -16,6 +16,7 @@
 #endif
 
 #include "kernels/encode-inl.h"
+#include "kernels/narrow_rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace quarrow {
@@ -128,9 +129,14 @@ HWY_NOINLINE void encode_block(const QuantizeTile& tile, const GroupBlock& block
   }
 }
 
+// Whether the values must be looked at one by one.
+inline bool is_careful(const QuantizeTile& tile, const GroupBlock& block) {
+  return !block.bounded || (block.non_finite && tile.rule.saturate);
+}
+
 template <class Rule, DType kDType>
 HWY_INLINE void encode(const QuantizeTile& tile, const GroupBlock& block, PackedRow& packed) {
-  const bool careful = !block.bounded || (block.non_finite && tile.rule.saturate);
+  const bool careful = is_careful(tile, block);
   if constexpr (Rule::kDivides) {
     if (careful) return encode_block<Encode::kCarefulDivide, kDType>(tile, block, packed);
     encode_block<Encode::kDivide, kDType>(tile, block, packed);
@@ -141,11 +147,54 @@ HWY_INLINE void encode(const QuantizeTile& tile, const GroupBlock& block, Packed
   }
 }
 
+// The blocks of a tile whose rows are a run: their packed codes are one row.
+template <class Rule, DType kDType>
+class NarrowRows {
+ public:
+  NarrowRows(const QuantizeTile& tile, PackedRow& packed) : tile_(tile), packed_(packed) {}
+
+  HWY_INLINE void encode_block(const GroupBlock& block) {
+    if (tile_.rule.stochastic || is_careful(tile_, block)) {
+      finish();
+      encode<Rule, kDType>(tile_, block, packed_);
+      return;
+    }
+    const ByteTag d8;
+    const bool is_tile_packed = is_packed(tile_.rule);
+    const auto levels = hn::Set(d8, static_cast<std::uint8_t>((1U << tile_.rule.bits) - 1));
+    const auto offset = hn::Set(d8, is_tile_packed ? std::uint8_t{0} : sign_offset(tile_.rule));
+    const std::size_t row = block.spans[0].row;
+    const std::size_t left = (tile_.input.rows - row) * tile_.input.cols;
+    std::uint8_t* const codes = tile_.codes + row * tile_.codes_row_bytes;
+    if (!is_tile_packed) {
+      encode_rows<Rule::kDivides, kDType>(block, left, levels, offset, codes, left);
+      return;
+    }
+    if (!started_) packed_.start(codes);
+    started_ = true;
+    packed_.add(encode_rows<Rule::kDivides, kDType>(block, left, levels, offset, packed_.space(),
+                                                    PackedRow::kChunk + kEncodeStep));
+  }
+
+  // Before anything else is written, and at the end.
+  HWY_INLINE void finish() {
+    if (started_) packed_.finish();
+    started_ = false;
+  }
+
+ private:
+  const QuantizeTile& tile_;
+  PackedRow& packed_;
+  bool started_ = false;
+};
+
 template <class Rule, DType kDType>
 HWY_NOINLINE void quantize_from(const QuantizeTile& tile, TileReport& report) {
   GroupWalk walk(tile);
   GroupBlock block;
   PackedRow packed(tile);
+  NarrowRows<Rule, kDType> narrow_rows(tile, packed);
+  const bool is_narrow = rows_are_a_run(tile);
   while (walk.next(block)) {
     if (tile.range != nullptr) {
       use_range(*tile.range, block);
@@ -155,8 +204,13 @@ HWY_NOINLINE void quantize_from(const QuantizeTile& tile, TileReport& report) {
     Rule::parameters(tile.rule, block);
     if (block.overflow && tile.range == nullptr) report_overflow(tile.input, block, report);
     write_parameters(tile, block);
-    if (tile.input.cols != 0) encode<Rule, kDType>(tile, block, packed);
+    if (is_narrow) {
+      narrow_rows.encode_block(block);
+    } else if (tile.input.cols != 0) {
+      encode<Rule, kDType>(tile, block, packed);
+    }
   }
+  narrow_rows.finish();
   if (tile.stream_codes) hwy::FlushStream();
 }
 

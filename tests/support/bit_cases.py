@@ -38,6 +38,8 @@ def cases() -> dict[str, Case]:
         "float64": values_of("normal", (90, 777)).astype(np.float64) * (1 + 2.0**-30),
         "float64 denormal": values_of("normal", (60, 131)).astype(np.float64) * 1e-40,
         "narrow": values_of("normal", (40, 3)),
+        "adapter": values_of("normal", (5000, 16)),
+        "adapter of mixed magnitudes": values_of("mixed_magnitudes", (300, 24)),
     }
     formats = {
         "int8": Fields.of("int8"),
