@@ -80,6 +80,16 @@ std::shared_ptr<const void> keep(nb::object object) {
           }};
 }
 
+// "quarrow.exceptions.NonFiniteError: layer 'x': ...", whatever the exception's own code does.
+std::string text_of(const nb::python_error& error) {
+  try {
+    return nb::cast<std::string>(nb::type_name(error.type())) + ": " +
+           nb::cast<std::string>(nb::str(error.value()));
+  } catch (const std::exception&) {
+    return "an exception that cannot be shown";
+  }
+}
+
 // One consumer's way through batches that are made when it asks for them.
 struct PulledStream {
   std::shared_ptr<const void> kept;
@@ -136,9 +146,7 @@ int pulled_next(ArrowArrayStream* stream, ArrowArray* out) {
     own.fill(out);
     return 0;
   } catch (const nb::python_error& error) {
-    const nb::object text = nb::str(error.value());
-    own.error =
-        std::string(nb::type_name(error.type()).c_str()) + ": " + nb::cast<std::string>(text);
+    own.error = text_of(error);
     return EINVAL;
   } catch (const std::exception& error) {
     own.error = error.what();

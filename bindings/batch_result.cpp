@@ -2,6 +2,7 @@
 #include "batch_result.h"
 
 #include "arrow_capsules.h"
+#include "call_context.h"
 #include "errors.h"
 
 namespace nb = nanobind;
@@ -28,6 +29,7 @@ BatchResult::BatchResult(nb::handle tensors, nb::handle errors) {
   };
   for (const auto [name, tensor] : nb::cast<nb::dict>(tensors)) {
     check_name(name);
+    static_cast<void>(name_argument(name));
     if (!nb::isinstance<QuantizedTensor>(tensor)) {
       raise_invalid_input("a result holds QuantizedTensors, not " + short_repr(tensor.type()),
                           name);

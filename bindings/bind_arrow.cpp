@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <deque>
@@ -45,8 +46,13 @@ class ArrowSource {
     }
   }
 
-  // The next batch; holds nothing at the end. The producer may need the lock, or wait for a disk.
+  // The next batch; holds nothing at the end. The producer may need the lock, or wait for a disk;
+  // meanwhile it must not be asked again, from another thread or by its own code.
   ArrowOwner<ArrowArray> next() {
+    if (reading_.exchange(true)) {
+      raise_invalid_input("the stream is being read; read it from one thread at a time");
+    }
+    const Reading reading(reading_);
     if (only_) {
       return std::move(only_);
     }
@@ -69,6 +75,18 @@ class ArrowSource {
   const LayerTable& table() const { return *table_; }
 
  private:
+  // Clears the flag at the end of a scope.
+  class Reading {
+   public:
+    explicit Reading(std::atomic<bool>& flag) noexcept : flag_(flag) {}
+    ~Reading() { flag_ = false; }
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+
+   private:
+    std::atomic<bool>& flag_;
+  };
+
   void check(int code) {
     if (code == 0) {
       return;
@@ -90,6 +108,7 @@ class ArrowSource {
   ArrowOwner<ArrowArrayStream> stream_;
   ArrowOwner<ArrowArray> only_;
   std::optional<LayerTable> table_;
+  std::atomic<bool> reading_ = false;
 };
 
 // Adds the rows of batches to a LayerBatch.

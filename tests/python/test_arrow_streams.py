@@ -83,6 +83,38 @@ def test_an_error_of_the_source_is_passed_on() -> None:
         next(stream)
 
 
+def test_a_stream_is_read_once_at_a_time() -> None:
+    """Its producer is no place for two: here its own code asks again."""
+    layers = some_layers()
+    refusals: list[Exception] = []
+    streams: list[Any] = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in table_of(layers).to_batches(max_chunksize=2):
+            with pytest.raises(qr.InvalidInputError, match="is being read") as failure:
+                next(streams[0])
+            refusals.append(failure.value)
+            yield batch
+
+    reader = pa.RecordBatchReader.from_batches(table_of({}).schema, batches())
+    streams.append(iter(quantize(reader, "int4")))
+    assert [len(batch) for batch in streams[0]] == [2, 2, 2]
+    assert len(refusals) == 3
+
+
+def test_an_exception_that_cannot_be_shown() -> None:
+    class SilentError(Exception):
+        def __str__(self) -> str:
+            raise ZeroDivisionError
+
+    def rules(_name: str) -> str:
+        raise SilentError
+
+    stream = quantize(reader_of(table_of(some_layers()), 2), "int4", rules=rules)
+    with pytest.raises(pa.ArrowInvalid, match="cannot be shown"):
+        pa.table(stream)
+
+
 def test_skipped_layers_of_each_batch() -> None:
     layers = some_layers()
     layers["l1"][0, 0] = np.nan

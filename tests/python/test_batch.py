@@ -126,7 +126,8 @@ def test_a_result_is_a_mapping() -> None:
 
 def test_results_compare_copy_and_pickle() -> None:
     layers = some_layers(3)
-    r = qr.quantize_batch({**layers, "bad": damaged(weights(2, 2))}, "int4", on_error="skip")
+    bad = {"bad": damaged(weights(2, 2)), "\ud800": weights(2, 2)}
+    r = qr.quantize_batch({**layers, **bad}, "int4", on_error="skip")
     assert r == dict(r)
     assert r != dict(list(r.items())[:2])
     assert r != qr.quantize_batch(layers, "int4")
@@ -136,14 +137,17 @@ def test_results_compare_copy_and_pickle() -> None:
         assert list(again) == list(r)
         assert again.errors == r.errors
         assert not np.shares_memory(again["layer.0"].codes, r["layer.0"].codes)
-    assert repr(r) == f"BatchResult(3 layers, nbytes={r.nbytes}, 1 error)"
+    assert repr(r) == f"BatchResult(3 layers, nbytes={r.nbytes}, 2 errors)"
     assert repr(qr.BatchResult({})) == "BatchResult(0 layers, nbytes=0)"
 
 
 @pytest.mark.parametrize(
     ("tensors", "errors"),
-    [(None, {}), ({1: None}, {}), ({"a": 3}, {}), ({}, {"a": 3}), ({}, {1: qr.QuarrowError()})],
-)
+    [
+        (None, {}), ({1: None}, {}), ({"a": 3}, {}), ({}, {"a": 3}), ({}, {1: qr.QuarrowError()}),
+        ({"\ud800": qr.quantize(weights(2), "int4")}, {}),
+    ],
+)  # fmt: skip
 def test_a_crooked_result_is_refused(tensors: Any, errors: Any) -> None:
     with pytest.raises(qr.InvalidInputError):
         qr.BatchResult(tensors, errors)
