@@ -2,6 +2,8 @@
 #include "quarrow/arrow/layer_export.h"
 
 #include <array>
+#include <atomic>
+#include <bit>
 #include <cerrno>
 #include <exception>
 #include <limits>
@@ -32,83 +34,80 @@ constexpr std::array<Column, 7> kColumns{{
     {"params", "u", nullptr, 0},
 }};
 
-// What a schema or an array owns: its children, which a consumer may have moved out.
-template <typename Struct>
-struct Node {
-  std::vector<Struct> children;
-  std::vector<Struct*> pointers;
+constexpr std::size_t kLists = 3;
+constexpr std::size_t kFirstList = 2;  // in kColumns; the lists stand together
 
-  void adopt(std::vector<Struct> made) {
-    children = std::move(made);
-    for (Struct& child : children) pointers.push_back(&child);
+// A schema or an array, its columns and their items: one block, which lives until the last of them
+// is released, since a consumer may move any of them out of the others. The struct of the whole
+// lies with the consumer.
+template <typename Struct>
+struct Block {
+  std::atomic<std::size_t> unreleased = 1 + kColumns.size() + kLists;
+  std::array<Struct, kColumns.size()> columns{};
+  std::array<Struct, kLists> items{};
+  std::array<Struct*, kColumns.size()> column_pointers{};
+  std::array<Struct*, kLists> item_pointers{};
+
+  Block() {
+    for (std::size_t i = 0; i < columns.size(); ++i) column_pointers[i] = &columns[i];
+    for (std::size_t i = 0; i < items.size(); ++i) item_pointers[i] = &items[i];
   }
-  ~Node() {
-    for (Struct& child : children) {
-      if (child.release != nullptr) child.release(&child);
+
+  // The structs of the whole, the columns and the items, with their children and who releases them.
+  template <typename Whole>
+  static void connect(Whole* block, Struct& whole) {
+    const auto own = [block](Struct& one, std::size_t children, Struct** pointers) {
+      one.n_children = static_cast<std::int64_t>(children);
+      one.children = pointers;
+      one.release = release<Whole>;
+      one.private_data = block;
+    };
+    own(whole, kColumns.size(), block->column_pointers.data());
+    for (std::size_t i = 0; i < kColumns.size(); ++i) {
+      const bool is_list = kColumns[i].item_format != nullptr;
+      own(block->columns[i], is_list ? 1 : 0,
+          is_list ? &block->item_pointers[i - kFirstList] : nullptr);
     }
+    for (Struct& item : block->items) own(item, 0, nullptr);
+  }
+
+ private:
+  template <typename Whole>
+  static void release(Struct* one) {
+    for (std::int64_t i = 0; i < one->n_children; ++i) {
+      Struct* const child = one->children[i];
+      if (child->release != nullptr) child->release(child);
+    }
+    auto* const block = static_cast<Whole*>(one->private_data);
+    one->release = nullptr;
+    if (block->unreleased.fetch_sub(1, std::memory_order_acq_rel) == 1) delete block;
   }
 };
 
-void release_schema(ArrowSchema* schema) {
-  delete static_cast<Node<ArrowSchema>*>(schema->private_data);
-  schema->release = nullptr;
-}
+struct SchemaBlock : Block<ArrowSchema> {};
 
-ArrowSchema make_schema(const char* name, const char* format, std::int64_t flags,
-                        std::vector<ArrowSchema> children) {
-  auto node = std::make_unique<Node<ArrowSchema>>();
-  node->adopt(std::move(children));
-  ArrowSchema schema{};
-  schema.format = format;
-  schema.name = name;
-  schema.flags = flags;
-  schema.n_children = static_cast<std::int64_t>(node->pointers.size());
-  schema.children = node->pointers.data();
-  schema.release = release_schema;
-  schema.private_data = node.release();
-  return schema;
-}
-
-// What the arrays of a batch own together: whatever is not the rows' own memory.
-struct BatchBuffers {
+// Owns whatever is not the rows' own memory.
+struct ArrayBlock : Block<ArrowArray> {
   std::shared_ptr<const void> memory;
-  std::vector<std::vector<std::int32_t>> offsets;
+  std::array<std::vector<std::int32_t>, kColumns.size()> offsets;  // empty for codes
   std::vector<std::int64_t> code_offsets;
   std::vector<std::int64_t> dimensions;
   std::vector<std::uint8_t> zero_point_validity;
-  std::string names;
   std::vector<std::uint8_t> name_validity;
+  std::string names;
   std::string formats;
   std::string params;
+  std::array<const void*, 1> no_buffers{};
+  std::array<std::array<const void*, 3>, kColumns.size()> buffers{};
+  std::array<std::array<const void*, 2>, kLists> item_buffers{};
 };
 
-struct ArrayNode : Node<ArrowArray> {
-  std::shared_ptr<const BatchBuffers> batch;
-  std::vector<const void*> buffers;
-};
-
-void release_array(ArrowArray* array) {
-  delete static_cast<ArrayNode*>(array->private_data);
-  array->release = nullptr;
-}
-
-ArrowArray make_array(const std::shared_ptr<const BatchBuffers>& batch, std::size_t length,
-                      std::vector<const void*> buffers, std::vector<ArrowArray> children = {},
-                      std::int64_t null_count = 0) {
-  auto node = std::make_unique<ArrayNode>();
-  node->adopt(std::move(children));
-  node->batch = batch;
-  node->buffers = std::move(buffers);
-  ArrowArray array{};
+void fill(ArrowArray& array, std::size_t length, const void** buffers, std::int64_t count,
+          std::int64_t nulls = 0) {
   array.length = static_cast<std::int64_t>(length);
-  array.null_count = null_count;
-  array.n_buffers = static_cast<std::int64_t>(node->buffers.size());
-  array.n_children = static_cast<std::int64_t>(node->pointers.size());
-  array.buffers = node->buffers.data();
-  array.children = node->pointers.data();
-  array.release = release_array;
-  array.private_data = node.release();
-  return array;
+  array.null_count = nulls;
+  array.n_buffers = count;
+  array.buffers = buffers;
 }
 
 std::string_view truth(bool value) { return value ? "true" : "false"; }
@@ -161,18 +160,10 @@ std::string params_of(const LayerPlan& layer) {
   return params.finish();
 }
 
-// Collects the texts of a column, or the lengths of its lists.
-class Offsets {
- public:
-  explicit Offsets(std::size_t rows) { values_.reserve(rows + 1); }
-  void add(std::uint64_t more) {
-    values_.push_back(values_.back() + static_cast<std::int32_t>(more));
-  }
-  std::vector<std::int32_t> take() { return std::move(values_); }
-
- private:
-  std::vector<std::int32_t> values_{0};
-};
+// The next offset: so many items or bytes further on.
+void advance(std::vector<std::int32_t>& offsets, std::uint64_t more) {
+  offsets.push_back(offsets.back() + static_cast<std::int32_t>(more));
+}
 
 void set_valid(std::vector<std::uint8_t>& bitmap, std::size_t row) {
   bitmap[row / 8] = static_cast<std::uint8_t>(bitmap[row / 8] | (1U << (row % 8)));
@@ -200,15 +191,21 @@ struct Items {
 }  // namespace
 
 void export_schema(ArrowSchema* out) {
-  std::vector<ArrowSchema> columns;
-  for (const Column& column : kColumns) {
-    std::vector<ArrowSchema> items;
-    if (column.item_format != nullptr) {
-      items.push_back(make_schema("item", column.item_format, ARROW_FLAG_NULLABLE, {}));
-    }
-    columns.push_back(make_schema(column.name, column.format, column.flags, std::move(items)));
+  auto block = std::make_unique<SchemaBlock>();
+  for (std::size_t i = 0; i < kColumns.size(); ++i) {
+    block->columns[i].name = kColumns[i].name;
+    block->columns[i].format = kColumns[i].format;
+    block->columns[i].flags = kColumns[i].flags;
+    if (kColumns[i].item_format == nullptr) continue;
+    ArrowSchema& item = block->items[i - kFirstList];
+    item.name = "item";
+    item.format = kColumns[i].item_format;
+    item.flags = ARROW_FLAG_NULLABLE;
   }
-  *out = make_schema("", "+s", 0, std::move(columns));
+  *out = {};
+  out->name = "";
+  out->format = "+s";
+  SchemaBlock::connect(block.release(), *out);
 }
 
 std::size_t rows_of_one_array(std::span<const ResultRow> rows) {
@@ -234,84 +231,96 @@ std::size_t rows_of_one_array(std::span<const ResultRow> rows) {
   return count;
 }
 
-void export_rows(std::span<const ResultRow> rows, ArrowArray* out) {
-  const std::size_t count = rows.size();
-  auto made = std::make_shared<BatchBuffers>();
-  BatchBuffers& batch = *made;
-  Offsets names(count);
-  Offsets scales(count);
-  Offsets zero_points(count);
-  Offsets shapes(count);
-  Offsets formats(count);
-  Offsets params(count);
-  batch.name_validity.resize(count / 8 + 1);
-  batch.zero_point_validity.resize(count / 8 + 1);
-  batch.code_offsets.push_back(0);
-  std::int64_t unnamed = 0;
-  std::int64_t without_zero_points = 0;
-  const std::uint8_t* first_zero_point = nullptr;
-  std::string text;
-  for (std::size_t i = 0; i < count; ++i) {
+namespace {
+
+enum Columns : std::size_t { kName, kCodes, kScales, kZeroPoints, kShape, kFormat, kParams };
+
+// Offsets, texts and bitmaps of the rows.
+void describe_rows(std::span<const ResultRow> rows, ArrayBlock& block) {
+  block.name_validity.resize(rows.size() / 8 + 1);
+  block.zero_point_validity.resize(rows.size() / 8 + 1);
+  block.code_offsets.reserve(rows.size() + 1);
+  block.code_offsets.push_back(0);
+  for (const std::size_t column : {kName, kScales, kZeroPoints, kShape, kFormat, kParams}) {
+    block.offsets[column].reserve(rows.size() + 1);
+    block.offsets[column].push_back(0);
+  }
+  std::string params;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
     const ResultRow& row = rows[i];
-    const Geometry& geometry = row.layer.geometry;
-    batch.names += row.name.value_or("");
-    names.add(row.name ? row.name->size() : 0);
+    const LayerPlan& layer = row.layer;
     if (row.name) {
-      set_valid(batch.name_validity, i);
-    } else {
-      ++unnamed;
+      set_valid(block.name_validity, i);
+      block.names += *row.name;
     }
-    batch.code_offsets.push_back(batch.code_offsets.back() +
-                                 static_cast<std::int64_t>(row.layer.code_bytes()));
-    scales.add(geometry.scales());
-    zero_points.add(zero_points_of(row));
-    if (geometry.zero_points) {
-      set_valid(batch.zero_point_validity, i);
-    } else {
-      ++without_zero_points;
-    }
-    if (first_zero_point == nullptr) first_zero_point = row.stored.zero_points;
-    batch.dimensions.insert(batch.dimensions.end(), row.shape.begin(), row.shape.end());
-    shapes.add(row.shape.size());
-    batch.formats += row.layer.format.spec->name;
-    formats.add(row.layer.format.spec->name.size());
-    if (i == 0 || row.layer.format != rows[i - 1].layer.format ||
-        row.layer.dtype != rows[i - 1].layer.dtype) {
-      text = params_of(row.layer);
-    }
-    batch.params += text;
-    params.add(text.size());
+    if (layer.geometry.zero_points) set_valid(block.zero_point_validity, i);
+    const bool like_before = i != 0 && layer.format == rows[i - 1].layer.format &&
+                             layer.dtype == rows[i - 1].layer.dtype;
+    if (!like_before) params = params_of(layer);
+    block.params += params;
+    block.formats += layer.format.spec->name;
+    block.dimensions.insert(block.dimensions.end(), row.shape.begin(), row.shape.end());
+    block.code_offsets.push_back(block.code_offsets.back() +
+                                 static_cast<std::int64_t>(layer.code_bytes()));
+    advance(block.offsets[kName], row.name ? row.name->size() : 0);
+    advance(block.offsets[kScales], layer.geometry.scales());
+    advance(block.offsets[kZeroPoints], zero_points_of(row));
+    advance(block.offsets[kShape], row.shape.size());
+    advance(block.offsets[kFormat], layer.format.spec->name.size());
+    advance(block.offsets[kParams], params.size());
   }
-  if (count != 0) batch.memory = rows[0].memory;
-  for (Offsets* each : {&names, &scales, &zero_points, &shapes, &formats, &params}) {
-    batch.offsets.push_back(each->take());
+}
+
+std::int64_t nulls_of(const std::vector<std::uint8_t>& validity, std::size_t rows) {
+  std::size_t valid = 0;
+  for (const std::uint8_t bits : validity) valid += static_cast<std::size_t>(std::popcount(bits));
+  return static_cast<std::int64_t>(rows - valid);
+}
+
+}  // namespace
+
+void export_rows(std::span<const ResultRow> rows, ArrowArray* out) {
+  auto block = std::make_unique<ArrayBlock>();
+  describe_rows(rows, *block);
+  const std::uint8_t* zero_points = nullptr;
+  for (const ResultRow& row : rows) {
+    if (zero_points == nullptr) zero_points = row.stored.zero_points;
   }
-  const auto offsets = [&batch](std::size_t column) { return batch.offsets[column].data(); };
-  const void* const no_nulls = nullptr;
-  const void* const codes = count == 0 ? nullptr : rows[0].stored.codes;
-  const void* const first_scale = count == 0 ? nullptr : rows[0].stored.scales;
-  const auto list = [&](std::size_t column, std::size_t items, const void* data,
-                        const void* validity, std::int64_t nulls) {
-    std::vector<ArrowArray> child{make_array(made, items, {no_nulls, data})};
-    return make_array(made, count, {validity, offsets(column)}, std::move(child), nulls);
+  const void* codes = nullptr;
+  const void* scales = nullptr;
+  if (!rows.empty()) {
+    block->memory = rows[0].memory;
+    codes = rows[0].stored.codes;
+    scales = rows[0].stored.scales;
+  }
+  // Of texts, codes and lists alike: validity, offsets, data; the data of a list are its items'.
+  const auto column = [&](std::size_t which, const void* data, std::int64_t nulls = 0,
+                          const std::vector<std::uint8_t>* validity = nullptr) {
+    auto& buffers = block->buffers[which];
+    const void* const offsets = which == kCodes
+                                    ? static_cast<const void*>(block->code_offsets.data())
+                                    : block->offsets[which].data();
+    buffers = {nulls == 0 ? nullptr : validity->data(), offsets, data};
+    const bool is_list = kColumns[which].item_format != nullptr;
+    fill(block->columns[which], rows.size(), buffers.data(), is_list ? 2 : 3, nulls);
+    if (!is_list) return;
+    auto& item_buffers = block->item_buffers[which - kFirstList];
+    item_buffers = {nullptr, data};
+    fill(block->items[which - kFirstList], static_cast<std::size_t>(block->offsets[which].back()),
+         item_buffers.data(), 2);
   };
-  const auto items_of = [&batch](std::size_t column) {
-    return static_cast<std::size_t>(batch.offsets[column].back());
-  };
-  const void* const name_validity = unnamed == 0 ? nullptr : batch.name_validity.data();
-  const void* const zero_point_validity =
-      without_zero_points == 0 ? nullptr : batch.zero_point_validity.data();
-  std::vector<ArrowArray> columns;
-  columns.push_back(
-      make_array(made, count, {name_validity, offsets(0), batch.names.data()}, {}, unnamed));
-  columns.push_back(make_array(made, count, {no_nulls, batch.code_offsets.data(), codes}));
-  columns.push_back(list(1, items_of(1), first_scale, no_nulls, 0));
-  columns.push_back(
-      list(2, items_of(2), first_zero_point, zero_point_validity, without_zero_points));
-  columns.push_back(list(3, items_of(3), batch.dimensions.data(), no_nulls, 0));
-  columns.push_back(make_array(made, count, {no_nulls, offsets(4), batch.formats.data()}));
-  columns.push_back(make_array(made, count, {no_nulls, offsets(5), batch.params.data()}));
-  *out = make_array(made, count, {no_nulls}, std::move(columns));
+  column(kName, block->names.data(), nulls_of(block->name_validity, rows.size()),
+         &block->name_validity);
+  column(kCodes, codes);
+  column(kScales, scales);
+  column(kZeroPoints, zero_points, nulls_of(block->zero_point_validity, rows.size()),
+         &block->zero_point_validity);
+  column(kShape, block->dimensions.data());
+  column(kFormat, block->formats.data());
+  column(kParams, block->params.data());
+  *out = {};
+  fill(*out, rows.size(), block->no_buffers.data(), 1);
+  ArrayBlock::connect(block.release(), *out);
 }
 
 namespace {
