@@ -294,3 +294,17 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     # 32 MB are 8192 small pages, or 16 huge ones.
     assert int(run_python(code).stdout) < 4000
+
+
+@pytest.mark.parametrize("imports", ["duckdb, quarrow", "quarrow, duckdb"])
+def test_another_nanobind_module_leaves_our_errors_alone(imports: str) -> None:
+    """duckdb's module is made with nanobind too, and has its own word for lack of memory."""
+    code = f"""
+import {imports}
+import numpy as np, quarrow as qr
+try:
+    qr.quantize(np.broadcast_to(np.zeros(128, np.float32), (2**40, 128)), "int4")
+except Exception as error:
+    print(type(error).__name__)
+"""
+    assert run_python(code).stdout == "MemoryError\n"
