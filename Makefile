@@ -1,5 +1,5 @@
 # Every target does all its set-up first (tools/setup); a second call finds it done.
-.PHONY: help demo test format lint clean
+.PHONY: help demo test bench format lint clean
 
 # Not Make's own rules: these are commands, not files, and none may run beside another.
 .NOTPARALLEL:
@@ -8,10 +8,12 @@
 help:
 	@echo 'make demo    write a ControlNet and a LoRA, quantize both, show size, time and error'
 	@echo 'make test    build everything and run every C++ and Python test'
+	@echo 'make bench   measure everything beside copies and peers, write build/benchmarks/report'
 	@echo 'make format  format the C++ and the Python sources'
 	@echo 'make lint    formatters, linters and type checker, without changing a file'
 	@echo 'make clean   remove everything that these commands made'
 	@echo
+	@echo 'BENCH=...    options of the benchmarks: make bench BENCH=--quick'
 	@echo 'NO_APT=1     list the system packages that are missing instead of installing them'
 	@echo 'PYTHON=...   the Python to use, 3.11 or newer (default: python3)'
 
@@ -20,9 +22,13 @@ demo:
 	@.venv/bin/python examples/demo.py
 
 test:
-	@tools/setup package cpp-tests
+	@tools/setup package cpp-tests benchmarks
 	@tools/run_ctest release
 	@.venv/bin/python -m pytest -q
+
+bench:
+	@tools/setup package benchmarks kernels
+	@.venv/bin/python -m benchmarks $(BENCH)
 
 format:
 	@tools/setup lint

@@ -1,195 +1,272 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Print how long quarrow takes, in copies of its input, beside its peers and targets."""
+"""Run benchmarks: python -m benchmarks --help."""
 
-import argparse
-import json
 import re
+import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-import quarrow as qr
-from numpy.typing import NDArray
+from rich.console import Console
 
-from benchmarks import peers
-from benchmarks.arrow import arrow_rows
-from benchmarks.batch import batch_rows
-from benchmarks.rounds import Case, Ratio, Row, ratio, run_rounds
+from benchmarks import suites as all_suites
+from benchmarks.harness import engine
+from benchmarks.harness.case import Suite
+from benchmarks.harness.console import (
+    Watcher,
+    print_proofs,
+    print_summary,
+    print_targets,
+    targets_in_words,
+)
+from benchmarks.harness.engine import Plan
+from benchmarks.harness.environment import fingerprint
+from benchmarks.harness.google_json import BenchmarkFailedError
+from benchmarks.harness.memory import Proof, prove
+from benchmarks.harness.options import INVALID, Options, parse
+from benchmarks.harness.report import write_report
+from benchmarks.harness.store import LATEST, PREVIOUS, Store, StoreError, check_name
+from benchmarks.harness.summary import Summary, as_csv, as_json, summarize
+from benchmarks.harness.targets import TargetError, read_targets
+from benchmarks.harness.words import duration_text
 
-COLUMNS = 1024
-# The most a job may take: format -> megabytes -> (one thread's CPU time in one-thread copies,
-# two threads' wall time in np.copyto).
-TARGETS = {
-    "int4": {4: (1.4, 0.9), 40: (0.9, 0.6), 400: (0.9, 0.6)},
-    "int8": {4: (1.2, 0.8), 40: (0.9, 0.6), 400: (0.9, 0.7)},
-    "int8_rowwise": {4: (1.7, 1.2), 40: (1.1, 0.8), 400: (1.1, 0.8)},
-}
-SMALL_CALL_MICROSECONDS = {"numpy": 2.0, "torch": 6.0}
-BINDING_SHARE = 0.02
-
-
-def weights(megabytes: int) -> NDArray[np.float32]:
-    """Return normally distributed weights of so many millions of bytes, [rows, 1024]."""
-    rows = megabytes * 1_000_000 // (4 * COLUMNS)
-    values = np.random.default_rng(megabytes).standard_normal((rows, COLUMNS), np.float32)
-    values *= np.float32(0.02)
-    return values
-
-
-def check(w: NDArray[np.float32]) -> None:
-    """Compare a slice with plain numpy, so that nothing wrong is timed."""
-    part = w[:64]
-    scales = np.maximum(np.abs(part).max(1, keepdims=True) / np.float32(127), np.float32(1e-30))
-    codes = np.clip(np.rint(part / scales), -128, 127).astype(np.int8)
-    q = qr.quantize(part, "int8_rowwise")
-    if not (np.array_equal(q.codes, codes) and np.array_equal(q.scales, scales)):
-        message = "int8_rowwise differs from plain numpy"
-        raise AssertionError(message)
-    for name in ("int4", "int8"):
-        stored = qr.quantize(part, name)
-        if stored.error(part).max_abs > 0.51 * float(stored.scales.max()):
-            message = f"{name} is further from its input than half a scale"
-            raise AssertionError(message)
+FAILED = 1
+MISSED = 2
+INTERRUPTED = 130
 
 
-def job(format_: str, w: object, threads: int, *, fresh: bool = False) -> Case:
-    """Return a case that quantizes `w`, into memory of its own or into new memory each time."""
-    out = None if fresh else qr.quantize(w, format_)
-    return Case(
-        f"{format_}, {threads} thread{'s' * (threads > 1)}{', fresh' * fresh}",
-        lambda: qr.quantize(w, format_, out=out, threads=threads),
-    )
+class RefusedError(Exception):
+    """What was asked for does not exist; the message says what does."""
 
 
-def size_rows(megabytes: int, rounds: int) -> Iterator[Row]:
-    """Measure every format at one size, both ways, beside FBGEMM."""
-    w = weights(megabytes)
-    check(w)
-    destination = np.empty_like(w)
-    copy = Case("np.copyto", lambda: np.copyto(destination, w))
-    one = {name: job(name, w, 1) for name in TARGETS}
-    two = {name: job(name, w, 2) for name in TARGETS}
-    fresh = job("int4", w, 2, fresh=True)
-    fbgemm = {
-        name: Case(f"FBGEMM for {name}, 2 threads", peers.fbgemm(name, w, 2))
-        for name in ("int4", "int8")
-        if peers.INSTALLED
-    }
-    run_rounds([copy, *one.values(), *two.values(), fresh, *fbgemm.values()], rounds)
-
-    def row(case: Case, *, cpu: bool, target: float | None = None) -> Row:
-        measured = ratio(case.cpu, copy.cpu) if cpu else ratio(case.wall, copy.wall)
-        median = float(np.median(case.cpu if cpu else case.wall)) * 1e3
-        unit = "copies, CPU time" if cpu else "copies, wall time"
-        return Row(f"{megabytes} MB  {case.name}", median, measured, unit, target)
-
-    yield row(copy, cpu=False)
-    for name, targets in TARGETS.items():
-        yield row(one[name], cpu=True, target=targets[megabytes][0])
-        yield row(two[name], cpu=False, target=targets[megabytes][1])
-        if name in fbgemm:
-            yield row(fbgemm[name], cpu=False)
-    yield row(fresh, cpu=False)
+def chosen_suites(names: Sequence[str]) -> list[Suite]:
+    """Return the suites of these names, or all."""
+    unknown = [name for name in names if name not in all_suites.NAMES]
+    if unknown:
+        message = f"there is no suite {unknown[0]!r}; there are {', '.join(all_suites.NAMES)}"
+        raise RefusedError(message)
+    return [all_suites.load_suite(name) for name in all_suites.NAMES if not names or name in names]
 
 
-def dtype_rows(rounds: int) -> Iterator[Row]:
-    """Compare half-width inputs with float32, element by element, one thread."""
-    w = weights(40)
-    inputs: dict[str, object] = {"float16": w.astype(np.float16)}
-    if peers.INSTALLED:
-        inputs["bfloat16"] = peers.torch_tensor(w).bfloat16()
-    reference = {name: job(name, w, 1) for name in TARGETS}
-    narrow = {(kind, name): job(name, x, 1) for kind, x in inputs.items() for name in TARGETS}
-    run_rounds([*reference.values(), *narrow.values()], rounds)
-    for (kind, name), case in narrow.items():
-        measured = ratio(case.cpu, reference[name].cpu)
-        milliseconds = float(np.median(case.cpu)) * 1e3
-        yield Row(f"10 M {kind}, {name}", milliseconds, measured, "of float32", 1.0)
+def matcher(expression: str) -> Callable[[str], bool]:
+    """Return what tells whether a benchmark is wanted."""
+    try:
+        compiled = re.compile(expression)
+    except re.error as error:
+        message = f"the filter {expression!r} is no regular expression: {error}"
+        raise RefusedError(message) from None
+    return lambda name: compiled.search(name) is not None
 
 
-def small_call_rows(rounds: int) -> Iterator[Row]:
-    """Measure one call on 32 x 128 values, in microseconds."""
-    w = weights(4)[:4].reshape(32, 128).copy()
-    cases = {"numpy": Case("small call, numpy", lambda: qr.quantize(w, "int4"), 500)}
-    if peers.INSTALLED:
-        tensor = peers.torch_tensor(w)
-        cases["torch"] = Case("small call, torch", lambda: qr.quantize(tensor, "int4"), 500)
-        fbgemm = peers.fbgemm("int4", w, 1)
-        cases["FBGEMM"] = Case("small call, FBGEMM", fbgemm, 500)
-    run_rounds(list(cases.values()), rounds)
-    for kind, case in cases.items():
-        measured = ratio(np.multiply(case.wall, 1e6).tolist(), [1.0] * len(case.wall))
-        target = SMALL_CALL_MICROSECONDS.get(kind)
-        yield Row(case.name, float(np.median(case.wall)) * 1e3, measured, "us", target)
+def plans(options: Options) -> list[Plan]:
+    """Return what is measured, suite by suite."""
+    suites = chosen_suites(options.suites)
+    wanted = matcher(options.filter)
+    found = [engine.plan(suite, wanted, options.settings) for suite in suites]
+    if options.filter and not any(each.cases or each.left_out for each in found):
+        names = "\n".join(f"  {case.id}" for suite in suites for case in suite.cases)
+        message = f"no benchmark has {options.filter!r} in its name; there are\n{names}"
+        raise RefusedError(message)
+    return [each for each in found if each.cases]
 
 
-def binding_rows(rounds: int) -> Iterator[Row]:
-    """Measure what a 4 MB call spends outside the core, from the stamps of the same calls."""
-    w = weights(4)
-    for name in TARGETS:
-        out = qr.quantize(w, name)
-        stats = [qr.quantize(w, name, out=out, threads=1).stats for _ in range(20 * rounds)]
-        outside = [each.total_seconds - each.core_seconds for each in stats]
-        total = [each.total_seconds for each in stats]
-        share = sum(outside) / sum(total)
-        # Blocks of calls, so that the interval is that of the share and not of one call.
-        blocks = np.array_split(np.arange(len(stats)), rounds)
-        shares = [sum(outside[i] for i in b) / sum(total[i] for i in b) for b in blocks]
-        low, high = np.quantile(shares, [0.025, 0.975])
-        milliseconds = sum(total) / len(total) * 1e3
-        measured = Ratio(100 * share, 100 * float(low), 100 * float(high))
-        yield Row(
-            f"binding, 4 MB {name}", milliseconds, measured, "% of the call", 100 * BINDING_SHARE
+def print_list(console: Console, suites: Sequence[Suite], wanted: Callable[[str], bool]) -> None:
+    """Print suites, their benchmarks, and what is missing here."""
+    for suite in suites:
+        console.print(f"[bold]{suite.name}[/bold]  {suite.title}")
+        for case in suite.cases:
+            if wanted(case.id):
+                console.print(f"  {case.id}  [dim]{case.title}[/dim]", soft_wrap=True)
+        for name, reason in suite.missing.items():
+            console.print(f"  without {name}: {reason}", style="yellow", soft_wrap=True)
+
+
+def print_failures(console: Console, failures: dict[str, str]) -> None:
+    """Print what failed, a line each."""
+    for name, reason in failures.items():
+        console.print(f"{name}: {reason}", style="red", markup=False)
+
+
+def test(options: Options, console: Console) -> int:
+    """Run each body once."""
+    failures: dict[str, str] = {}
+    count = 0
+    for each in plans(options):
+        began = time.monotonic()
+        failed = engine.test_suite(each, lambda event: None)
+        failures |= {f"{each.suite.name}/{name}": reason for name, reason in failed.items()}
+        count += len(each.cases)
+        seconds = duration_text(time.monotonic() - began)
+        said = f"{len(failed)} failed" if failed else "verified"
+        console.print(f"{each.suite.name}: {len(each.cases)} bodies run, {said}, {seconds}")
+        for name, reason in each.suite.missing.items():
+            console.print(f"  without {name}: {reason}", style="yellow", soft_wrap=True)
+    print_failures(console, failures)
+    console.print(f"{count - len(failures)} passed, {len(failures)} failed")
+    return FAILED if failures else 0
+
+
+def memory(options: Options, console: Console) -> int:
+    """Prove that nothing is copied."""
+    wanted = matcher(options.filter)
+    store = Store(options.output, fingerprint())
+    proofs: list[Proof] = []
+    for suite in chosen_suites(options.suites):
+        for proof in prove(suite, wanted):
+            figures = {"peak": proof.peak, "allowed": proof.allowed, "copied": proof.copied}
+            store.write_memory(suite.name, proof.id, figures)
+            proofs.append(proof)
+    if not proofs:
+        message = "none of these benchmarks promises anything about memory"
+        raise RefusedError(message)
+    print_proofs(console, proofs)
+    return 0 if all(each.holds for each in proofs) else FAILED
+
+
+def check_baseline(options: Options, store: Store, chosen: Sequence[Plan]) -> None:
+    """Refuse a baseline that does not exist, or, unless lenient, lacks a benchmark."""
+    name = options.baseline
+    if name is None:
+        return
+    check_name(name)
+    known = store.baselines()
+    if name not in known:
+        elsewhere = f"; other machines' figures ({', '.join(store.others)}) are never compared"
+        there = ", ".join(known) or "none"
+        message = f"there is no baseline {name!r} of this machine; there are: {there}"
+        message += elsewhere * bool(store.others)
+        raise RefusedError(message)
+    lacking = [
+        f"{each.suite.name}/{case.id}"
+        for each in chosen
+        for case in each.cases
+        if store.read(each.suite.name, case.id, name) is None
+    ]
+    if lacking and not options.lenient:
+        message = (
+            f"baseline {name!r} has no {lacking[0]}"
+            + f" and {len(lacking) - 1} more" * (len(lacking) > 1)
+            + "; --baseline-lenient compares what it has"
         )
+        raise RefusedError(message)
 
 
-def all_rows(sizes: list[int], rounds: int, wanted: re.Pattern[str]) -> Iterator[Row]:
-    """Measure the groups whose name `wanted` finds."""
-    for megabytes in sizes:
-        if wanted.search(f"{megabytes}MB"):
-            # As many bytes a size, but never few samples.
-            yield from size_rows(megabytes, max(rounds // 4, 5) if megabytes > 40 else rounds)
-    groups = {
-        "dtypes": dtype_rows,
-        "small": small_call_rows,
-        "binding": binding_rows,
-        "batch": batch_rows,
-        "arrow": arrow_rows,
-    }
-    for name, rows in groups.items():
-        if wanted.search(name):
-            yield from rows(rounds)
+def other_python(venv: str) -> str:
+    """Return the interpreter of another venv that can run benchmarks."""
+    path = Path(venv)
+    python = path / "bin" / "python" if path.is_dir() else path
+    needed = "import quarrow, google_benchmark, scipy, rich"
+    try:
+        done = subprocess.run([python, "-c", needed], capture_output=True, text=True, check=False)
+    except OSError as error:
+        message = f"{python} does not run: {error.strerror}"
+        raise RefusedError(message) from None
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["it failed"])[-1]
+        message = f"{python} cannot run benchmarks ({last}); it needs requirements/benchmarks.txt"
+        raise RefusedError(message)
+    return str(python)
 
 
-def main() -> int:
-    """Measure, print, and store."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="4 MB and few rounds: does it run?")
-    parser.add_argument("--rounds", type=int, default=60, help="samples of each case (60)")
-    parser.add_argument(
-        "--filter", default="", help="only 4MB, 40MB, 400MB, dtypes, small, binding, batch, arrow"
-    )
-    parser.add_argument("--json", type=Path, help="also write the rows to this file")
-    options = parser.parse_args()
-    sizes = [4] if options.quick else [4, 40, 400]
-    rounds = 5 if options.quick else options.rounds
-    info = qr.info()
-    print(f"quarrow {info['version']}, {info['isa']}, {info['cpus']} CPUs, {info['executor']}")
-    if not peers.INSTALLED:
-        print("torch is not installed: no FBGEMM rows, no bfloat16 rows")
-    print(f"{'':42} {'ms':>10}  {'median [95 %]':>22} {'in':18} target")
-    rows = []
-    for row in all_rows(sizes, rounds, re.compile(options.filter)):
-        print(row, flush=True)
-        rows.append(row)
-    if not rows:
-        print(f"nothing is named {options.filter!r}", file=sys.stderr)
-        return 1
-    if options.json:
-        options.json.write_text(json.dumps({"info": info, "rows": [asdict(r) for r in rows]}))
-    return 0
+def measure(options: Options, store: Store, console: Console) -> dict[str, str]:
+    """Measure and store; return what failed."""
+    chosen = plans(options)
+    check_baseline(options, store, chosen)
+    if options.save_as:
+        check_name(options.save_as)
+    other = other_python(options.other) if options.action == "ab" else ""
+    if other:
+        for each in chosen:
+            if each.suite.program:
+                console.print(f"{each.suite.name}: left out, a C++ program has no venv")
+        chosen = [each for each in chosen if not each.suite.program]
+    expected = sum(each.expected_seconds for each in chosen) * (2 if other else 1)
+    count = sum(len(each.cases) for each in chosen)
+    console.print(f"{count} benchmarks, about {duration_text(expected)}, on {store.folder.name}")
+    left_out = [name for each in chosen for name in each.left_out]
+    if left_out:
+        console.print(f"too long for --quick: {', '.join(left_out)}", style="dim")
+    failures: dict[str, str] = {}
+    watcher = Watcher(console, chosen)
+    with watcher.running():
+        for each in chosen:
+            watcher.begin(each)
+            began = time.monotonic()
+            if other:
+                failed = engine.measure_two_builds(each, store, watcher.see, other)
+            else:
+                failed = engine.measure_suite(each, store, watcher.see)
+            failures |= {f"{each.suite.name}/{name}": reason for name, reason in failed.items()}
+            watcher.end(each, time.monotonic() - began)
+    if options.save_as:
+        store.save_as(options.save_as, [each.suite.name for each in chosen])
+    return failures
+
+
+def status(options: Options, summary: Summary) -> int:
+    """Return the exit status that the figures ask for."""
+    if "regressed" in options.fail_on and summary.count("regressed"):
+        return FAILED
+    missed = any(each.state == "missed" for each in summary.outcomes)
+    return MISSED if missed and ("target" in options.fail_on or options.action == "targets") else 0
+
+
+def show(options: Options, store: Store, console: Console) -> int:
+    """Print and write what is stored."""
+    baseline = options.baseline or (engine.AB if options.action == "ab" else PREVIOUS)
+    summary = summarize(store, read_targets(), options.doubt, name=options.name, baseline=baseline)
+    if not summary.suites:
+        message = f"nothing is stored under {options.name!r} in {store.folder}"
+        raise RefusedError(message)
+    if options.format == "json":
+        print(as_json(summary))
+    elif options.format == "csv":
+        print(as_csv(summary), end="")
+    elif options.action == "targets":
+        print_targets(console, summary)
+        console.print(targets_in_words(summary))
+    else:
+        print_summary(console, summary, only=set(options.suites), wanted=matcher(options.filter))
+    if options.report and options.action != "targets":
+        page = write_report(summary, options.output / "report")
+        console.print(f"report: {page}", soft_wrap=True)
+    return status(options, summary)
+
+
+def run(options: Options) -> int:
+    """Do what was asked for; return the exit status."""
+    # What is not the result goes to stderr when a program reads the result.
+    console = Console(stderr=options.format != "text", highlight=False)
+    if options.action == "list":
+        print_list(console, chosen_suites(options.suites), matcher(options.filter))
+        return 0
+    if options.action == "test":
+        return test(options, console)
+    if options.action == "memory":
+        return memory(options, console)
+    store = Store(options.output, fingerprint())
+    failures: dict[str, str] = {}
+    if options.action in {"measure", "ab"}:
+        failures = measure(options, store, console)
+    elif options.action == "load" and options.name != LATEST:
+        check_name(options.name)
+    shown = show(options, store, console)
+    print_failures(console, failures)
+    return INVALID if failures else shown
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    options = parse(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return run(options)
+    except (RefusedError, StoreError, TargetError, BenchmarkFailedError) as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return INVALID
+    except KeyboardInterrupt:
+        print("benchmarks: interrupted; what was stored before is whole", file=sys.stderr)
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

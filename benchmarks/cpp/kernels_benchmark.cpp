@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Kernels on one thread, called tile by tile as the engine calls them: every format, target and
-// input dtype, beside a copy of the same input.
+// Kernels on one thread, called tile by tile as the engine calls them, beside a copy of the same
+// input by one thread and by two.
 //
 // Sizes are those of the f32 input (4, 40, 400 MB); other dtypes have as many elements, so that
 // items per second compare dtypes, and bytes per second compare with the copy of the same dtype.
-// Names: quantize/<format>/<target>/<dtype>/<MB>.
+// Every format and target quantizes 4 MB of f32; other sizes and dtypes are for the best target,
+// which is called that, so that names are the same on every machine.
+// Names: <format>-<target>-<dtype>-<MB>mb and copy-<dtype>-<MB>mb[-2threads].
+// Before the first iteration the result is compared with that of the slowest target.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -17,6 +22,7 @@
 
 #include "kernels/affine.h"
 #include "kernels/int8_rowwise.h"
+#include "quarrow/core/executor.h"
 #include "quarrow/quantize/plan.h"
 
 namespace {
@@ -71,6 +77,10 @@ class Matrix {
   std::size_t elements() const { return rows_ * kCols; }
   std::size_t bytes() const { return data_.size(); }
   const std::byte* data() const { return data_.data(); }
+
+  bool same_result(const Matrix& other) const {
+    return codes_ == other.codes_ && scales_ == other.scales_ && zero_points_ == other.zero_points_;
+  }
 
   void quantize(const BenchmarkFormat& format, Target target) {
     const std::size_t rows_per_tile = quarrow::kTileBytes / row_bytes();
@@ -127,17 +137,19 @@ class Matrix {
   std::vector<std::uint8_t> zero_points_;
 };
 
-// One matrix at a time: 400 MB of each dtype together would not fit a small machine.
+// Made once: with random interleaving every size is needed again and again.
 Matrix& matrix(DType dtype, std::size_t megabytes) {
-  static std::unique_ptr<Matrix> held;
-  static std::pair<DType, std::size_t> held_key;
-  const std::pair key{dtype, megabytes};
-  if (!held || held_key != key) {
-    held.reset();
-    held = std::make_unique<Matrix>(dtype, megabytes);
-    held_key = key;
-  }
-  return *held;
+  static std::map<std::pair<DType, std::size_t>, Matrix> made;
+  return made.try_emplace({dtype, megabytes}, dtype, megabytes).first->second;
+}
+
+// The slowest target is the plainest code: it is what the others are compared with.
+bool is_verified(const BenchmarkFormat& format, Target target, DType dtype) {
+  Matrix measured(dtype, 1);
+  Matrix expected(dtype, 1);
+  measured.quantize(format, target);
+  expected.quantize(format, quarrow::runnable_targets().back());
+  return measured.same_result(expected);
 }
 
 void count(benchmark::State& state, const Matrix& input) {
@@ -152,6 +164,10 @@ void quantize(benchmark::State& state, const BenchmarkFormat& format, Target tar
     state.SkipWithError("another target than the one asked for");
     return;
   }
+  if (!is_verified(format, target, dtype)) {
+    state.SkipWithError("the result differs from that of the slowest target");
+    return;
+  }
   Matrix& input = matrix(dtype, megabytes);
   input.quantize(format, target);
   for (auto _ : state) {
@@ -161,30 +177,68 @@ void quantize(benchmark::State& state, const BenchmarkFormat& format, Target tar
   count(state, input);
 }
 
-void copy(benchmark::State& state, DType dtype, std::size_t megabytes) {
+void copy(benchmark::State& state, DType dtype, std::size_t megabytes, std::size_t threads) {
   const Matrix& input = matrix(dtype, megabytes);
   std::vector<std::byte> output(input.bytes());
+  const std::size_t part = (input.bytes() + threads - 1) / threads;
+  quarrow::Executor& executor = quarrow::default_executor();
   for (auto _ : state) {
-    std::memcpy(output.data(), input.data(), input.bytes());
+    executor.run(
+        threads, threads,
+        [&](std::size_t index, std::size_t) {
+          const std::size_t start = std::min(index * part, input.bytes());
+          std::memcpy(output.data() + start, input.data() + start,
+                      std::min(part, input.bytes() - start));
+        },
+        nullptr);
     benchmark::ClobberMemory();
+  }
+  if (!std::equal(output.begin(), output.end(), input.data())) {
+    state.SkipWithError("the copy differs from its source");
   }
   count(state, input);
 }
 
+std::string size_name(DType dtype, std::size_t megabytes) {
+  return std::string(quarrow::name_of(dtype)) + "-" + std::to_string(megabytes) + "mb";
+}
+
+void register_format(const BenchmarkFormat& format, Target target, std::string isa, DType dtype,
+                     std::size_t megabytes) {
+  std::transform(isa.begin(), isa.end(), isa.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string name = std::string(format.name) + "-" + isa + "-" + size_name(dtype, megabytes);
+  benchmark::RegisterBenchmark(name.c_str(), quantize, format, target, dtype, megabytes)
+      ->Unit(benchmark::kMillisecond);
+}
+
+void register_copy(DType dtype, std::size_t megabytes, std::size_t threads) {
+  const std::string name =
+      "copy-" + size_name(dtype, megabytes) + (threads == 2 ? "-2threads" : "");
+  benchmark::RegisterBenchmark(name.c_str(), copy, dtype, megabytes, threads)
+      ->Unit(benchmark::kMillisecond)
+      ->UseRealTime();
+}
+
 void register_benchmarks() {
+  const auto targets = quarrow::runnable_targets();
   for (const std::size_t megabytes : {4U, 40U, 400U}) {
-    for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64}) {
-      const std::string size = std::string(name_of(dtype)) + "/" + std::to_string(megabytes);
-      benchmark::RegisterBenchmark(("copy/" + size).c_str(), copy, dtype, megabytes)
-          ->Unit(benchmark::kMillisecond);
-      for (const BenchmarkFormat& format : kFormats) {
-        for (const Target target : quarrow::runnable_targets()) {
-          const std::string name = std::string("quantize/") + format.name + "/" +
-                                   std::string(name_of(target)) + "/" + size;
-          benchmark::RegisterBenchmark(name.c_str(), quantize, format, target, dtype, megabytes)
-              ->Unit(benchmark::kMillisecond);
-        }
+    for (const std::size_t threads : {1U, 2U}) register_copy(DType::kF32, megabytes, threads);
+    for (const BenchmarkFormat& format : kFormats) {
+      if (megabytes != 4) {
+        register_format(format, targets.front(), "best", DType::kF32, megabytes);
+        continue;
       }
+      for (const Target target : targets) {
+        register_format(format, target, std::string(quarrow::name_of(target)), DType::kF32,
+                        megabytes);
+      }
+    }
+  }
+  for (const DType dtype : {DType::kF16, DType::kBF16, DType::kF64}) {
+    register_copy(dtype, 40, 1);
+    for (const BenchmarkFormat& format : kFormats) {
+      register_format(format, targets.front(), "best", dtype, 40);
     }
   }
 }

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Other libraries' ways from a float file to an int8 file, one scale a row, where installed."""
+
+import contextlib
+import importlib
+import importlib.util
+import io
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+FileJob = Callable[[Path, Path], None]
+
+
+@dataclass(frozen=True)
+class FilePeer:
+    """A library that makes int8 of the 2-D weights of a safetensors file."""
+
+    id: str
+    title: str
+    package: str
+    module: str
+    run: FileJob
+
+
+def _through_torch(source: Path, out: Path, quantize: Callable[[Any], tuple[Any, Any]]) -> None:
+    files = importlib.import_module("safetensors.torch")
+    tensors = {}
+    for name, w in files.load_file(source).items():
+        if w.ndim == 2 and name.endswith(".weight"):
+            tensors[name], tensors[f"{name}_scale"] = quantize(w)
+        else:
+            tensors[name] = w
+    files.save_file(tensors, out)
+
+
+def _torch(source: Path, out: Path) -> None:
+    torch = importlib.import_module("torch")
+
+    def quantize(w: Any) -> tuple[Any, Any]:
+        x = w.float()
+        scale = (x.abs().amax(dim=1, keepdim=True) / 127).clamp(min=1e-30)
+        return (x / scale).round().clamp(-127, 127).to(torch.int8), scale
+
+    _through_torch(source, out, quantize)
+
+
+def _comfy_kitchen(source: Path, out: Path) -> None:
+    library = importlib.import_module("comfy_kitchen")
+    _through_torch(source, out, library.quantize_int8_rowwise)
+
+
+def _torchao(source: Path, out: Path) -> None:
+    torch = importlib.import_module("torch")
+    library = importlib.import_module("torchao.quantization")
+    tensors = {}
+    for name, w in importlib.import_module("safetensors.torch").load_file(source).items():
+        tensors[name] = w
+        if w.ndim == 2 and name.endswith(".weight"):
+            linear = torch.nn.Linear(w.shape[1], w.shape[0], bias=False, device="meta")
+            linear.weight = torch.nn.Parameter(w)
+            library.quantize_(linear, library.Int8WeightOnlyConfig())
+            tensors[name] = linear.weight
+    # Its tensors go into no safetensors file.
+    torch.save(tensors, out)
+
+
+def _convert_to_quant(source: Path, out: Path) -> None:
+    program = importlib.import_module("convert_to_quant.convert_to_quant")
+    how = ["--int8", "--simple", "--comfy_quant", "--scaling_mode", "row"]
+    arguments = ["ctq", "-i", str(source), "-o", str(out), *how]
+    with mock.patch.object(sys, "argv", arguments), contextlib.redirect_stdout(io.StringIO()):
+        program.main()
+
+
+ALL = (
+    FilePeer("torch", "torch, eager", "torch", "torch", _torch),
+    FilePeer("comfy_kitchen", "comfy-kitchen", "comfy-kitchen", "comfy_kitchen", _comfy_kitchen),
+    FilePeer("torchao", "torchao, to a torch file", "torchao", "torchao", _torchao),
+    FilePeer(
+        "convert_to_quant",
+        "convert_to_quant",
+        "convert-to-quant",
+        "convert_to_quant",
+        _convert_to_quant,
+    ),
+)
+
+
+def installed() -> list[FilePeer]:
+    """Return those that can be imported."""
+    return [each for each in ALL if importlib.util.find_spec(each.module) is not None]
+
+
+def missing() -> dict[str, str]:
+    """Return the others and why."""
+    there = installed()
+    return {each.package: "not installed" for each in ALL if each not in there}

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The machine, what is installed on it, and how quiet it is."""
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import resource
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import quarrow as qr
+
+_CPU = Path("/sys/devices/system/cpu/cpu0")
+_HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file of the kernel's, or nothing where there is none."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _field(path: Path, name: str) -> str:
+    for line in read_text(path).splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == name:
+            return value.strip()
+    return ""
+
+
+def last_level_cache_bytes() -> int:
+    """Return the size of the largest cache of the first processor, 32 MB where none is told."""
+    sizes = [read_text(each / "size") for each in sorted(_CPU.glob("cache/index*"))]
+    kilobytes = [int(size.removesuffix("K")) for size in sizes if size.removesuffix("K").isdigit()]
+    return max(kilobytes) * 1024 if kilobytes else 32 << 20
+
+
+def machine() -> dict[str, Any]:
+    """Return what decides how fast the machine is, but for what runs beside us."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "cpu": _field(Path("/proc/cpuinfo"), "model name") or platform.processor(),
+        "architecture": platform.machine(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "cache_bytes": last_level_cache_bytes(),
+        "memory_gib": round(pages / 2**30),
+        "system": platform.system(),
+        "huge_pages": read_text(_HUGE_PAGES),
+    }
+
+
+def fingerprint(of: dict[str, Any] | None = None) -> str:
+    """Return a name of the machine: figures of two names are never compared."""
+    described = machine() if of is None else of
+    digest = hashlib.sha256(repr(sorted(described.items())).encode()).hexdigest()[:8]
+    return f"{described['architecture']}-{described['cpus']}cpu-{digest}"
+
+
+def libraries(names: set[str]) -> dict[str, str]:
+    """Return the versions of the distributions that are installed."""
+    found = {}
+    for name in sorted(names):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def environment(packages: set[str]) -> dict[str, Any]:
+    """Return all that is stored beside the samples."""
+    info = qr.info()
+    return {
+        "machine": machine(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "governor": read_text(_CPU / "cpufreq/scaling_governor") or "not told",
+        "boost": read_text(Path("/sys/devices/system/cpu/cpufreq/boost")) or "not told",
+        "quarrow": {key: info[key] for key in ("version", "isa", "threads", "executor", "build")},
+        "libraries": libraries(packages | {"numpy", "google-benchmark"}),
+    }
+
+
+def _ticks() -> tuple[float, float]:
+    """Return all ticks of the processors, and those that a hypervisor gave to others."""
+    first = read_text(Path("/proc/stat")).splitlines()[:1]
+    values = [float(each) for each in first[0].split()[1:9]] if first else []
+    return (sum(values), values[7]) if len(values) == 8 else (0.0, 0.0)
+
+
+@dataclass
+class NoiseMeter:
+    """What else the machine did from `start` to `stop`."""
+
+    _ticks: tuple[float, float] = field(default_factory=_ticks)
+    _switches: int = field(
+        default_factory=lambda: resource.getrusage(resource.RUSAGE_CHILDREN).ru_nivcsw
+    )
+    _load: float = field(default_factory=lambda: os.getloadavg()[0])
+    _began: float = field(default_factory=time.monotonic)
+
+    def stop(self) -> dict[str, float]:
+        """Return load, the share of stolen time, and switches a second that we did not ask for."""
+        ticks, stolen = _ticks()
+        seconds = max(time.monotonic() - self._began, 1e-9)
+        switches = resource.getrusage(resource.RUSAGE_CHILDREN).ru_nivcsw - self._switches
+        return {
+            "load_before": self._load,
+            "load_after": os.getloadavg()[0],
+            "stolen_share": (stolen - self._ticks[1]) / max(ticks - self._ticks[0], 1.0),
+            "switches_per_second": switches / seconds,
+        }
+
+
+def warnings(described: dict[str, Any], noise: dict[str, float]) -> list[str]:
+    """Return what should make a reader careful, in sentences."""
+    cpus = described["machine"]["cpus"]
+    found = []
+    if noise["load_before"] > 0.5 * cpus:
+        found.append(
+            f"Something else was running: the load was {noise['load_before']:.1f} on {cpus}"
+            " processors before the start."
+        )
+    if noise["stolen_share"] > 0.01:
+        found.append(f"The hypervisor took {noise['stolen_share']:.1%} of the processors' time.")
+    if noise["switches_per_second"] > 200:
+        found.append(
+            f"Other work interrupted the measurements {noise['switches_per_second']:.0f} times"
+            " a second."
+        )
+    if described["governor"] not in {"performance", "not told"}:
+        found.append(f"The frequency governor is {described['governor']}, not performance.")
+    if described["boost"] == "1":
+        found.append("Frequency boost is on: the clock depends on temperature and neighbours.")
+    return found

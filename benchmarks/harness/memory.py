@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Proofs about memory: nothing is copied, and the peak grows by the result alone.
+
+Each benchmark that promises something runs in a fresh process where every large block is mapped by
+itself (MALLOC_MMAP_THRESHOLD_): a heap that is kept for later would hide a copy. Nothing is timed.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.harness.case import Case, Suite
+from benchmarks.harness.engine import ROOT
+from benchmarks.suites import load_suite
+
+# Of the process beside the data: pages of code that run for the first time, small allocations.
+SLACK = 1 << 20
+_STATUS = Path("/proc/self/status")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What one call did to memory.
+
+    Attributes
+    ----------
+    peak : int
+        Bytes by which the call raised the peak of the process above what it held before.
+    allowed : int
+        Bytes that the case allows: those of its result.
+    copied : int
+        Bytes of the input that quarrow says it copied.
+    """
+
+    id: str
+    peak: int
+    allowed: int
+    copied: int
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether nothing was copied and the peak is that of the result."""
+        return self.copied == 0 and self.peak <= self.allowed + SLACK
+
+
+def _kilobytes(name: str) -> int:
+    for line in _STATUS.read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1])
+    message = f"/proc/self/status has no {name}"
+    raise RuntimeError(message)
+
+
+def peak_growth(call: Callable[[], object]) -> tuple[int, object]:
+    """Return by how many bytes a call raises the peak of this process, and its result."""
+    # 5: forget the peak so far.
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    before = _kilobytes("VmRSS")
+    result = call()
+    return max(0, _kilobytes("VmHWM") - before) * 1024, result
+
+
+def _measure(case: Case) -> Proof:
+    """Measure a benchmark in this process."""
+    job = case.prepare()
+    job.verify(job.call())  # imports, thread pools and caches are made now
+    peak, result = peak_growth(job.call)
+    copied = sum(stats.bytes_copied for stats in job.stats(result))
+    return Proof(case.id, peak, case.memory or 0, copied)
+
+
+def prove(suite: Suite, wanted: Callable[[str], bool]) -> Iterator[Proof]:
+    """Measure each benchmark that promises something, in a process of its own."""
+    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "0"}
+    for case in suite.cases:
+        if case.memory is None or not wanted(case.id):
+            continue
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.harness.memory", suite.name, case.id],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            message = f"{suite.name}/{case.id}: {done.stderr.strip().splitlines()[-1]}"
+            raise RuntimeError(message)
+        yield Proof(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def main() -> None:
+    """Measure the benchmark that the arguments name and print the proof."""
+    suite, id_ = sys.argv[1:3]
+    (case,) = [each for each in load_suite(suite).cases if each.id == id_]
+    print(json.dumps(vars(_measure(case))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much is measured, and how sure one wants to be."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from benchmarks.harness.case import Case
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The numbers of a run; the defaults are those of criterion, but for noise and caps.
+
+    Attributes
+    ----------
+    samples : int
+        Of each benchmark, over all processes.
+    warm_up : float
+        Seconds before the first sample of a benchmark.
+    measurement : float
+        Seconds that all samples of a benchmark take together, if one call is short enough.
+    time_cap : float
+        Seconds after which a slow benchmark gets fewer samples; it always gets one.
+    longest : float
+        A call that takes longer than so many seconds is left out; 0 leaves nothing out.
+    processes : int
+        Fresh processes that share the samples.
+    """
+
+    samples: int = 100
+    warm_up: float = 3.0
+    measurement: float = 5.0
+    time_cap: float = 100.0
+    longest: float = 0.0
+    processes: int = 1
+
+    def quick(self) -> "Settings":
+        """Return what looks at everything within 3 minutes, and proves little."""
+        return replace(
+            self, samples=5, warm_up=0.0, measurement=0.1, time_cap=1.0, longest=1.5, processes=1
+        )
+
+    def share_of_process(self, process: int) -> "Settings":
+        """Return the part that one process measures."""
+        samples = self.samples // self.processes + (process < self.samples % self.processes)
+        part = max(samples, 1) / self.samples
+        return replace(
+            self,
+            samples=max(samples, 1),
+            measurement=self.measurement * part,
+            time_cap=self.time_cap * part,
+        )
+
+    def samples_of(self, seconds: float) -> int:
+        """Return how many samples a benchmark gets whose call takes so long."""
+        sample = max(seconds, self.measurement / self.samples)
+        return max(1, min(self.samples, int(self.time_cap / sample)))
+
+    def leaves_out(self, case: Case) -> bool:
+        """Tell whether a benchmark is too long for this run."""
+        return 0 < self.longest < case.seconds
+
+    def expected_seconds(self, case: Case) -> float:
+        """Estimate the time of one benchmark: preparing, warming up, measuring."""
+        samples = self.samples_of(case.seconds)
+        warm_up = max(self.warm_up, case.seconds) if samples > 1 else 0.0
+        # Before its samples are taken the length of a block is looked for, for about one block.
+        block = max(self.measurement / self.samples, case.seconds)
+        preparing = 0.1 + 2 * case.seconds
+        return self.processes * (preparing + warm_up + block) + samples * block
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what is stored beside the samples."""
+        return asdict(self)

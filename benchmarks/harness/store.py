@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Samples on disk: all that reports are made from.
+
+    FOLDER/<fingerprint>/<suite>/<id>/<name>.json    one benchmark of one run
+    FOLDER/<fingerprint>/<suite>/<id>/memory.json    what one call did to memory; of no run
+    FOLDER/<fingerprint>/<suite>/suite-<name>.json   the suite as it was run: order, what is missing
+    FOLDER/<fingerprint>/history.jsonl               the medians of every run, a line for each suite
+
+`name` is "new" for the latest run, "previous" for the one before, or a baseline's. Every file is
+written beside its place and moved there, so that an interrupted run leaves what was there.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.harness.case import Case, Suite
+from benchmarks.harness.stats import Values
+
+SCHEMA = 1
+LATEST = "new"
+PREVIOUS = "previous"
+MEMORY = "memory"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+class StoreError(Exception):
+    """A name that cannot be used, or that nothing is stored under."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One repetition: seconds of one call, and what was counted beside them."""
+
+    process: int
+    wall: float
+    cpu: float
+    iterations: int
+    counters: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Record:
+    """The samples of one benchmark in one run."""
+
+    suite: str
+    case: dict[str, Any]
+    samples: list[Sample]
+    run: str  # the same for all benchmarks of a run
+    settings: dict[str, Any]
+    memory: dict[str, int] | None = None
+
+    @property
+    def id(self) -> str:
+        """Suite and benchmark: "peers/int4_4mb"."""
+        return f"{self.suite}/{self.case['id']}"
+
+    def by_process(self, what: str = "wall") -> list[Values]:
+        """Return the seconds of each process; `what` is wall, cpu, or the name of a counter."""
+        found: dict[int, list[float]] = {}
+        for sample in self.samples:
+            value = getattr(sample, what) if what in {"wall", "cpu"} else sample.counters.get(what)
+            if value is not None:
+                found.setdefault(sample.process, []).append(value)
+        return [np.array(found[key]) for key in sorted(found)]
+
+
+@dataclass(frozen=True)
+class SuiteRecord:
+    """A suite as it was run."""
+
+    name: str
+    title: str
+    about: str
+    order: list[str]
+    missing: dict[str, str]
+    environment: dict[str, Any]
+    noise: dict[str, float]
+    started: str  # ISO 8601, UTC
+    seconds: float
+    settings: dict[str, Any]
+    run: str
+
+
+def described(case: Case) -> dict[str, Any]:
+    """Return a case without what only a worker needs."""
+    values = asdict(case)
+    del values["prepare"]
+    return values
+
+
+def suite_record(suite: Suite, **rest: Any) -> SuiteRecord:
+    """Return what is stored of a suite."""
+    return SuiteRecord(
+        name=suite.name,
+        title=suite.title,
+        about=suite.about,
+        order=[case.id for case in suite.cases],
+        missing=suite.missing,
+        **rest,
+    )
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file, or leave what is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def check_name(name: str) -> str:
+    """Return the name of a baseline, or refuse it."""
+    if not _NAME.fullmatch(name) or name in {LATEST, PREVIOUS, MEMORY}:
+        message = (
+            f"{name!r} is no name for a baseline: letters, digits, '_', '.', '-' are, and"
+            f" {LATEST}, {PREVIOUS}, {MEMORY} are taken"
+        )
+        raise StoreError(message)
+    return name
+
+
+class Store:
+    """The figures of one machine."""
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self.folder = folder / fingerprint
+        self.others = sorted(
+            each.name
+            for each in (folder.iterdir() if folder.is_dir() else ())
+            if each.is_dir() and each.name != fingerprint and (each / "history.jsonl").exists()
+        )
+        self.skipped: list[str] = []
+
+    def _path(self, suite: str, case: str, name: str) -> Path:
+        return self.folder / suite / case / f"{name}.json"
+
+    def write(self, record: Record, name: str = LATEST) -> None:
+        """Store a benchmark; what was the latest becomes the previous one."""
+        path = self._path(record.suite, record.case["id"], name)
+        if name == LATEST and path.exists():
+            shutil.copyfile(path, path.with_name(f"{PREVIOUS}.json"))
+        values = asdict(record)
+        del values["memory"]
+        write_atomically(path, json.dumps({"schema": SCHEMA, **values}))
+
+    def write_memory(self, suite: str, case: str, figures: dict[str, int]) -> None:
+        """Store what a call did to memory; it belongs to no run."""
+        text = json.dumps({"schema": SCHEMA, "figures": figures})
+        write_atomically(self._path(suite, case, MEMORY), text)
+
+    def _read_memory(self, suite: str, case: str) -> dict[str, int] | None:
+        path = self._path(suite, case, MEMORY)
+        value = self._read(path) if path.exists() else None
+        if value is None:
+            return None
+        try:
+            return {key: int(size) for key, size in value["figures"].items()}
+        except (TypeError, KeyError, ValueError, AttributeError):
+            self.skipped.append(f"{path}: damaged, not figures of memory")
+            return None
+
+    def write_suite(self, record: SuiteRecord, name: str = LATEST) -> None:
+        """Store a suite as it was run; benchmarks that were not run this time stay listed."""
+        path = self.folder / record.name / f"suite-{name}.json"
+        write_atomically(path, json.dumps({"schema": SCHEMA, **asdict(record)}))
+
+    def add_history(self, suite: SuiteRecord, medians: dict[str, float]) -> None:
+        """Append the medians of a run."""
+        line = {"suite": suite.name, "started": suite.started, "medians": medians}
+        path = self.folder / "history.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            self.skipped.append(f"{path}: {error.strerror}")
+            return None
+        except ValueError:
+            self.skipped.append(f"{path}: damaged, not JSON")
+            return None
+        if not isinstance(value, dict) or value.pop("schema", None) != SCHEMA:
+            self.skipped.append(f"{path}: of another version of the benchmarks")
+            return None
+        return value
+
+    def read(self, suite: str, case: str, name: str = LATEST) -> Record | None:
+        """Return a benchmark, or None; a file that cannot be read is noted in `skipped`."""
+        path = self._path(suite, case, name)
+        value = self._read(path) if path.exists() else None
+        if value is None:
+            return None
+        try:
+            samples = [Sample(**each) for each in value.pop("samples")]
+            record = Record(samples=samples, **value, memory=self._read_memory(suite, case))
+            known = set(record.case) >= {"id", "title", "role", "size"}
+            usable = known and len(samples) > 0 and all(each.wall > 0 for each in samples)
+        except (TypeError, KeyError):
+            usable = False
+        if not usable:
+            self.skipped.append(f"{path}: damaged, not the samples of a benchmark")
+            return None
+        return record
+
+    def read_suite(self, suite: str, name: str = LATEST) -> SuiteRecord | None:
+        """Return a suite as it was run, or None."""
+        path = self.folder / suite / f"suite-{name}.json"
+        value = self._read(path) if path.exists() else None
+        if value is None:
+            return None
+        try:
+            return SuiteRecord(**value)
+        except TypeError:
+            self.skipped.append(f"{path}: damaged, not a suite")
+            return None
+
+    def suites(self) -> list[str]:
+        """Return the names of the suites that something is stored of."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(each.name for each in self.folder.iterdir() if each.is_dir())
+
+    def records(self, suite: str, name: str = LATEST) -> Iterator[Record]:
+        """Return the benchmarks of a suite, those of its last run first and in its order."""
+        stored = self.read_suite(suite) or self.read_suite(suite, name)
+        folder = self.folder / suite
+        there = {each.name for each in folder.iterdir() if each.is_dir()} if folder.is_dir() else ()
+        order = stored.order if stored else []
+        for case in [*(each for each in order if each in there), *sorted(set(there) - set(order))]:
+            record = self.read(suite, case, name)
+            if record is not None:
+                yield record
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return the runs in the order in which they were made."""
+        path = self.folder / "history.jsonl"
+        runs = []
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        for number, line in enumerate(lines, 1):
+            try:
+                run = json.loads(line)
+                run["medians"] = {key: float(value) for key, value in run["medians"].items()}
+                runs.append({key: run[key] for key in ("suite", "started", "medians")})
+            except (ValueError, TypeError, KeyError, AttributeError):
+                self.skipped.append(f"{path}, line {number}: damaged")
+        return runs
+
+    def baselines(self) -> list[str]:
+        """Return the names that benchmarks are stored under, beside the latest."""
+        names = {each.stem for each in self.folder.glob("*/*/*.json")}
+        return sorted(names - {LATEST, PREVIOUS, MEMORY})
+
+    def save_as(self, name: str, suites: list[str]) -> None:
+        """Keep the latest figures under a name."""
+        check_name(name)
+        for suite in suites:
+            stored = self.read_suite(suite)
+            if stored is not None:
+                self.write_suite(stored, name)
+            for record in self.records(suite):
+                self.write(record, name)

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is promised, and whether the stored figures keep it."""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from benchmarks.harness.changes import Doubt
+from benchmarks.harness.stats import Interval, Values, interval, resampled_medians, seed_of
+from benchmarks.harness.store import Record
+
+TARGETS = Path(__file__).parents[1] / "targets.toml"
+State = Literal["met", "missed", "undecided", "not measured"]
+SYMBOLS: Mapping[State, str] = {
+    "met": "✓",
+    "missed": "✗",
+    "undecided": "?",
+    "not measured": "-",
+}
+_UNITS = {"x": 1.0, "us": 1e6, "ms": 1e3, "%": 100.0}
+_NUMBER_OF_OPERANDS = {"ratio": 2, "times": 2, "slope": 2, "share": 1, "value": 1}
+
+
+class TargetError(Exception):
+    """A target in the file that says nothing sensible."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One promise; the fields are explained at the top of targets.toml."""
+
+    metric: str
+    rule: str
+    of: tuple[str, ...]
+    unit: str
+    at_most: float | None = None
+    at_least: float | None = None
+    clock: str = "wall"
+    divide: float = 1.0
+    stated: str = ""
+    stated_target: str = ""
+    baseline: str = ""
+    peer: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be judged."""
+        operands = _NUMBER_OF_OPERANDS.get(self.rule, len(self.of))
+        if (
+            self.rule not in {*_NUMBER_OF_OPERANDS, "difference"}
+            or self.unit not in _UNITS
+            or self.clock not in {"wall", "cpu"}
+            or len(self.of) != operands
+            or (self.at_most is None) == (self.at_least is None)
+        ):
+            message = f"targets.toml: {self.metric!r} cannot be judged as it is written"
+            raise TargetError(message)
+
+    @property
+    def goal(self) -> str:
+        """The target in words: "<= 50 us"."""
+        bound = f"<= {self.at_most:g}" if self.at_most is not None else f">= {self.at_least:g}"
+        return f"{bound} {self.unit}"
+
+    def state(self, achieved: Interval) -> State:
+        """Judge a figure with its interval."""
+        if self.at_most is not None:
+            met, missed = achieved.high <= self.at_most, achieved.low > self.at_most
+        else:
+            met, missed = achieved.low >= self.at_least, achieved.high < self.at_least  # type: ignore[operator]
+        return "met" if met else "missed" if missed else "undecided"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A target and what the store says of it."""
+
+    target: Target
+    state: State
+    achieved: Interval | None = None  # in the target's unit
+    baseline: Interval | None = None  # seconds
+    reason: str = ""
+
+
+def read_targets(path: Path = TARGETS) -> list[Target]:
+    """Return the targets of a file in its order."""
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))["target"]
+    return [Target(**{**table, "of": tuple(table["of"])}) for table in tables]
+
+
+class Figures:
+    """Medians of stored benchmarks and their resamples, each made once."""
+
+    def __init__(self, find: Callable[[str], Record | None], doubt: Doubt) -> None:
+        self._find = find
+        self._doubt = doubt
+        self._made: dict[tuple[str, str], tuple[float, Values]] = {}
+
+    def record(self, id_: str) -> Record | None:
+        """Return a benchmark by "suite/id"."""
+        return self._find(id_)
+
+    def median(self, id_: str, what: str = "wall") -> tuple[float, Values]:
+        """Return the median of a clock or counter, and resampled medians."""
+        if (id_, what) not in self._made:
+            record = self._find(id_)
+            processes = record.by_process(what) if record else []
+            if not processes:
+                raise KeyError(id_)
+            random = seed_of(f"{id_} {what}")
+            resampled = resampled_medians(processes, self._doubt.resamples, random)
+            self._made[id_, what] = float(np.median(np.concatenate(processes))), resampled
+        return self._made[id_, what]
+
+    def share(self, id_: str) -> tuple[float, Values]:
+        """Return the part of calls that their stamps put outside the core.
+
+        Numerator and denominator come from the same calls: samples are resampled in pairs.
+        """
+        if (id_, "share") not in self._made:
+            record = self._find(id_)
+            total, core = (
+                np.concatenate(record.by_process(f"stage_{stage}") or [np.empty(0)])
+                if record
+                else np.empty(0)
+                for stage in ("total", "core")
+            )
+            if not len(total):
+                raise KeyError(id_)
+            random = seed_of(f"{id_} share")
+            picks = random.integers(0, len(total), (min(self._doubt.resamples, 20_000), len(total)))
+            sums = total[picks].sum(axis=1), core[picks].sum(axis=1)
+            value = 1 - float(core.sum() / total.sum())
+            self._made[id_, "share"] = value, 1 - sums[1] / sums[0]
+        return self._made[id_, "share"]
+
+    def interval(self, of: tuple[float, Values]) -> Interval:
+        """Return a value with the interval of its resamples."""
+        return interval(*of, self._doubt.confidence)
+
+    def seconds(self, id_: str, what: str = "wall") -> Interval:
+        """Return a median with its interval."""
+        return self.interval(self.median(id_, what))
+
+    def ratio(self, numerator: str, denominator: str, what: str = "wall") -> Interval:
+        """Return the ratio of two medians."""
+        (a, many_a), (b, many_b) = self.median(numerator, what), self.median(denominator, what)
+        return self.interval((a / b, many_a / many_b))
+
+
+def achieved(target: Target, figures: Figures) -> Interval:
+    """Return what a target's rule makes of the figures, in its unit."""
+    if target.rule == "share":
+        value, many = figures.share(target.of[0])
+    else:
+        operands = [figures.median(each, target.clock) for each in target.of]
+        value, many = operands[0]
+        for other, resampled in operands[1:]:
+            if target.rule == "ratio":
+                value, many = value / other, many / resampled
+            elif target.rule == "times":
+                value, many = other / value, resampled / many
+            else:
+                value, many = value - other, many - resampled
+        value, many = value / target.divide, many / target.divide
+    return figures.interval((value, many)).scaled(_UNITS[target.unit])
+
+
+def outcomes(targets: list[Target], figures: Figures) -> list[Outcome]:
+    """Judge targets; what was not measured is said to be so."""
+    found = []
+    for target in targets:
+        baseline = None
+        if target.baseline and figures.record(target.baseline):
+            baseline = figures.seconds(target.baseline, target.clock)
+        try:
+            value = achieved(target, figures)
+        except KeyError as error:
+            reason = f"there are no samples of {error.args[0]}"
+            found.append(Outcome(target, "not measured", None, baseline, reason))
+            continue
+        found.append(Outcome(target, target.state(value), value, baseline))
+    return found
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """Return an outcome for a summary."""
+    target, value, base = outcome.target, outcome.achieved, outcome.baseline
+    return {
+        "metric": target.metric,
+        "stated_baseline": target.stated,
+        "stated_target": target.stated_target,
+        "baseline_seconds": [base.value, base.low, base.high] if base else None,
+        "target": target.goal,
+        "achieved": [value.value, value.low, value.high] if value else None,
+        "unit": target.unit,
+        "peer": target.peer,
+        "state": outcome.state,
+        "reason": outcome.reason,
+    }

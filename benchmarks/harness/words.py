@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers as people read them."""
+
+from benchmarks.harness.stats import Interval
+
+_TIME_UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9))
+
+
+def digits(value: float) -> str:
+    """Return three significant digits, without an exponent."""
+    magnitude = abs(value)
+    if magnitude >= 100:
+        return f"{value:,.0f}"
+    if magnitude >= 10:
+        return f"{value:.1f}"
+    if magnitude >= 1 or magnitude == 0:
+        return f"{value:.2f}"
+    return f"{value:.3f}"
+
+
+def time_unit(seconds: float) -> tuple[str, float]:
+    """Return the unit in which a time has few digits, and its length in seconds."""
+    for name, length in _TIME_UNITS:
+        if abs(seconds) >= length:
+            return name, length
+    return _TIME_UNITS[-1]
+
+
+def time_text(seconds: float) -> str:
+    """Return a time in its unit: "1.24 ms"."""
+    name, length = time_unit(seconds)
+    return f"{digits(seconds / length)} {name}"
+
+
+def interval_text(value: Interval, unit: str = "") -> str:
+    """Return "1.24 [1.20, 1.31] unit"."""
+    text = f"{digits(value.value)} [{digits(value.low)}, {digits(value.high)}]"
+    return f"{text} {unit}".rstrip()
+
+
+def time_interval_text(value: Interval) -> str:
+    """Return a time and its interval in one unit."""
+    name, length = time_unit(value.value)
+    return interval_text(value.scaled(1 / length), name)
+
+
+def rate_text(bytes_per_second: float) -> str:
+    """Return a throughput: "12.3 GB/s"."""
+    if bytes_per_second >= 1e9:
+        return f"{digits(bytes_per_second / 1e9)} GB/s"
+    return f"{digits(bytes_per_second / 1e6)} MB/s"
+
+
+def bytes_text(count: float) -> str:
+    """Return a size: "4.00 MB"."""
+    if abs(count) >= 1e6:
+        return f"{digits(count / 1e6)} MB"
+    return f"{digits(count / 1e3)} kB"
+
+
+def duration_text(seconds: float) -> str:
+    """Return how long a person waits: "21 min", "40 s"."""
+    if seconds >= 90:
+        return f"{seconds / 60:.0f} min"
+    return f"{max(seconds, 1):.0f} s"

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compare results with the slow plain reference of the tests, so that nothing wrong is timed."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import quarrow as qr
+from numpy.typing import NDArray
+
+from benchmarks.harness.case import WrongResultError
+
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
+import reference
+
+_ROWS = 8
+
+
+def require(condition: object, what: str) -> None:
+    """Raise unless a condition holds."""
+    if not condition:
+        raise WrongResultError(what)
+
+
+def _fields(format_: qr.Format) -> reference.Fields:
+    return reference.Fields.of(
+        format_.name,
+        group_size=format_.group_size,
+        symmetric=format_.symmetric,
+        scale_dtype=format_.scale_dtype,
+        packed=bool(format_.packed),
+    )
+
+
+def check_quantized(q: qr.QuantizedTensor, w: NDArray[Any]) -> None:
+    """Compare the first rows of a quantized matrix, byte for byte.
+
+    One scale for a whole tensor follows from its smallest and largest value: the reference gets the
+    first rows and these two.
+    """
+    matrix = w.reshape(len(w), -1) if w.ndim > 1 else w.reshape(1, -1)
+    rows = matrix[:_ROWS]
+    fields = _fields(q.format)
+    require(q.shape == w.shape, f"the shape is {q.shape} instead of {w.shape}")
+    codes = q.codes.reshape(len(matrix), -1)[: len(rows)]
+    if fields.group_size == "tensor":
+        given = np.concatenate([rows.ravel(), [w.min(), w.max()]]).astype(w.dtype)
+        expected = reference.quantize(given.reshape(1, -1), fields)
+        wanted = expected.codes.ravel()[: codes.size].reshape(codes.shape)
+    else:
+        expected = reference.quantize(rows, fields)
+        wanted = expected.codes
+    require(np.array_equal(codes, wanted), f"{q.format.name}: codes differ from the reference")
+    scales = q.scales[: len(expected.scales)]
+    same = np.array_equal(scales.ravel(), expected.scales.ravel())
+    require(same, f"{q.format.name}: scales differ from the reference")
+    there = (q.zero_points is None) == (expected.zero_points is None)
+    require(there, f"{q.format.name}: zero points where there should be none, or none")
+    if expected.zero_points is not None and q.zero_points is not None:
+        zero_points = q.zero_points[: len(expected.scales)]
+        same = np.array_equal(zero_points.ravel(), expected.zero_points.ravel())
+        require(same, f"{q.format.name}: zero points differ from the reference")
+
+
+def check_layers(result: Any, layers: dict[str, NDArray[Any]]) -> None:
+    """Compare the first and the last layer of a batch with the reference, and count them."""
+    require(len(result) == len(layers), f"{len(result)} layers instead of {len(layers)}")
+    for name in (next(iter(layers)), next(reversed(layers))):
+        check_quantized(result[name], layers[name])
+
+
+def check_lists(result: dict[str, Any], layers: dict[str, NDArray[Any]]) -> None:
+    """Compare what the list call returned with the numpy call, byte for byte."""
+    require(len(result) == len(layers), f"{len(result)} layers instead of {len(layers)}")
+    for name, w in layers.items():
+        width = result[name]["bit_width"]
+        q = qr.quantize(w, f"int{width}", group_size="tensor", packed=False)
+        same = np.array_equal(np.array(result[name]["codes"], np.uint8), q.codes.ravel())
+        require(same, f"{name}: lists and arrays gave different codes")
+        require(result[name]["scales"] == q.scales.ravel().tolist(), f"{name}: scales differ")

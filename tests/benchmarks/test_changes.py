@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verdicts on samples whose truth is known."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.harness.changes import Doubt, changes
+from benchmarks.harness.store import Record, Sample
+
+DOUBT = Doubt(resamples=4000)
+REPETITIONS = 20
+BENCHMARKS = 6
+
+
+def record(
+    name: Any, by_process: Any, *, role: Any = "ours", copy: Any = "", run: str = "one"
+) -> Any:
+    samples = [
+        Sample(process, float(wall), float(wall), 1)
+        for process, walls in enumerate(by_process)
+        for wall in walls
+    ]
+    case = {"id": name, "title": name, "role": role, "size": 0, "copy": copy}
+    return Record("suite", case, samples, run, {"samples": len(samples)})
+
+
+def noisy(
+    random: np.random.Generator,
+    median: float,
+    *,
+    processes: int = 1,
+    count: int = 100,
+    spread: float = 0.04,
+    offset: float = 0.01,
+    moment: float = 1.0,
+) -> list[Any]:
+    """Return samples as a shared machine gives them: a layout for each process, slow outliers."""
+    found = []
+    for _ in range(processes):
+        layout = moment * np.exp(random.normal(0, offset))
+        walls = median * layout * np.exp(random.normal(0, spread, count // processes))
+        walls[random.random(len(walls)) < 0.05] *= 1.5
+        found.append(walls)
+    return found
+
+
+def one_run(random: Any, slower: Any, name: Any, *, paired: Any = False, moment: Any = 1.0) -> Any:
+    run = "one" if paired else name
+    processes = 10 if paired else 1
+    copy = record(
+        "copy", noisy(random, 1e-3, processes=processes, moment=moment), role="copy", run=run
+    )
+    ours = [
+        record(
+            f"b{i}",
+            noisy(random, slower * (i + 1) * 1e-4, processes=processes, moment=moment),
+            copy="copy",
+            run=run,
+        )
+        for i in range(BENCHMARKS)
+    ]
+    return [copy, *ours]
+
+
+def verdicts(random: Any, *, slower: Any = 1.0, paired: Any = False, moment: Any = 1.0) -> Any:
+    base = one_run(random, 1.0, "base", paired=paired)
+    new = one_run(random, slower, "new", paired=paired, moment=moment)
+    found = changes(list(zip(new, base, strict=True)), DOUBT)
+    return [found[f"suite/b{i}"].verdict for i in range(BENCHMARKS)]
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_the_same_build_twice_has_few_false_verdicts(paired: Any) -> None:
+    random = np.random.default_rng(1)
+    found = [v for _ in range(REPETITIONS) for v in verdicts(random, paired=paired)]
+    false = sum(v in {"improved", "regressed"} for v in found)
+    assert false <= 0.05 * len(found)
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_a_build_that_is_a_tenth_slower_is_caught(paired: Any) -> None:
+    random = np.random.default_rng(2)
+    caught = [
+        "regressed" in verdicts(random, slower=1.1, paired=paired) for _ in range(REPETITIONS)
+    ]
+    assert sum(caught) >= 19
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_a_build_that_is_a_tenth_faster_is_praised(paired: Any) -> None:
+    random = np.random.default_rng(3)
+    found = [v for _ in range(REPETITIONS) for v in verdicts(random, slower=1 / 1.1, paired=paired)]
+    assert sum(v == "improved" for v in found) >= 0.8 * len(found)
+
+
+def test_a_machine_that_got_slower_is_no_regression() -> None:
+    random = np.random.default_rng(4)
+    found = [v for _ in range(5) for v in verdicts(random, moment=1.3)]
+    assert set(found) == {"inconclusive"}
+
+
+def test_alternating_processes_see_through_a_machine_that_gets_slower() -> None:
+    # Each round is slower than the one before, for both builds.
+    random = np.random.default_rng(5)
+    drift = np.linspace(1, 1.5, 10)
+
+    def rounds(median: Any) -> Any:
+        return [noisy(random, median, count=10, moment=d)[0] for d in drift]
+
+    pairs = [
+        (record("copy", rounds(1.0), role="copy"), record("copy", rounds(1.0), role="copy")),
+        (record("same", rounds(1.0), copy="copy"), record("same", rounds(1.0), copy="copy")),
+        (record("slow", rounds(1.2), copy="copy"), record("slow", rounds(1.0), copy="copy")),
+    ]
+    found = changes(pairs, DOUBT)
+    assert found["suite/same"].verdict == "no change"
+    assert found["suite/slow"].verdict == "regressed"
+
+
+def test_small_changes_are_nobodys_business() -> None:
+    random = np.random.default_rng(6)
+    new, base = (record("a", noisy(random, m, count=5000, offset=0)) for m in (1.03, 1.0))
+    change = changes([(new, base)], DOUBT)["suite/a"]
+    assert change.p_value < 0.05
+    assert (change.verdict, change.reason) == ("no change", "within 5%")
+
+
+def test_few_samples_decide_nothing() -> None:
+    new, base = record("a", [[2.0] * 4]), record("a", [[1.0] * 4])
+    change = changes([(new, base)], DOUBT)["suite/a"]
+    assert (change.verdict, change.reason) == ("inconclusive", "4 samples are too few")
+
+
+def test_many_comparisons_ask_for_more_evidence() -> None:
+    random = np.random.default_rng(7)
+    slow = (
+        record("slow", [random.normal(1.12, 0.1, 15)]),
+        record("slow", [random.normal(1, 0.1, 15)]),
+    )
+    alone = changes([slow], DOUBT)["suite/slow"].p_value
+    same = [
+        (record(f"s{i}", [random.normal(1, 0.1, 15)]), record(f"s{i}", [random.normal(1, 0.1, 15)]))
+        for i in range(20)
+    ]
+    assert changes([slow, *same], DOUBT)["suite/slow"].p_value > 5 * alone

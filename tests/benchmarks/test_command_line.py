@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""python -m benchmarks, as it is typed."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.harness.options import INVALID, OUTPUT, parse
+from benchmarks.suites import NAMES
+
+ROOT = Path(__file__).parents[2]
+Run = Callable[..., tuple[int, str, str]]
+FEW = ["--sample-size", "6", "--warm-up-time", "0", "--measurement-time", "0.02"]
+ONE = ["numpy_vs_legacy", *FEW]
+FILTER = ["--", "^numpy_into_4mb$"]
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Return what runs the command line in a folder of its own: status, output, errors."""
+
+    def run_it(*arguments: Any, output: Any = True) -> Any:
+        cut = arguments.index("--") if "--" in arguments else len(arguments)
+        where = ["--output-dir", str(tmp_path)] if output else []
+        status = main([*arguments[:cut], *where, *arguments[cut:]])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run_it
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: Any) -> Any:
+    with pytest.raises(SystemExit) as ended:
+        parse(arguments)
+    assert ended.value.code == INVALID
+    return capsys.readouterr().err
+
+
+def test_help_names_every_option_and_status() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for word in ("--quick", "--ab VENV", "--save-baseline", "-- FILTER", "130  interrupted"):
+        assert word in done.stdout
+
+
+def test_the_defaults_are_those_of_criterion() -> None:
+    options = parse([])
+    settings = options.settings
+    assert (settings.samples, settings.warm_up, settings.measurement) == (100, 3.0, 5.0)
+    assert (options.doubt.confidence, options.doubt.resamples) == (0.95, 100_000)
+    assert (options.output, options.action, options.report) == (OUTPUT, "measure", True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--sample-size", "0"], "'0' is not a whole number from 1"),
+        (["--sample-size", "x"], "'x' is not a whole number"),
+        (["--warm-up-time", "-1"], "'-1' is not a number of seconds"),
+        (["--warm-up-time", "nan"], "'nan' is not a number of seconds"),
+        (["--confidence-level", "1"], "'1' is not a number between 0 and 1"),
+        (["--fail-on", "rain"], "'rain' is not one of regressed, target"),
+        (["--format", "xml"], "invalid choice: 'xml'"),
+        (["--quick", "--memory"], "not allowed with"),
+        (["--baseline", "a", "--save-baseline", "b"], "not allowed with"),
+        (["--ab", "venv", "--baseline", "b"], "--ab compares with the other build"),
+        (["--processes", "7", "--sample-size", "6"], "7 processes cannot share 6 samples"),
+        (["--", "a", "b"], "one filter follows --, not 2"),
+        (["--nonsense"], "unrecognized arguments: --nonsense"),
+        (["--sample"], "unrecognized arguments"),
+    ],
+)
+def test_wrong_options_are_refused(
+    capsys: pytest.CaptureFixture[str], arguments: Any, said: Any
+) -> None:
+    assert said in refused(capsys, *arguments)
+
+
+def test_an_unknown_suite_says_what_exists(run: Run) -> None:
+    status, _, errors = run("nonsense")
+    assert status == INVALID
+    assert "there is no suite 'nonsense'" in errors
+    assert all(name in errors for name in NAMES)
+
+
+@pytest.mark.parametrize("action", [[], ["--test"]])
+def test_an_unknown_filter_says_what_exists(run: Run, action: Any) -> None:
+    status, _, errors = run("numpy_vs_legacy", *action, "--", "no_such_thing")
+    assert status == INVALID
+    assert "no benchmark has 'no_such_thing' in its name" in errors
+    assert "numpy_into_4mb_cold" in errors
+
+
+def test_a_filter_that_is_no_expression_is_refused(run: Run) -> None:
+    status, _, errors = run("numpy_vs_legacy", "--", "(")
+    assert status == INVALID
+    assert "'(' is no regular expression" in errors
+
+
+def test_list_names_suites_benchmarks_and_what_is_missing(run: Run) -> None:
+    status, out, _ = run("--list", output=False)
+    assert status == 0
+    assert all(name in out for name in NAMES)
+    assert "numpy_into_4mb_cold" in out
+    status, out, _ = run("batch_overhead", "--list", "--", "real")
+    assert "batch_100_real" in out
+    assert "batch_100_tiny" not in out
+
+
+def test_a_filter_chooses_benchmarks_and_the_copies_beside_them(run: Run, tmp_path: Path) -> None:
+    status, out, _ = run(*ONE, "--no-report", "--", "numpy_4mb")
+    assert status == 0
+    (folder,) = tmp_path.glob("*/numpy_vs_legacy")
+    stored = {each.name for each in folder.iterdir() if each.is_dir()}
+    assert stored >= {"numpy_4mb", "numpy_4mb_cold", "copy_4mb", "copy_4mb_2_threads"}
+    assert not any("40mb" in name for name in stored)
+    assert out.startswith(f"{len(stored)} benchmarks, about")
+
+
+def test_the_report_is_where_the_last_line_says(run: Run) -> None:
+    _, out, _ = run(*ONE, *FILTER)
+    page = Path(out.splitlines()[-1].removeprefix("report: "))
+    assert page.is_file()
+    assert "numpy_into_4mb" in page.read_text(encoding="utf-8")
+
+
+def test_output_for_a_program_is_nothing_but_that(run: Run) -> None:
+    status, out, errors = run(*ONE, "--format", "json", "--no-report", *FILTER)
+    assert status == 0
+    rows = {each["id"]: each for suite in json.loads(out)["suites"] for each in suite["benchmarks"]}
+    row = rows["numpy_vs_legacy/numpy_into_4mb"]
+    low, high = row["median_seconds"][1:]
+    assert 0 < low <= row["median_seconds"][0] <= high
+    assert row["samples"] == row["samples_asked"] == 6
+    assert "benchmarks, about" in errors
+    status, out, _ = run("--load-baseline", "new", "--format", "csv", "--no-report")
+    lines = list(csv.DictReader(io.StringIO(out)))
+    assert {line["id"] for line in lines} == set(rows)
+
+
+def test_a_baseline_is_kept_compared_and_loaded(run: Run) -> None:
+    status, *_ = run(*ONE, "--save-baseline", "mine", "--no-report", *FILTER)
+    assert status == 0
+    status, out, _ = run(*ONE, "--baseline", "mine", "--no-report", *FILTER)
+    assert status == 0
+    assert "against mine:" in out
+    status, out, _ = run("--load-baseline", "mine", "--no-report")
+    assert status == 0
+    assert "numpy_into_4mb" in out
+
+
+def test_a_baseline_that_lacks_something_is_refused_unless_lenient(run: Run) -> None:
+    run(*ONE, "--save-baseline", "mine", "--no-report", *FILTER)
+    status, _, errors = run(*ONE, "--baseline", "yours", *FILTER)
+    assert status == INVALID
+    assert "there is no baseline 'yours' of this machine; there are: mine" in errors
+    status, _, errors = run(*ONE, "--baseline", "mine", "--", "^numpy_4mb$")
+    assert status == INVALID
+    assert "baseline 'mine' has no numpy_vs_legacy/numpy_4mb" in errors
+    status, *_ = run(*ONE, "--baseline-lenient", "mine", "--no-report", "--", "^numpy_4mb$")
+    assert status == 0
+
+
+def test_a_regression_is_a_status_when_asked_for(run: Run, tmp_path: Path) -> None:
+    run(*ONE, "--save-baseline", "mine", "--no-report", *FILTER)
+    # A baseline in which ours was ten times faster, and the copies were as they are.
+    (path,) = tmp_path.glob("*/numpy_vs_legacy/numpy_into_4mb/mine.json")
+    record = json.loads(path.read_text())
+    for sample in record["samples"]:
+        sample["wall"] /= 10
+    path.write_text(json.dumps(record))
+    for copy in tmp_path.glob("*/numpy_vs_legacy/copy_*/mine.json"):
+        copy.unlink()
+    load = ["--load-baseline", "new", "--baseline-lenient", "mine", "--no-report"]
+    status, out, _ = run(*load, "--fail-on", "regressed")
+    assert "▼ regressed" in out
+    assert status == 1
+    status, *_ = run(*load)
+    assert status == 0
+
+
+def test_a_missed_target_is_a_status_when_asked_for(run: Run, tmp_path: Path) -> None:
+    run(*ONE, "--no-report", "--", "^(numpy|legacy)_4mb$")
+    status, out, _ = run("--check-targets")
+    assert "transfer of 4 MB" in out
+    assert "not measured" in out
+    for path in tmp_path.glob("*/numpy_vs_legacy/legacy_4mb/new.json"):
+        record = json.loads(path.read_text())
+        for sample in record["samples"]:
+            sample["wall"] = 1e-6
+        path.write_text(json.dumps(record))
+    status, out, _ = run("--check-targets")
+    assert "✗ missed" in out
+    assert status == 2
+    status, *_ = run("--load-baseline", "new", "--no-report", "--fail-on", "target")
+    assert status == 2
+
+
+def test_nothing_stored_is_said(run: Run) -> None:
+    status, _, errors = run("--check-targets")
+    assert status == INVALID
+    assert "nothing is stored" in errors
+
+
+def test_a_body_runs_once_and_is_verified(run: Run, tmp_path: Path) -> None:
+    status, out, _ = run("numpy_vs_legacy", "--test", *FILTER)
+    assert status == 0
+    assert "3 passed, 0 failed" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_is_proven_and_kept_for_the_report(run: Run, tmp_path: Path) -> None:
+    run(*ONE, "--no-report", *FILTER)
+    status, out, _ = run("numpy_vs_legacy", "--memory", *FILTER)
+    assert status == 0
+    assert "✓ holds" in out
+    (path,) = tmp_path.glob("*/numpy_vs_legacy/numpy_into_4mb/memory.json")
+    assert json.loads(path.read_text())["figures"]["copied"] == 0
+    status, _, errors = run("numpy_vs_legacy", "--memory", "--", "legacy")
+    assert status == INVALID
+    assert "promises anything about memory" in errors
+
+
+def test_another_venv_is_measured_in_turn(run: Run) -> None:
+    # With its own build as the other one.
+    arguments = ["--ab", sys.executable, "--sample-size", "6", "--processes", "3", "--no-report"]
+    status, out, _ = run("numpy_vs_legacy", *arguments, *FEW[2:], *FILTER)
+    assert status == 0
+    assert "against ab:" in out
+
+
+def test_a_venv_that_cannot_run_benchmarks_is_refused(run: Run, tmp_path: Path) -> None:
+    status, _, errors = run("numpy_vs_legacy", "--ab", str(tmp_path / "none"))
+    assert status == INVALID
+    assert "does not run" in errors
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho no module named quarrow >&2\nexit 1\n")
+    python.chmod(0o755)
+    status, _, errors = run("numpy_vs_legacy", "--ab", str(python))
+    assert "cannot run benchmarks (no module named quarrow)" in errors

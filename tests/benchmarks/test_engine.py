@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Suites in processes of their own: what is sampled, what fails, what a run leaves."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import planted_suite
+import pytest
+
+from benchmarks.harness import engine
+from benchmarks.harness.google_json import BenchmarkFailedError
+from benchmarks.harness.settings import Settings
+from benchmarks.harness.store import Store
+
+FAST = Settings(samples=5, warm_up=0.0, measurement=0.02, time_cap=0.3)
+
+
+@pytest.fixture(autouse=True)
+def planted_worker(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(engine, "WORKER", planted_suite.WORKER)
+
+
+def plan(*ids: Any, settings: Any = FAST) -> Any:
+    return engine.plan(planted_suite.suite(), lambda name: name in ids, settings)
+
+
+def run(*ids: Any, test: Any = False, settings: Any = FAST) -> Any:
+    events: list[dict[str, Any]] = []
+    found = engine.run_process(plan(*ids, settings=settings), 3, events.append, test=test)
+    return found, events
+
+
+def test_each_benchmark_leaves_its_samples() -> None:
+    found, events = run("quantizing", "printing")
+    assert {name: len(each) for name, each in found.samples.items()} == {
+        "quantizing": 5,
+        "printing": 5,
+    }
+    assert found.failures == {}
+    assert {sample.process for sample in found.samples["quantizing"]} == {3}
+    kinds = [event["event"] for event in events]
+    assert kinds.count("prepared") == 2
+    assert kinds.count("sample") >= 10
+
+
+def test_a_sample_is_of_one_call_and_has_its_stages() -> None:
+    found, _ = run("quantizing")
+    for sample in found.samples["quantizing"]:
+        assert 0 < sample.wall < 1e-3
+        stages = {key: value for key, value in sample.counters.items() if key.startswith("stage_")}
+        assert set(stages) == {f"stage_{s}" for s in ("view", "alloc", "core", "export", "total")}
+        assert {"cpu", "free", "page_faults", "switches"} - {"cpu"} <= set(sample.counters)
+        assert 0 < stages["stage_core"] <= stages["stage_total"] < 10 * sample.wall
+
+
+def test_a_wrong_result_has_no_time() -> None:
+    found, _ = run("wrong", "printing")
+    assert found.failures == {"wrong": "WrongResultError: 1 is not 2"}
+    assert set(found.samples) == {"printing"}
+
+
+def test_an_exception_is_told_and_the_others_go_on() -> None:
+    found, _ = run("raising", "printing")
+    assert found.failures["raising"].startswith("ZeroDivisionError")
+    assert len(found.samples["printing"]) == 5
+
+
+def test_a_slow_benchmark_gets_fewer_samples() -> None:
+    found, _ = run("slow")
+    assert len(found.samples["slow"]) == 1
+    found, _ = run("slow", settings=replace(FAST, time_cap=0.7))
+    assert len(found.samples["slow"]) == 3
+
+
+def test_a_process_that_dies_is_an_error() -> None:
+    with pytest.raises(BenchmarkFailedError, match="suite planted: its process ended with 7"):
+        run("dying", "printing")
+
+
+def test_a_test_runs_each_body_and_verifies_it() -> None:
+    watched: list[dict[str, Any]] = []
+    assert engine.test_suite(plan("quantizing", "printing", "slow"), watched.append) == {}
+    failures = engine.test_suite(plan("quantizing", "wrong", "raising"), watched.append)
+    assert set(failures) == {"wrong", "raising"}
+
+
+def test_quick_leaves_out_what_takes_long() -> None:
+    quick = plan("dying", "printing", settings=Settings().quick())
+    assert [case.id for case in quick.cases] == ["printing"]
+    assert quick.left_out == ("dying",)
+
+
+def test_a_suite_is_stored_with_what_surrounds_it(tmp_path: Path) -> None:
+    store: Any = Store(tmp_path, "machine")
+    failures = engine.measure_suite(plan("quantizing", "wrong"), store, lambda event: None)
+    assert set(failures) == {"wrong"}
+    record = store.read("planted", "quantizing")
+    assert len(record.samples) == 5
+    stored = store.read_suite("planted")
+    assert stored.environment["quarrow"]["isa"]
+    assert set(stored.noise) == {
+        "load_before",
+        "load_after",
+        "stolen_share",
+        "switches_per_second",
+    }
+    assert stored.run == record.run
+    (history,) = store.history()
+    assert set(history["medians"]) == {"quantizing"}
+
+
+def test_processes_share_the_samples(tmp_path: Path) -> None:
+    store: Any = Store(tmp_path, "machine")
+    settings = replace(FAST, samples=7, processes=3)
+    engine.measure_suite(plan("printing", settings=settings), store, lambda event: None)
+    assert [len(each) for each in store.read("planted", "printing").by_process()] == [3, 2, 2]
+
+
+def test_two_builds_alternate_and_are_compared_in_pairs(tmp_path: Path) -> None:
+    store: Any = Store(tmp_path, "machine")
+    settings = replace(FAST, samples=6, processes=3)
+    failures = engine.measure_two_builds(
+        plan("printing", settings=settings), store, lambda event: None, sys.executable
+    )
+    assert failures == {}
+    ours, theirs = (store.read("planted", "printing", name) for name in ("new", engine.AB))
+    assert ours.run == theirs.run
+    assert len(ours.by_process()) == len(theirs.by_process()) == 3
+
+
+def test_interrupting_leaves_the_store_readable_and_no_process(tmp_path: Path) -> None:
+    store: Any = Store(tmp_path, "machine")
+    engine.measure_suite(plan("printing"), store, lambda event: None)
+    before = store.read("planted", "printing")
+
+    def interrupt() -> Any:
+        time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    long = replace(FAST, samples=100, measurement=60.0, time_cap=100.0)
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        engine.measure_suite(plan("slow", "printing", settings=long), store, lambda event: None)
+    assert store.read("planted", "printing") == before
+    assert store.skipped == []
+    assert Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text() == ""

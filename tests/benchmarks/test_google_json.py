@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Both dialects of google-benchmark: the Python package speaks 1.9, Debian 12 speaks 1.7."""
+
+import json
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.harness.google_json import (
+    BenchmarkFailedError,
+    cpp_flags,
+    knows_dry_run,
+    python_flags,
+    read_samples,
+)
+from benchmarks.harness.settings import Settings
+
+# What the C++ library 1.7.1 writes: no skip fields, errors as error_occurred.
+OLD: dict[str, Any] = {
+    "context": {"library_build_type": "debug"},
+    "benchmarks": [
+        {
+            "name": "copy/real_time",
+            "family_index": 0,
+            "per_family_instance_index": 0,
+            "run_name": "copy/real_time",
+            "run_type": "iteration",
+            "repetitions": 2,
+            "repetition_index": 0,
+            "threads": 1,
+            "iterations": 7,
+            "real_time": 1.5,
+            "cpu_time": 1.25,
+            "time_unit": "ms",
+            "bytes_per_second": 1e9,
+        },
+        {
+            "name": "copy/real_time_median",
+            "run_name": "copy/real_time",
+            "run_type": "aggregate",
+            "aggregate_name": "median",
+            "aggregate_unit": "time",
+            "threads": 1,
+            "iterations": 2,
+            "real_time": 9.0,
+            "cpu_time": 9.0,
+            "time_unit": "ms",
+        },
+    ],
+}
+# What the Python package 1.9.5 writes: a schema version, counters beside the fields.
+NEW: dict[str, Any] = {
+    "context": {"library_version": "1.9.5", "json_schema_version": 1},
+    "benchmarks": [
+        {
+            "name": "numpy_4mb/repeats:5/manual_time",
+            "family_index": 1,
+            "per_family_instance_index": 0,
+            "run_name": "numpy_4mb/repeats:5/manual_time",
+            "run_type": "iteration",
+            "repetitions": 5,
+            "repetition_index": 3,
+            "threads": 1,
+            "iterations": 78,
+            "real_time": 4.0e5,
+            "cpu_time": 3.9e5,
+            "time_unit": "ns",
+            "cpu": 3.5e-4,
+            "stage_core": 3.0e-4,
+        }
+    ],
+}
+
+
+def written(tmp_path: Path, value: Any) -> Any:
+    path = tmp_path / "out.json"
+    path.write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
+    return path
+
+
+def test_the_dialect_of_the_older_library_is_read(tmp_path: Path) -> None:
+    (sample,) = read_samples(written(tmp_path, OLD), 0, {})["copy"]
+    assert (sample.wall, sample.cpu, sample.iterations) == (1.5e-3, 1.25e-3, 7)
+    assert sample.counters == {}
+
+
+def test_the_dialect_of_the_newer_library_is_read(tmp_path: Path) -> None:
+    (sample,) = read_samples(written(tmp_path, NEW), 4, {"numpy_4mb": 10})["numpy_4mb"]
+    assert sample.process == 4
+    assert sample.wall == pytest.approx(4e-5)  # of one of ten calls
+    assert sample.cpu == 3.5e-4  # the worker's own clock: every thread, one call
+    assert sample.counters == {"stage_core": 3.0e-4}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"error_occurred": True, "error_message": "it is broken"},
+        {"skipped": "error", "skip_message": "it is broken"},
+    ],
+)
+def test_a_benchmark_that_failed_is_an_error_in_either_dialect(tmp_path: Path, fields: Any) -> None:
+    run = NEW["benchmarks"][0] | fields
+    with pytest.raises(BenchmarkFailedError, match="numpy_4mb: it is broken"):
+        read_samples(written(tmp_path, {"benchmarks": [run]}), 0, {})
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"context": {}}', "null"])
+def test_output_that_is_not_whole_is_an_error(tmp_path: Path, text: Any) -> None:
+    with pytest.raises(BenchmarkFailedError, match="no readable samples"):
+        read_samples(written(tmp_path, text), 0, {})
+
+
+def test_flags_are_said_in_the_dialect_of_each(tmp_path: Path) -> None:
+    settings = Settings(samples=20, warm_up=0.5, measurement=2.0)
+    new, old = (
+        cpp_flags(settings, tmp_path / "o", ["a", "b"], test=False, newer=newer)
+        for newer in (True, False)
+    )
+    assert "--benchmark_min_time=0.1s" in new
+    assert "--benchmark_min_time=0.1" in old
+    for flags in (new, old):
+        assert "--benchmark_repetitions=20" in flags
+        assert "--benchmark_filter=^(a|b)(/.*)?$" in flags
+        assert "--benchmark_enable_random_interleaving=true" in flags
+    assert "--benchmark_min_time=0.1s" in python_flags(settings, tmp_path / "o", test=False)
+
+
+def test_a_test_runs_bodies_once_in_either_dialect(tmp_path: Path) -> None:
+    new, old = (
+        cpp_flags(Settings(), tmp_path / "o", ["a"], test=True, newer=newer)
+        for newer in (True, False)
+    )
+    assert "--benchmark_dry_run=true" in new
+    assert "--benchmark_min_time=0" in old
+    assert "--benchmark_dry_run=true" in python_flags(Settings(), tmp_path / "o", test=True)
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_program_is_asked_which_dialect_it_speaks(tmp_path: Path, status: Any) -> None:
+    program = tmp_path / "program"
+    program.write_text(f"#!{sys.executable}\nimport sys\nsys.exit({status})\n", encoding="utf-8")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    assert knows_dry_run(Path(program)) == (status == 0)

@@ -1,0 +1,462 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pages of the benchmarks: whole, linked, escaped, the same twice, and asking for nothing."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urldefrag
+
+import pytest
+from stored_runs import (
+    ENVIRONMENT,
+    FINGERPRINT,
+    HOSTILE,
+    hostile_suite,
+    make_store,
+    peers_suite,
+    sizes_suite,
+    write_run,
+)
+
+from benchmarks.harness.changes import Doubt
+from benchmarks.harness.plots import SERIES, typeset
+from benchmarks.harness.report import environments, file_name, sparkline, write_report
+from benchmarks.harness.store import Store
+from benchmarks.harness.summary import Summary, as_csv, as_json, summarize
+from benchmarks.harness.targets import Target
+
+VOID = {"meta", "link", "input", "br", "img"}
+DOUBT = Doubt(resamples=2000)
+DAY = "2026-01-05T08:00:00+00:00"
+NUMPY, COPY = "numpy_vs_legacy/numpy_into_4mb", "numpy_vs_legacy/copy_4mb"
+TARGETS = [
+    Target("half a copy more", "ratio", (NUMPY, COPY), "x", at_most=1.5, stated="150 ms"),
+    Target("a tenth of a copy", "ratio", (NUMPY, COPY), "x", at_most=0.1, baseline=COPY),
+    Target("never run", "value", ("numpy_vs_legacy/none",), "us", at_most=1, peer="<b>nobody"),
+]
+
+
+class Page(HTMLParser):
+    """A page taken apart; refuses what is not balanced."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(convert_charrefs=True)
+        self.path = path
+        self.source = path.read_text(encoding="utf-8")
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.tables: list[list[list[str]]] = []
+        self.figures: dict[str, dict[str, Any]] = {}
+        self._open: list[str] = []
+        self._figure = ""
+        self.feed(self.source)
+        self.close()
+        assert self._open == [], path
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.append((tag, given))
+        # What ends in "/>", as in SVG, arrives through handle_startendtag and here too.
+        if tag not in VOID and not (self.get_starttag_text() or "").endswith("/>"):
+            self._open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in {"td", "th"}:
+            self.tables[-1][-1].append("")
+        elif tag == "script" and given.get("class") == "figure":
+            self._figure = given["data-plot"] or ""
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID and not (self.get_starttag_text() or "").endswith("/>"):
+            assert self._open.pop() == tag, (self.path, self.getpos())
+        elif tag not in VOID and self._open and self._open[-1] == tag:
+            self._open.pop()
+        self._figure = ""
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self._figure:
+            self.figures[self._figure] = json.loads(data)
+            return
+        self.texts.append(data)
+        if "td" in self._open or "th" in self._open:
+            self.tables[-1][-1][-1] += data
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+    def all(self, name: str) -> list[str]:
+        """Return the values of an attribute."""
+        return [given[name] or "" for _, given in self.tags if name in given]
+
+    def row(self, start: str, table: int = 0) -> str:
+        """Return the words of the row whose first cell begins so."""
+        (found,) = [each for each in self.tables[table] if each[0].strip().startswith(start)]
+        return " ".join(" ".join(found).split())
+
+
+def summary_of(store: Any, targets: list[Target] | None = None) -> Summary:
+    return summarize(store, TARGETS if targets is None else targets, DOUBT)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Return a store with a slower last run, hostile texts, and a damaged file."""
+    folder = tmp_path_factory.mktemp("store")
+    made = make_store(folder, factor=1.12)
+    for day in ("2026-01-04T08:00:00+00:00", DAY):
+        write_run(made, hostile_suite(), day)
+    path = made.folder / "peers/int4_slow/previous.json"
+    path.write_text("{", encoding="utf-8")
+    return Store(folder, FINGERPRINT)
+
+
+@pytest.fixture(scope="module")
+def summary(store: Any) -> Summary:
+    return summary_of(store)
+
+
+@pytest.fixture(scope="module")
+def report(summary: Summary, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the report, and return its folder."""
+    folder = tmp_path_factory.mktemp("report")
+    assert write_report(summary, folder) == folder / "index.html"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(report: Path) -> dict[str, Page]:
+    return {str(path.relative_to(report)): Page(path) for path in sorted(report.rglob("*.html"))}
+
+
+def test_every_benchmark_and_every_suite_has_a_page(
+    summary: Summary, pages: dict[str, Page]
+) -> None:
+    expected = {"index.html"}
+    for suite in summary.suites:
+        expected.add(f"{suite.record.name}/index.html")
+        expected |= {f"{suite.record.name}/{row.case['id']}.html" for row in suite.rows}
+    assert set(pages) == expected
+    assert len(expected) == 1 + 3 + 12 + 4 + 3
+
+
+def test_every_link_leads_to_a_file_of_the_report(report: Path, pages: dict[str, Page]) -> None:
+    ids = {page.path.resolve(): set(page.all("id")) for page in pages.values()}
+    followed = 0
+    for page in pages.values():
+        for link in [*page.all("href"), *page.all("src")]:
+            if link == "data:,":
+                continue
+            path, fragment = urldefrag(link)
+            target = (page.path.parent / unquote(path)).resolve() if path else page.path.resolve()
+            assert target.is_file(), (page.path, link)
+            assert target.is_relative_to(report.resolve())
+            assert not fragment or fragment in ids[target], (page.path, link)
+            followed += 1
+    assert followed > 200
+
+
+def test_every_page_is_reached_from_the_index(report: Path, pages: dict[str, Page]) -> None:
+    reached: set[str] = set()
+    left = ["index.html"]
+    while left:
+        name = left.pop()
+        if name in reached:
+            continue
+        reached.add(name)
+        for link in pages[name].all("href"):
+            target = (pages[name].path.parent / urldefrag(link)[0]).resolve()
+            if target.suffix == ".html":
+                left.append(str(target.relative_to(report.resolve())))
+    assert reached == set(pages)
+
+
+def test_nothing_is_asked_of_a_network(report: Path, pages: dict[str, Page]) -> None:
+    for page in pages.values():
+        values = [value or "" for _, given in page.tags for value in given.values()]
+        assert not [value for value in values if re.search(r"(?i)(https?:)?//", value)], page.path
+        policy = "".join(page.all("content"))
+        assert "default-src 'none'" in policy
+        assert "http" not in policy
+    style = (report / "report.css").read_text(encoding="utf-8")
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "http" not in (report / "report.js").read_text(encoding="utf-8")
+
+
+def test_no_script_stands_in_a_page(pages: dict[str, Page]) -> None:
+    for page in pages.values():
+        scripts = [given for tag, given in page.tags if tag == "script"]
+        assert scripts
+        assert all("src" in each or each["type"] == "application/json" for each in scripts)
+        assert not [name for _, given in page.tags for name in given if name.startswith("on")]
+
+
+def test_hostile_texts_stay_texts(pages: dict[str, Page]) -> None:
+    for page in pages.values():
+        assert not {"img", "b", "iframe"} & {tag for tag, _ in page.tags}, page.path
+        assert "<img" not in page.source
+    for name in ("index.html", "hostile/index.html", "hostile/markup_4.html"):
+        assert HOSTILE in pages[name].text
+    figures = json.dumps([page.figures for page in pages.values()])
+    # What plotly draws is escaped a second time: it takes <b> and <a> for markup.
+    assert "&lt;img" in figures
+    assert "<img" not in figures
+    assert "<b>" not in figures
+
+
+def test_ids_that_are_paths_lead_nowhere_else(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store")
+    path = store.folder / "peers/int4_slow/new.json"
+    value = json.loads(path.read_text(encoding="utf-8"))
+    value["case"]["id"] = "../../../escaped"
+    path.write_text(json.dumps(value), encoding="utf-8")
+    write_report(summary_of(store), tmp_path / "a/b/report")
+    found = [each.relative_to(tmp_path) for each in tmp_path.rglob("*escaped*")]
+    assert len(found) == 2
+    assert {str(each.parent) for each in found} == {"a/b/report/peers"}
+
+
+def test_file_names_are_names_of_files_and_no_two_are_one() -> None:
+    ids = ["a", "a/b", "a b", "..", "../a", ".a", "index", "", "ä", "ö", "int4_g128-best-f16-40mb"]
+    names = [file_name(each) for each in ids]
+    assert len(set(names)) == len(ids)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", each) for each in names)
+    assert "index" not in names
+    assert names[0] == "a"
+    assert names[-1] == ids[-1]
+
+
+def test_two_reports_of_one_store_are_the_same(store: Any, report: Path, tmp_path: Path) -> None:
+    again = Store(store.folder.parent, FINGERPRINT)
+    write_report(summary_of(again), tmp_path)
+    files = sorted(path.relative_to(report) for path in report.rglob("*") if path.is_file())
+    assert files == sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
+    for path in files:
+        assert (report / path).read_bytes() == (tmp_path / path).read_bytes(), path
+
+
+def test_the_targets_stand_first_with_symbol_and_word(pages: dict[str, Page]) -> None:
+    page = pages["index.html"]
+    head = page.tables[0][0]
+    assert head[:4] == ["Target", "State", "Goal", "Achieved"]
+    assert page.tables[1][0][0].startswith("Benchmark")
+    assert "✓ met" in page.row("half a copy more")
+    assert "150 ms" in page.row("half a copy more")
+    missed = page.row("a tenth of a copy")
+    assert "✗ missed" in missed
+    assert typeset("<= 0.1 x") in missed
+    assert re.search(r"400 µs \[\d+, \d+\]", missed)  # the measured baseline
+    not_measured = page.row("never run")
+    assert "- not measured" in not_measured
+    assert "there are no samples of numpy_vs_legacy/none" in not_measured
+    assert "<b>nobody" in not_measured
+    assert "1 of 3 met ✗ 1 missed - 1 not measured" in page.text
+
+
+def test_a_row_says_everything_of_its_benchmark(pages: dict[str, Page], summary: Summary) -> None:
+    page = pages["index.html"]
+    assert len(page.tables[1]) == 1 + sum(1 for _ in summary.rows)
+    row = page.row("numpy_into_4mb", 1)
+    for pattern in (
+        r"269 µs \[\d+, \d+\]",  # median
+        r"\d+ µs 14\.8 GB/s",  # CPU, throughput
+        rf"0\.67\d {typeset(' x').strip()} \[0\.\d+, 0\.\d+\]",  # to copy
+        rf"250 {typeset(' x').strip()} \[\d+, \d+\]",  # to legacy
+        r"▼ regressed \+7\.\d %",
+        r"medians of 5 runs, oldest first: ",
+        r"100 samples",
+    ):
+        assert re.search(pattern, row), pattern
+    peer = page.row("int4_into_4mb", 1)
+    assert re.search(r"1\.37 . \[.*\] int4, 4 MB, swiftquant \(swiftquant\)", peer)
+    assert "10 of 100 samples (time cap)" in page.row("legacy_400mb", 1)
+    assert "no previous" in page.row("int4_slow", 1)
+
+
+def test_the_index_says_what_to_doubt(pages: dict[str, Page]) -> None:
+    text = pages["index.html"].text
+    assert "! Noise. peers: Something else was running: the load was 3.4" in text
+    assert "mlx : not installed" in text
+    assert "int4_slow/previous.json: damaged, not JSON" in text
+    assert f"Ran {DAY} for 13 min: 100 samples, 3 s warm-up, 5 s measurement, 5 processes" in text
+    assert "Simulated Processor 9000" in text
+
+
+def test_what_an_earlier_run_left_is_said_to_be_so(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store")
+    suite = peers_suite()
+    part = replace(suite, benchmarks=suite.benchmarks[:2])
+    write_run(store, part, "2026-01-06T08:00:00+00:00")
+    write_report(summary_of(store), tmp_path / "report")
+    page = Page(tmp_path / "report/peers/index.html")
+    assert "of an earlier run" in page.row("int4_swift")
+    assert "of an earlier run" not in page.row("int4_into_4mb")
+    assert "of an earlier run" in Page(tmp_path / "report/peers/int4_swift.html").text
+
+
+def test_a_single_run_without_copies_and_peers_has_its_pages(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store", FINGERPRINT)
+    suite = sizes_suite()
+    (only,) = [each for each in suite.benchmarks if each.case.id == "numpy_4mb"]
+    write_run(store, replace(suite, benchmarks=[replace(only, count=1, outside=0.0)]), DAY)
+    write_report(summary_of(store, []), tmp_path / "report")
+    index = Page(tmp_path / "report/index.html")
+    assert "No targets were given." in index.text
+    assert "nothing to compare with" in index.text
+    row = index.row("numpy_4mb", 0)
+    assert "no previous one run 1 of 100 samples (time cap)" in row
+    page = Page(tmp_path / "report/numpy_vs_legacy/numpy_4mb.html")
+    assert set(page.figures) == {"plot-distribution", "plot-order", "plot-ecdf"}
+    suite_page = Page(tmp_path / "report/numpy_vs_legacy/index.html")
+    assert set(suite_page.figures) == {"plot-side-by-side"}
+
+
+def test_an_empty_store_has_an_index(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store", FINGERPRINT)
+    page = Page(write_report(summary_of(store), tmp_path / "report"))
+    assert "Nothing is stored of this machine." in page.text
+    assert "0 of 3 met - 3 not measured" in page.text
+
+
+def test_the_plots_of_a_benchmark_show_its_samples(
+    summary: Summary, pages: dict[str, Page]
+) -> None:
+    page = pages["numpy_vs_legacy/numpy_into_4mb.html"]
+    assert set(page.figures) == {
+        "plot-distribution", "plot-overlay", "plot-order", "plot-ecdf", "plot-stages",
+    }  # fmt: skip
+    (row,) = [row for row in summary.rows if row.id == NUMPY]
+    walls = [sample.wall * 1e6 for sample in row.record.samples]
+    assert row.base is not None
+    before = [sample.wall * 1e6 for sample in row.base.samples]
+    base, new = page.figures["plot-distribution"]["data"]
+    assert (base["name"], new["name"]) == ("previous", "this run")
+    assert new["x"] == pytest.approx(walls, rel=1e-5)
+    assert base["x"] == pytest.approx(before, rel=1e-5)
+    processes = page.figures["plot-order"]["data"]
+    assert [each["name"] for each in processes] == [f"process {i}" for i in range(1, 6)]
+    assert len({each["marker"]["symbol"] for each in processes}) == 5
+    assert [x for each in processes for x in each["x"]] == list(range(1, 101))
+    assert [y for each in processes for y in each["y"]] == pytest.approx(walls, rel=1e-5)
+    cumulated = page.figures["plot-ecdf"]["data"][1]
+    assert cumulated["x"] == pytest.approx(sorted(walls), rel=1e-5)
+    assert cumulated["y"][0] == 0.01
+    assert cumulated["y"][-1] == 1
+
+
+def test_the_stages_follow_each_other(summary: Summary, pages: dict[str, Page]) -> None:
+    page = pages["numpy_vs_legacy/numpy_into_4mb.html"]
+    (bars,) = page.figures["plot-stages"]["data"]
+    words = [label.partition("<br>")[0] for label in bars["y"]]
+    assert words == ["take the input", "allocate", "core", "hand out", "between"]
+    ends = [start + length for start, length in zip(bars["base"], bars["x"], strict=True)]
+    assert bars["base"][0] == 0
+    assert bars["base"][1:] == pytest.approx(ends[:-1], rel=1e-4)
+    (row,) = [row for row in summary.rows if row.id == NUMPY]
+    assert ends[-1] == pytest.approx(row.estimate.mean * 1e6, rel=1e-3)
+    assert any("outside the core 0.74" in " ".join(" ".join(r).split()) for r in page.tables[1])
+
+
+def test_memory_and_counters_are_told(pages: dict[str, Page]) -> None:
+    text = pages["numpy_vs_legacy/numpy_4mb.html"].text
+    for said in ("peak of the process grew by 1.20 MB", "its result has 1.00 MB", "input copied"):
+        assert said in text
+    assert re.search(r"page faults of a call [\d.]+ \(median\)", text)
+    assert "Nothing was counted." not in text
+
+
+def test_a_suite_scales_on_logarithmic_axes_with_the_copy_in_front(pages: dict[str, Page]) -> None:
+    figures = pages["numpy_vs_legacy/index.html"].figures
+    assert set(figures) == {"plot-time-mb", "plot-throughput-mb"}
+    figure = figures["plot-time-mb"]
+    assert figure["layout"]["xaxis"]["type"] == figure["layout"]["yaxis"]["type"] == "log"
+    lines = {each["name"]: each for each in figure["data"]}
+    assert set(lines) == {"copy", "numpy", "into", "legacy"}
+    assert lines["copy"]["x"] == [4, 40, 400]
+    copy = lines.pop("copy")
+    assert all(copy["line"]["width"] > each["line"]["width"] for each in lines.values())
+    assert len({each["marker"]["symbol"] for each in lines.values()}) == 3
+
+
+def test_plotly_knows_every_word_of_the_plots(pages: dict[str, Page]) -> None:
+    graph_objects: Any = pytest.importorskip("plotly.graph_objects")
+    checked = 0
+    for page in pages.values():
+        for figure in page.figures.values():
+            coloured = re.sub(r'"--[a-z]+\d?"', '"#123456"', json.dumps(figure))
+            graph_objects.Figure(json.loads(coloured))
+            checked += 1
+    assert checked > 60
+
+
+def test_every_colour_of_a_plot_is_in_the_style_for_light_and_dark(
+    report: Path, pages: dict[str, Page]
+) -> None:
+    style = (report / "report.css").read_text(encoding="utf-8")
+    used = set(re.findall(r'"(--[a-z]+\d?)"', json.dumps([p.figures for p in pages.values()])))
+    assert "--series0" in used
+    for name in (used | set(SERIES)) - {"--clear"}:
+        assert style.count(f"{name}: ") == 2, name
+
+
+def test_the_samples_and_figures_are_beside_the_pages(
+    store: Any, summary: Summary, report: Path, pages: dict[str, Page]
+) -> None:
+    stored = json.loads((store.folder / "peers/int4_swift/new.json").read_text(encoding="utf-8"))
+    beside = json.loads((report / "peers/int4_swift.json").read_text(encoding="utf-8"))
+    assert beside == stored
+    assert "int4_swift.json" in pages["peers/int4_swift.html"].all("href")
+    assert (report / "summary.json").read_text(encoding="utf-8") == as_json(summary)
+    assert (report / "summary.csv").read_text(encoding="utf-8") == as_csv(summary)
+    assert {"summary.json", "summary.csv"} <= set(pages["index.html"].all("href"))
+
+
+def test_tables_are_for_keyboards_and_screen_readers(pages: dict[str, Page]) -> None:
+    for page in pages.values():
+        tags = [tag for tag, _ in page.tags]
+        assert tags.count("h1") == 1
+        assert tags.count("main") == 1
+        assert page.all("lang") == ["en"]
+        assert page.all("href").count("#main") == 1
+        labelled = [given for tag, given in page.tags if given.get("class") == "plot"]
+        assert all(each["role"] == "img" and each["aria-label"] for each in labelled)
+        scrolling = [given for _, given in page.tags if given.get("class") == "scroll"]
+        assert all(each["tabindex"] == "0" and each["aria-label"] for each in scrolling)
+    buttons = [given for tag, given in pages["index.html"].tags if tag == "button"]
+    assert len(buttons) == 9
+
+
+def test_noise_does_not_fill_a_sparkline() -> None:
+    assert sparkline([]) is None
+    assert sparkline([1.0]) is None
+
+    def height(history: list[float]) -> float:
+        line = sparkline(history)
+        assert line is not None
+        assert len(line.points) == len(history)
+        assert all(0 <= x <= line.width and 0 <= y <= line.height for x, y in line.points)
+        return max(y for _, y in line.points) - min(y for _, y in line.points)
+
+    assert height([1.0, 1.0, 1.0]) == 0
+    assert height([1.0, 1.01, 1.0]) < 3
+    assert height([1.0, 2.0, 1.0]) == 18
+    slower = sparkline([1.0, 2.0])
+    assert slower is not None
+    assert slower.points[1][1] < slower.points[0][1]  # slower is higher
+
+
+def test_environments_that_differ_name_their_suites(summary: Summary) -> None:
+    first, second = (each.record for each in summary.suites[:2])
+    other = replace(second, environment={**ENVIRONMENT, "kernel": "6.9.0"})
+    lines = dict(environments([first, other]))
+    assert lines["kernel"] == [("6.1.0", first.name), ("6.9.0", second.name)]
+    assert lines["python"] == [("3.11.7", "")]

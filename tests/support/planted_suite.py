@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A suite of benchmarks that do what benchmarks should not; `WORKER` is a worker that knows it."""
+
+import os
+import time
+
+import numpy as np
+import quarrow as qr
+
+from benchmarks.harness.case import Case, Job, Suite, WrongResultError
+
+_PROGRAM = """
+import sys
+sys.path[:0] = [".", "tests/support"]
+import benchmarks.suites, planted_suite
+benchmarks.suites.load_suite = lambda name: planted_suite.suite()
+from benchmarks.harness.worker import main
+main()
+"""
+WORKER = ("-c", _PROGRAM)
+
+
+def _quantizing() -> Job:
+    w = np.ones((64, 128), np.float32)
+    return Job(lambda: qr.quantize(w, "int8"))
+
+
+def _printing() -> Job:
+    def call() -> object:
+        print("a library that prints")
+        return 1
+
+    return Job(call)
+
+
+def _wrong() -> Job:
+    def verify(result: object) -> None:
+        message = f"{result} is not 2"
+        raise WrongResultError(message)
+
+    return Job(lambda: 1, verify)
+
+
+def _raising() -> Job:
+    return Job(lambda: 1 // 0)
+
+
+def _slow() -> Job:
+    return Job(lambda: time.sleep(0.2))
+
+
+def _dying() -> Job:
+    return Job(lambda: os._exit(7))
+
+
+def suite() -> Suite:
+    """Return the suite."""
+    cases = (
+        Case("quantizing", "calls quarrow", _quantizing, calls=10),
+        Case("printing", "prints", _printing),
+        Case("wrong", "computes something else", _wrong),
+        Case("raising", "raises", _raising),
+        Case("slow", "takes long", _slow, seconds=0.2),
+        Case("dying", "ends its process", _dying, seconds=50.0),
+    )
+    return Suite("planted", "Planted", "Nothing of use.", cases)
