@@ -24,6 +24,7 @@ class FilePeer:
     package: str
     module: str
     run: FileJob
+    seconds_per_gb: float  # of its input, about
 
 
 def _through_torch(source: Path, out: Path, quantize: Callable[[Any], tuple[Any, Any]]) -> None:
@@ -77,15 +78,18 @@ def _convert_to_quant(source: Path, out: Path) -> None:
 
 
 ALL = (
-    FilePeer("torch", "torch, eager", "torch", "torch", _torch),
-    FilePeer("comfy_kitchen", "comfy-kitchen", "comfy-kitchen", "comfy_kitchen", _comfy_kitchen),
-    FilePeer("torchao", "torchao, to a torch file", "torchao", "torchao", _torchao),
+    FilePeer("torch", "torch, eager", "torch", "torch", _torch, 5.0),
+    FilePeer(
+        "comfy_kitchen", "comfy-kitchen", "comfy-kitchen", "comfy_kitchen", _comfy_kitchen, 3.0
+    ),
+    FilePeer("torchao", "torchao, to a torch file", "torchao", "torchao", _torchao, 6.0),
     FilePeer(
         "convert_to_quant",
         "convert_to_quant",
         "convert-to-quant",
         "convert_to_quant",
         _convert_to_quant,
+        40.0,
     ),
 )
 

@@ -187,7 +187,7 @@ PEERS = (
     _ggml_peer("mxfp4", 0.002, "fp4 in blocks of 32"),
     _ggml_peer("nvfp4", 0.002, "fp4 in blocks of 16"),
     _gguf_peer("q4_0", 0.002),
-    _gguf_peer("q8_0", 0.002),
+    _gguf_peer("q8_0", 0.0035),
     ArrayPeer(
         id="onnxruntime_int4",
         title="onnxruntime, MatMul4Bits in blocks of 128 of the transposed weight",
@@ -207,6 +207,6 @@ PEERS = (
         job="int4",
         way=partial(_mlx, bits=4),
         threads=1,
-        seconds_per_mb=0.001,
+        seconds_per_mb=0.0015,
     ),
 )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is promised, and whether the stored figures keep it."""
 
+import functools
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ SYMBOLS: Mapping[State, str] = {
     "not measured": "-",
 }
 _UNITS = {"x": 1.0, "us": 1e6, "ms": 1e3, "%": 100.0}
-_NUMBER_OF_OPERANDS = {"ratio": 2, "times": 2, "slope": 2, "share": 1, "value": 1}
+_NUMBER_OF_OPERANDS = {"ratio": 2, "times": 2, "slope": 2, "overhead": 4, "share": 1, "value": 1}
 
 
 class TargetError(Exception):
@@ -41,6 +42,7 @@ class Target:
     at_least: float | None = None
     clock: str = "wall"
     divide: float = 1.0
+    spare: float = 0.0
     stated: str = ""
     stated_target: str = ""
     baseline: str = ""
@@ -91,19 +93,23 @@ def read_targets(path: Path = TARGETS) -> list[Target]:
     return [Target(**{**table, "of": tuple(table["of"])}) for table in tables]
 
 
+# A value with its resamples.
+Measured = tuple[float, Values]
+
+
 class Figures:
     """Medians of stored benchmarks and their resamples, each made once."""
 
     def __init__(self, find: Callable[[str], Record | None], doubt: Doubt) -> None:
         self._find = find
         self._doubt = doubt
-        self._made: dict[tuple[str, str], tuple[float, Values]] = {}
+        self._made: dict[tuple[str, str], Measured] = {}
 
     def record(self, id_: str) -> Record | None:
         """Return a benchmark by "suite/id"."""
         return self._find(id_)
 
-    def median(self, id_: str, what: str = "wall") -> tuple[float, Values]:
+    def median(self, id_: str, what: str = "wall") -> Measured:
         """Return the median of a clock or counter, and resampled medians."""
         if (id_, what) not in self._made:
             record = self._find(id_)
@@ -115,7 +121,7 @@ class Figures:
             self._made[id_, what] = float(np.median(np.concatenate(processes))), resampled
         return self._made[id_, what]
 
-    def share(self, id_: str) -> tuple[float, Values]:
+    def share(self, id_: str) -> Measured:
         """Return the part of calls that their stamps put outside the core.
 
         Numerator and denominator come from the same calls: samples are resampled in pairs.
@@ -137,7 +143,7 @@ class Figures:
             self._made[id_, "share"] = value, 1 - sums[1] / sums[0]
         return self._made[id_, "share"]
 
-    def interval(self, of: tuple[float, Values]) -> Interval:
+    def interval(self, of: Measured) -> Interval:
         """Return a value with the interval of its resamples."""
         return interval(*of, self._doubt.confidence)
 
@@ -151,22 +157,36 @@ class Figures:
         return self.interval((a / b, many_a / many_b))
 
 
+def _difference(one: Measured, other: Measured) -> Measured:
+    return one[0] - other[0], one[1] - other[1]
+
+
+def _quotient(one: Measured, other: Measured) -> Measured:
+    return one[0] / other[0], one[1] / other[1]
+
+
+_RULES: Mapping[str, Callable[..., Measured]] = {
+    "value": lambda one: one,
+    "ratio": _quotient,
+    "times": lambda one, other: _quotient(other, one),
+    "slope": _difference,
+    "difference": lambda one, *others: functools.reduce(_difference, others, one),
+    "overhead": lambda a, b, c, d: _quotient(_difference(c, d), _difference(a, b)),
+}
+
+
 def achieved(target: Target, figures: Figures) -> Interval:
     """Return what a target's rule makes of the figures, in its unit."""
     if target.rule == "share":
-        value, many = figures.share(target.of[0])
+        found = figures.share(target.of[0])
     else:
-        operands = [figures.median(each, target.clock) for each in target.of]
-        value, many = operands[0]
-        for other, resampled in operands[1:]:
-            if target.rule == "ratio":
-                value, many = value / other, many / resampled
-            elif target.rule == "times":
-                value, many = other / value, resampled / many
-            else:
-                value, many = value - other, many - resampled
-        value, many = value / target.divide, many / target.divide
-    return figures.interval((value, many)).scaled(_UNITS[target.unit])
+        first, *others = (figures.median(each, target.clock) for each in target.of)
+        spared = first[0] - target.spare, first[1] - target.spare
+        found = _RULES[target.rule](spared, *others)
+    value, many = found
+    return figures.interval((value / target.divide, many / target.divide)).scaled(
+        _UNITS[target.unit]
+    )
 
 
 def outcomes(targets: list[Target], figures: Figures) -> list[Outcome]:

@@ -142,7 +142,7 @@ def run(order: dict[str, Any], tell: Tell) -> int:
     suite = load_suite(order["suite"])
     settings = Settings(**order["settings"])
     chosen = set(order["ids"])
-    packages = {case.package for case in suite.cases}
+    packages = {case.package for case in suite.cases if case.package}
     tell(event="environment", environment=environment(packages))
     failed = False
     repeated = 0

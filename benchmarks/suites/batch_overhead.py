@@ -120,7 +120,7 @@ def _tiny_cases(count: int) -> Iterator[Case]:
         bytes=4 * TINY_VALUES,
         calls=max(1, 10 // count),
         copy="copy_1mb",
-        legacy="lists_100_tiny" if count == 100 else "",
+        legacy=f"lists_{count}_tiny",
         job=f"int4, 1 MB in {count} layers",
     )
     yield case(
@@ -142,14 +142,15 @@ def _tiny_cases(count: int) -> Iterator[Case]:
             prepare=partial(_batch_job, make, 1, as_torch=True),
             line="batch of torch tensors, tiny",
         )
-    if count == 100:
-        yield case(
-            id="lists_100_tiny",
-            title="legacy.quantize of lists, 1 MB in 100 layers",
-            prepare=partial(_list_job, 100),
-            role="legacy",
-            line="lists, tiny",
-        )
+    yield case(
+        id=f"lists_{count}_tiny",
+        title=f"legacy.quantize of lists, 1 MB in {count} layers",
+        prepare=partial(_list_job, count),
+        role="legacy",
+        line="lists, tiny",
+        calls=1,
+        legacy="",
+    )
 
 
 def _real_cases(count: int) -> Iterator[Case]:

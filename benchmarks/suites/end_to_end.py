@@ -1,16 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """An adapter and a ControlNet arrive as float16 files and leave quantized, by every way."""
 
-import atexit
-import functools
 import importlib
 import importlib.util
 import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,65 +13,24 @@ import numpy as np
 import quarrow as qr
 from numpy.typing import NDArray
 
-from benchmarks import file_peers
+from benchmarks import file_peers, whole_files
 from benchmarks.fixtures import copies
 from benchmarks.harness.case import Case, Job, Suite
+from benchmarks.models import CONTROLNET, LORA, Model, folder, source_of
 from benchmarks.verification import require
 
 ABOUT = (
-    "Every job reads a safetensors file of float16 and writes a file that holds the result;"
-    " both stay in the page cache, nothing waits for the disk. 'legacy', 'numpy', 'batch' and"
-    " 'arrow' make int8 with one scale for each 2-D weight, the same bytes: loaded by"
-    " safetensors, written by it (by pyarrow from Arrow data). 'state dict' and 'file' make"
-    " int8_rowwise in ComfyUI's layout, as do the peers. The binding share is what quarrow's"
-    " calls spend outside the core, from stamps of these very calls."
+    "Every job reads a safetensors file and writes a file that holds the result; both stay in"
+    " the page cache. 'legacy', 'numpy', 'batch' and 'arrow' make int8 with one scale for each"
+    " 2-D weight of a float16 file, the same bytes: loaded by safetensors, written by it (by"
+    " pyarrow from Arrow data). 'state dict' and 'file' make int8_rowwise in ComfyUI's layout."
+    " The binding share is what quarrow's calls spend outside the core, from stamps of these"
+    " very calls. The FLUX ControlNet of 1.1 GB (bfloat16) goes from file to file alone, beside"
+    " its peers and a plain program that reads the input and writes as many bytes as the output"
+    " has; only 'synced' waits for the disk."
 )
-SUPPORT = Path(__file__).parents[2] / "tests" / "support"
 PYARROW = importlib.util.find_spec("pyarrow") is not None
 Tensors = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Model:
-    """A file of real geometry with seeded values."""
-
-    name: str
-    words: str
-    manifest: str
-    selection: tuple[str, ...]
-    megabytes: int  # about
-    legacy_seconds: float  # about
-
-
-MODELS = (
-    Model("lora", "LoRA of SD 1.5, rank 16", "sd15_lora_kohya_r16", (), 19, 1.2),
-    Model(
-        "controlnet",
-        "FLUX ControlNet, its first 200 MB",
-        "flux_controlnet_small",
-        ("--max-bytes", "200M", "--dtype", "F16"),
-        200,
-        12.0,
-    ),
-)
-
-
-@functools.cache
-def folder() -> Path:
-    """Return a folder that is gone when the process is."""
-    made = Path(tempfile.mkdtemp(prefix="quarrow-end-to-end-"))
-    atexit.register(shutil.rmtree, made, ignore_errors=True)
-    return made
-
-
-@functools.cache
-def source_of(model: Model) -> Path:
-    """Write the file of a model."""
-    path = folder() / f"{model.name}.safetensors"
-    script, manifest = SUPPORT / "make_checkpoint.py", SUPPORT / "manifests"
-    command = [sys.executable, str(script), str(manifest / f"{model.manifest}.json"), str(path)]
-    subprocess.run([*command, *model.selection], check=True, capture_output=True)
-    return path
 
 
 def _safetensors() -> Any:
@@ -189,26 +142,6 @@ def _arrow_as_numpy(source: Path, out: Path) -> None:
             require(same, f"{row['layer_name']} differs")
 
 
-def _restorable(source: Path, out: Path) -> None:
-    """Require that the file gives back its input within half a step, by row."""
-    originals = _safetensors().load_file(source)
-    quantized = 0
-    with qr.open(out) as file:
-        for name, value in file.items():
-            if isinstance(value, qr.QuantizedTensor):
-                quantized += 1
-                error = np.abs(value.dequantize() - originals[name].astype(np.float32))
-                scales = value.scales.reshape(-1, 1)
-                require(np.all(error <= 0.51 * scales), f"{name} is too far from its input")
-    require(quantized, "nothing was quantized")
-
-
-def _peer_wrote(source: Path, out: Path) -> None:
-    """Require a file of half the size: what is in it is the peer's affair."""
-    share = out.stat().st_size / source.stat().st_size
-    require(0.4 < share < 0.75, f"the file has {share:.2f} of the bytes of its source")
-
-
 def _same_file(source: Path, out: Path) -> None:
     require(source.read_bytes() == out.read_bytes(), "the copy differs")
 
@@ -238,8 +171,8 @@ def _cases_of(model: Model) -> Iterator[Case]:
         ("numpy", _numpy, _same_as_numpy),
         ("batch", _batch, _same_as_numpy),
         *([("arrow", _arrow, _arrow_as_numpy)] if PYARROW else []),
-        ("state_dict", _state_dict, _restorable),
-        ("file", _file, _restorable),
+        ("state_dict", _state_dict, whole_files.check_restored),
+        ("file", _file, whole_files.check_restored),
     ]
     by_row = f"int8_rowwise file of the {model.words}"
     for name, way, check in ways:
@@ -254,7 +187,7 @@ def _cases_of(model: Model) -> Iterator[Case]:
         id=f"{model.name}_copyfile",
         title=f"{model.words}: a copy of the file",
         prepare=partial(_job, model, _copy_file, _same_file),
-        role="control",
+        role="copy",
         package="",
         legacy="",
     )
@@ -268,23 +201,11 @@ def _cases_of(model: Model) -> Iterator[Case]:
         copy=f"{model.name}_copyfile",
         job=f"int8 of the {model.words}",
     )
-    for peer in file_peers.installed():
-        yield case(
-            id=f"{model.name}_{peer.id}",
-            title=f"{model.words}: {peer.title}",
-            prepare=partial(_job, model, peer.run, _peer_wrote),
-            role="peer",
-            package=peer.package,
-            legacy="",
-            copy=f"{model.name}_copyfile",
-            job=by_row,
-            seconds=0.01 * model.megabytes,
-        )
 
 
 def suite() -> Suite:
     """Return the suite."""
-    cases = [*copies((4, 40)), *(case for model in MODELS for case in _cases_of(model))]
+    cases = [*copies((4, 40)), *_cases_of(LORA), *_cases_of(CONTROLNET), *whole_files.cases()]
     missing = file_peers.missing()
     if not PYARROW:
         missing["pyarrow"] = "not installed"

@@ -123,7 +123,7 @@ function sort(table, header) {
   const rows = [...body.rows].map((row) => [row.cells[header.cellIndex].dataset.sort, row]);
   rows.sort(([a], [b]) => {
     // What has no figure stands last whichever way.
-    if (false) {
+    if (a === "" || b === "") {
       return (a === "") - (b === "");
     }
     return descending ? compared(b, a) : compared(a, b);
