@@ -22,7 +22,7 @@ from benchmarks.harness.summary import Row
 from benchmarks.harness.words import rate_text, time_interval_text, time_unit
 
 
-def _line_styles(lines: dict[str, list[Row]]) -> dict[str, dict[str, Any]]:
+def line_styles(lines: dict[str, list[Row]]) -> dict[str, dict[str, Any]]:
     """Return how each line looks: copies thick and dashed, lists and peers dotted, ours full."""
     styles: dict[str, dict[str, Any]] = {}
     copies = others = 0
@@ -37,9 +37,11 @@ def _line_styles(lines: dict[str, list[Row]]) -> dict[str, dict[str, Any]]:
             continue
         colour = SERIES[others % len(SERIES)]
         dash = "solid" if role == "ours" else "longdashdot"
+        # When the colours begin anew, each has another symbol than before.
+        symbol = SYMBOLS[(others + others // len(SERIES)) % len(SYMBOLS)]
         styles[name] = {
             "line": {"color": colour, "width": 2, "dash": dash},
-            "marker": {"color": colour, "size": 8, "symbol": SYMBOLS[others % len(SYMBOLS)]},
+            "marker": {"color": colour, "size": 8, "symbol": symbol},
         }
         others += 1
     return styles
@@ -101,14 +103,15 @@ def scaling(rows: list[Row]) -> list[Plot]:
         if points:
             left_out = f" {len(points)} of one size alone {'are' if len(points) > 1 else 'is'} in"
             left_out += " the table only."
-        plots.append(_time_over_size(long, unit, left_out))
+        styles = line_styles(long)
+        plots.append(_time_over_size(long, styles, unit, left_out))
         moving = {
             name: kept
             for name, mine in long.items()
             if len(kept := [row for row in mine if row.throughput]) > 1
         }
         if moving:
-            plots.append(_throughput_over_size(moving, unit))
+            plots.append(_throughput_over_size(moving, styles, unit))
     return plots
 
 
@@ -118,8 +121,9 @@ def _size_axis(lines: dict[str, list[Row]], unit: str) -> dict[str, Any]:
     return axis(plain(f"size, {unit}"), type="log", tickvals=sizes, ticktext=words)
 
 
-def _time_over_size(lines: dict[str, list[Row]], unit: str, left_out: str) -> Plot:
-    styles = _line_styles(lines)
+def _time_over_size(
+    lines: dict[str, list[Row]], styles: dict[str, dict[str, Any]], unit: str, left_out: str
+) -> Plot:
     traces = []
     for name, rows in lines.items():
         medians = [row.estimate.median for row in rows]
@@ -142,8 +146,9 @@ def _time_over_size(lines: dict[str, list[Row]], unit: str, left_out: str) -> Pl
     )
 
 
-def _throughput_over_size(lines: dict[str, list[Row]], unit: str) -> Plot:
-    styles = _line_styles(lines)
+def _throughput_over_size(
+    lines: dict[str, list[Row]], styles: dict[str, dict[str, Any]], unit: str
+) -> Plot:
     traces = []
     for name, rows in lines.items():
         rates = [row.throughput for row in rows if row.throughput]

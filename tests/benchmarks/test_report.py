@@ -25,6 +25,7 @@ from benchmarks.harness.changes import Doubt
 from benchmarks.harness.plots import SERIES, typeset
 from benchmarks.harness.report import environments, file_name, sparkline, write_report
 from benchmarks.harness.store import Store
+from benchmarks.harness.suite_plots import line_styles
 from benchmarks.harness.summary import Summary, as_csv, as_json, summarize
 from benchmarks.harness.targets import Target
 
@@ -385,6 +386,16 @@ def test_a_suite_scales_on_logarithmic_axes_with_the_copy_in_front(pages: dict[s
     copy = lines.pop("copy")
     assert all(copy["line"]["width"] > each["line"]["width"] for each in lines.values())
     assert len({each["marker"]["symbol"] for each in lines.values()}) == 3
+    for each in figures["plot-throughput-mb"]["data"]:
+        alike = copy if each["name"] == "copy" else lines[each["name"]]
+        assert (each["line"], each["marker"]) == (alike["line"], alike["marker"])
+
+
+def test_no_two_lines_of_a_suite_look_alike(summary: Summary) -> None:
+    (row,) = [row for row in summary.rows if row.id == NUMPY]
+    styles = line_styles({f"line {index}": [row] for index in range(40)})
+    looks = {(each["marker"]["color"], each["marker"]["symbol"]) for each in styles.values()}
+    assert len(looks) == 40
 
 
 def test_plotly_knows_every_word_of_the_plots(pages: dict[str, Page]) -> None:

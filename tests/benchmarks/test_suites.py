@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the suites declare fits together, whatever is installed here."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import quarrow as qr
+
+from benchmarks import fixtures, verification
+from benchmarks.harness import environment
+from benchmarks.harness.case import WrongResultError
+from benchmarks.harness.targets import read_targets
+from benchmarks.suites import NAMES, load_suite
+
+
+@pytest.fixture(params=NAMES)
+def suite(request: pytest.FixtureRequest) -> Any:
+    return load_suite(request.param)
+
+
+def test_names_are_unique_and_make_file_names(suite: Any) -> None:
+    ids = [case.id for case in suite.cases]
+    assert len(ids) == len(set(ids))
+    assert all(re.fullmatch(r"[a-z0-9_-]+", id_) for id_ in ids)
+
+
+def test_a_benchmark_names_copies_and_lists_of_its_suite(suite: Any) -> None:
+    roles = {case.id: case.role for case in suite.cases}
+    for case in suite.cases:
+        assert not case.copy or roles[case.copy] == "copy", case.id
+        assert not case.legacy or roles[case.legacy] == "legacy", case.id
+
+
+def test_every_suite_has_a_copy_by_one_thread_and_by_two(suite: Any) -> None:
+    if not suite.cases:
+        assert suite.missing  # it says why
+        return
+    copies = {case.threads for case in suite.cases if case.role == "copy"}
+    assert copies == {1, 2}
+
+
+def test_a_plot_has_one_value_for_each_place_on_a_line(suite: Any) -> None:
+    places = [(c.line, c.size, c.size_unit) for c in suite.cases if c.line]
+    assert len(places) == len(set(places))
+
+
+def test_what_targets_name_exists_or_is_said_to_be_missing() -> None:
+    for target in read_targets():
+        for id_ in (*target.of, target.baseline):
+            if not id_:
+                continue
+            suite_name, _, case = id_.partition("/")
+            suite = load_suite(suite_name)
+            known = {each.id for each in suite.cases}
+            assert case in known or suite.missing, f"{target.metric}: {id_}"
+
+
+W = np.random.default_rng(0).standard_normal((32, 256), np.float32)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"format": "int4"},
+        {"format": "int8"},
+        {"format": "int8", "group_size": "tensor"},
+        {"format": "int4", "group_size": "tensor", "packed": False},
+        {"format": "int8_rowwise"},
+        {"format": "int4", "symmetric": True},
+    ],
+)
+@pytest.mark.parametrize("shape", [(32, 256), (8192,), (4, 8, 256)])
+def test_a_right_result_passes_and_a_wrong_one_does_not(
+    fields: dict[str, Any], shape: tuple[int, ...]
+) -> None:
+    w = W.reshape(shape)
+    q = qr.quantize(w, **fields)
+    verification.check_quantized(q, w)
+    for part in ("codes", "scales", "zero_points"):
+        array = getattr(q, part)
+        if array is None:
+            continue
+        before = array.flat[0]
+        array.flat[0] = before + 1
+        with pytest.raises(WrongResultError, match=part.replace("_", " ")):
+            verification.check_quantized(q, w)
+        array.flat[0] = before
+    with pytest.raises(WrongResultError):
+        verification.check_quantized(q, w.reshape(-1, 2))
+
+
+def test_cold_inputs_are_more_than_the_cache_holds() -> None:
+    inputs = fixtures.cold_weights(4)
+    assert sum(w.nbytes for w in inputs) > environment.last_level_cache_bytes()
+    call = fixtures.in_turn(lambda w: w, inputs)
+    assert [call() is w for w in (*inputs, inputs[0])] == [True] * (len(inputs) + 1)

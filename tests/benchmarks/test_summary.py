@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from stored_runs import ENVIRONMENT, QUIET, RESTLESS, make_store
+
+from benchmarks.harness import environment
+from benchmarks.harness.changes import Doubt
+from benchmarks.harness.console import print_rows, print_summary, print_targets
+from benchmarks.harness.summary import Summary, as_csv, as_json, summarize
+from benchmarks.harness.targets import Target
+
+TARGET = Target("the copy", "value", ("numpy_vs_legacy/copy_4mb",), "ms", at_most=100)
+
+
+@pytest.fixture
+def summary(tmp_path: Path) -> Summary:
+    return summarize(make_store(tmp_path), [TARGET], Doubt(resamples=500))
+
+
+def test_a_ratio_is_that_of_the_medians(summary: Summary) -> None:
+    rows = {row.id: row for row in summary.rows}
+    compared = [row for row in rows.values() if row.to_copy and row.case["copy"]]
+    assert compared
+    for row in compared:
+        copy = rows[f"{row.record.suite}/{row.case['copy']}"]
+        bytes_ratio = copy.case["bytes"] / row.case["bytes"] if copy.case["bytes"] else 1.0
+        expected = row.estimate.median.value / copy.estimate.median.value * bytes_ratio
+        assert row.to_copy is not None
+        assert row.to_copy.value == pytest.approx(expected)
+        assert row.to_copy.low <= row.to_copy.value <= row.to_copy.high
+
+
+def test_the_best_peer_does_the_same_job(summary: Summary) -> None:
+    beside = [row for row in summary.rows if row.best_peer]
+    assert beside
+    for row in beside:
+        peers = [
+            each
+            for each in summary.rows
+            if each.case["role"] == "peer" and each.case["job"] == row.case["job"]
+        ]
+        best = min(peers, key=lambda each: each.estimate.median.value)
+        assert best.case["title"] in row.best_peer
+        assert row.to_peer is not None
+        fastest = best.estimate.median.value
+        assert row.to_peer.value == pytest.approx(fastest / row.estimate.median.value)
+
+
+def test_the_share_outside_of_the_core_is_that_of_the_stamps(summary: Summary) -> None:
+    stamped = [row for row in summary.rows if row.share]
+    assert stamped
+    for row in stamped:
+        total = sum(float(each.sum()) for each in row.record.by_process("stage_total"))
+        core = sum(float(each.sum()) for each in row.record.by_process("stage_core"))
+        assert row.share is not None
+        assert row.share.value == pytest.approx(1 - core / total)
+
+
+def test_programs_get_the_same_figures(summary: Summary) -> None:
+    values = json.loads(as_json(summary))
+    lines = list(csv.DictReader(io.StringIO(as_csv(summary))))
+    rows = list(summary.rows)
+    assert len(lines) == len(rows) == sum(len(each["benchmarks"]) for each in values["suites"])
+    for line, row in zip(lines, rows, strict=True):
+        assert line["id"] == row.id
+        assert float(line["median_seconds"]) == row.estimate.median.value
+    assert values["targets"][0]["state"] == "met"
+
+
+def printed(summary: Summary, width: int) -> str:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    print_summary(console, summary, only=(), wanted=lambda name: True)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_the_console_has_a_line_for_each_benchmark_that_matters(
+    summary: Summary, width: int
+) -> None:
+    lines = printed(summary, width).splitlines()
+    assert len(lines) < 40
+    assert all(len(line) <= width for line in lines)
+    assert any("targets: 1 met" in line for line in lines)
+
+
+def test_a_restless_machine_is_said(tmp_path: Path) -> None:
+    assert environment.warnings(ENVIRONMENT, QUIET) == []
+    said = environment.warnings(ENVIRONMENT, RESTLESS)
+    assert any("load was 3.4" in each for each in said)
+    assert any("hypervisor" in each for each in said)
+    governed = ENVIRONMENT | {"governor": "powersave", "boost": "1"}
+    assert len(environment.warnings(governed, QUIET)) == 2
+
+
+def test_targets_are_printed_with_their_state(summary: Summary) -> None:
+    console = Console(width=80, file=io.StringIO(), color_system=None)
+    print_targets(console, summary)
+    print_rows(console, list(summary.rows)[:3], "previous")
+    assert isinstance(console.file, io.StringIO)
+    assert "✓ met" in console.file.getvalue()
+
+
+def test_another_machine_has_another_name() -> None:
+    here = environment.machine()
+    assert environment.fingerprint() == environment.fingerprint(here)
+    for change in ({"cpu": "another"}, {"cpus": 64}, {"memory_gib": 1}, {"huge_pages": "never"}):
+        assert environment.fingerprint(here | change) != environment.fingerprint(here)
+
+
+def test_versions_are_those_that_are_installed() -> None:
+    found = environment.libraries({"numpy", "no-such-distribution"})
+    assert set(found) == {"numpy"}
