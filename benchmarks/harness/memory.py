@@ -15,10 +15,12 @@ from pathlib import Path
 
 from benchmarks.harness.case import Case, Suite
 from benchmarks.harness.engine import ROOT
+from benchmarks.harness.google_json import BenchmarkFailedError
 from benchmarks.suites import load_suite
 
 # Of the process beside the data: pages of code that run for the first time, small allocations.
 SLACK = 1 << 20
+PROGRAM = ("-m", "benchmarks.harness.memory")
 _STATUS = Path("/proc/self/status")
 
 
@@ -80,7 +82,7 @@ def prove(suite: Suite, wanted: Callable[[str], bool]) -> Iterator[Proof]:
         if case.memory is None or not wanted(case.id):
             continue
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.harness.memory", suite.name, case.id],
+            [sys.executable, *PROGRAM, suite.name, case.id],
             cwd=ROOT,
             env=environment,
             capture_output=True,
@@ -89,7 +91,7 @@ def prove(suite: Suite, wanted: Callable[[str], bool]) -> Iterator[Proof]:
         )
         if done.returncode != 0:
             message = f"{suite.name}/{case.id}: {done.stderr.strip().splitlines()[-1]}"
-            raise RuntimeError(message)
+            raise BenchmarkFailedError(message)
         yield Proof(**json.loads(done.stdout.splitlines()[-1]))
 
 

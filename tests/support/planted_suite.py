@@ -1,23 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A suite of benchmarks that do what benchmarks should not; `WORKER` is a worker that knows it."""
+"""A suite of benchmarks that do what benchmarks should not, and the programs that know it."""
 
 import os
 import time
+from functools import partial
 
 import numpy as np
 import quarrow as qr
 
 from benchmarks.harness.case import Case, Job, Suite, WrongResultError
 
-_PROGRAM = """
+_KNOWING = """
 import sys
 sys.path[:0] = [".", "tests/support"]
 import benchmarks.suites, planted_suite
 benchmarks.suites.load_suite = lambda name: planted_suite.suite()
-from benchmarks.harness.worker import main
+from benchmarks.harness.{} import main
 main()
 """
-WORKER = ("-c", _PROGRAM)
+WORKER = ("-c", _KNOWING.format("worker"))
+MEMORY = ("-c", _KNOWING.format("memory"))
 
 
 def _quantizing() -> Job:
@@ -49,6 +51,15 @@ def _slow() -> Job:
     return Job(lambda: time.sleep(0.2))
 
 
+def _growing(size: int) -> Job:
+    return Job(lambda: np.ones(size, np.uint8))
+
+
+def _copying() -> Job:
+    w = np.ones((64, 256), np.float32)[:, ::2]
+    return Job(lambda: qr.quantize(w, "int8", copy=True))
+
+
 def _dying() -> Job:
     return Job(lambda: os._exit(7))
 
@@ -62,5 +73,8 @@ def suite() -> Suite:
         Case("raising", "raises", _raising),
         Case("slow", "takes long", _slow, seconds=0.2),
         Case("dying", "ends its process", _dying, seconds=50.0),
+        Case("allocating", "needs its result", partial(_growing, 8 << 20), memory=8 << 20),
+        Case("growing", "needs more than that", partial(_growing, 8 << 20), memory=4 << 20),
+        Case("copying", "copies its input", _copying, memory=1 << 20),
     )
     return Suite("planted", "Planted", "Nothing of use.", cases)
