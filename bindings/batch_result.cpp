@@ -88,6 +88,17 @@ std::vector<ResultRow> BatchResult::rows() {
   return rows;
 }
 
+int BatchResult::traverse(visitproc visit, void* argument) const noexcept {
+  for (const nb::handle held : {nb::handle(index_), nb::handle(errors_)}) {
+    if (const int stop = visit(held.ptr(), argument)) return stop;
+  }
+  for (const nb::object& tensor : tensors_) {
+    if (!tensor.is_valid()) continue;
+    if (const int stop = visit(tensor.ptr(), argument)) return stop;
+  }
+  return 0;
+}
+
 std::uint64_t BatchResult::bytes() const {
   std::uint64_t bytes = 0;
   for (const auto [name, layer] : index_) {

@@ -36,6 +36,8 @@ class BatchResult {
   const CallStats& stats() const noexcept { return stats_; }
   std::uint64_t bytes() const;    // of all arrays, as Python sees them
   std::vector<ResultRow> rows();  // for Arrow, in order
+  // For the garbage collector: see kCollected.
+  int traverse(visitproc visit, void* argument) const noexcept;
 
  private:
   nanobind::dict index_;  // name: index in tensors_

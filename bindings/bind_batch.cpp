@@ -11,6 +11,7 @@
 #include "call_context.h"
 #include "errors.h"
 #include "format_argument.h"
+#include "garbage_collection.h"
 #include "layer_batch.h"
 #include "metrics.h"
 #include "option_arguments.h"
@@ -213,7 +214,8 @@ errors : dict of str to QuarrowError
 
 void bind_batch(nb::module_& m) {
   using Self = BatchResult;
-  nb::class_<Self> cls(m, "BatchResult", kResultDoc, nb::is_final());
+  nb::class_<Self> cls(m, "BatchResult", kResultDoc, nb::is_final(),
+                       nb::type_slots(kCollected<Self>));
   cls.def(
          "__init__",
          [](Self* self, nb::handle tensors, nb::handle errors) {

@@ -10,6 +10,7 @@
 #include "call_context.h"
 #include "errors.h"
 #include "format_argument.h"
+#include "garbage_collection.h"
 #include "input_array.h"
 #include "metrics.h"
 #include "output_memory.h"
@@ -235,7 +236,8 @@ ErrorStats
 
 void bind_quantized_tensor(nb::module_& m) {
   using Self = QuantizedTensor;
-  nb::class_<Self> cls(m, "QuantizedTensor", kClassDoc, nb::is_final());
+  nb::class_<Self> cls(m, "QuantizedTensor", kClassDoc, nb::is_final(),
+                       nb::type_slots(kCollected<Self>));
   cls.def(
          "__init__",
          [](Self* self, nb::handle codes, nb::handle scales, nb::handle zero_points,

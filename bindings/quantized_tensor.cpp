@@ -202,6 +202,14 @@ void QuantizedTensor::describe(nb::handle name, DType dtype, const CallStats& st
   stats_ = stats;
 }
 
+int QuantizedTensor::traverse(visitproc visit, void* argument) const noexcept {
+  for (const nb::object* held : {&name_, &codes_array_, &scales_array_, &zero_points_array_}) {
+    if (!held->is_valid()) continue;
+    if (const int stop = visit(held->ptr(), argument)) return stop;
+  }
+  return 0;
+}
+
 QuantizedTensor QuantizedTensor::copy() const {
   QuantizedTensor result(layer_, shape_, name_);
   copy_bytes(result.codes_, codes_, layer_.code_bytes());

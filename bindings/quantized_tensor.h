@@ -81,6 +81,9 @@ class QuantizedTensor {
   void describe(nanobind::handle name, DType dtype, const CallStats& stats);
   const CallStats& stats() const noexcept { return stats_; }
 
+  // For the garbage collector: see kCollected.
+  int traverse(visitproc visit, void* argument) const noexcept;
+
   QuantizedTensor copy() const;
   bool same_values(const QuantizedTensor& other) const noexcept;
 

@@ -5,6 +5,7 @@ import gc
 import sys
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +163,51 @@ def test_inputs_outlive_their_results() -> None:
     gc.collect()
     np.testing.assert_array_equal(w, before)
     assert TABLE["weights"][1].as_py() == W.ravel().tolist()
+
+
+class Owner:
+    """What a circle of references keeps alive."""
+
+    held: object
+
+
+class Named(str):
+    """A name that can close one."""
+
+    __slots__ = ("owner",)
+    owner: Owner
+
+
+def raised_error(owner: Owner) -> None:
+    """The error holds this frame, the frame the result, and the result the error."""
+    owner.held = r = qr.quantize_batch({"a": damaged(W)}, "int4", on_error="skip")
+    raise r.errors["a"]
+
+
+def tensor_in_its_own_array(owner: Owner) -> None:
+    class Array(np.ndarray[Any, Any]):
+        owner: Owner
+
+    q = qr.quantize(W, "int8")
+    codes = q.codes.view(Array)
+    codes.owner = owner
+    owner.held = qr.QuantizedTensor(codes, q.scales, q.zero_points, q.format, q.shape)
+
+
+def result_of_a_tensor_in_its_own_name(owner: Owner) -> None:
+    name = Named("a")
+    name.owner = owner
+    owner.held = qr.BatchResult({"b": qr.quantize(W, "int4", name=name)})
+
+
+@pytest.mark.parametrize(
+    "close", [raised_error, tensor_in_its_own_array, result_of_a_tensor_in_its_own_name]
+)
+def test_circles_are_collected(close: Callable[[Owner], None]) -> None:
+    owner = Owner()
+    watched = weakref.ref(owner)
+    with suppress(qr.NonFiniteError):
+        close(owner)
+    del owner
+    gc.collect()
+    assert watched() is None
