@@ -80,13 +80,14 @@ nb::object dequantize(const QuantizedTensor& self, nb::handle dtype, nb::handle 
   CallRecord record(EntryPoint::kDequantize);
   const bool timed = is_reported(EntryPoint::kDequantize, self.bytes());
   const Clock::time_point entered = timed ? Clock::now() : Clock::time_point();
+  // Reading an argument may run code that writes to this tensor, and gives it another name.
+  const nb::object name = nb::borrow(self.name());
   const DType target = dtype_argument(dtype, "dtype");
   if (target == DType::kF64) {
-    raise_invalid_input("dtype must be 'float32', 'float16' or 'bfloat16', not 'float64'",
-                        self.name());
+    raise_invalid_input("dtype must be 'float32', 'float16' or 'bfloat16', not 'float64'", name);
   }
   const LayerPlan& layer = self.layer();
-  Plan plan = plan_of(layer.format, layer.dtype, self.shape(), self.name());
+  Plan plan = plan_of(layer.format, layer.dtype, self.shape(), name);
   const ArraySpec spec{"out", element_type(target), self.shape()};
   std::shared_ptr<std::byte> memory;
   DequantizedSpan span{nullptr, target};
@@ -94,11 +95,11 @@ nb::object dequantize(const QuantizedTensor& self, nb::handle dtype, nb::handle 
     memory = allocate_output(spec.bytes());
     span.data = memory.get();
   } else {
-    span.data = output_argument(out, spec, self.name());
+    span.data = output_argument(out, spec, name);
     const std::span written(static_cast<const std::byte*>(span.data), spec.bytes());
     for (const std::span<const std::byte> part : self.memory()) {
       if (overlap(written, part)) {
-        raise_invalid_input("out must not overlap the tensor's own arrays", self.name());
+        raise_invalid_input("out must not overlap the tensor's own arrays", name);
       }
     }
   }
@@ -108,23 +109,24 @@ nb::object dequantize(const QuantizedTensor& self, nb::handle dtype, nb::handle 
   const Status status = call.run(
       [&](const Context& context) { return dequantize(plan, {&stored, 1}, {&span, 1}, context); });
   if (!status.ok()) {
-    raise_status(status, {self.name(), self.shape(), layer.cols});
+    raise_status(status, {name, self.shape(), layer.cols});
   }
   nb::object result = out.is_none() ? array_over(span.data, spec, memory) : nb::borrow(out);
   record.add(1, self.bytes());
   record.ran(threads_for(plan, call.context().threads), call.context());
-  record.finish(timed ? seconds(entered, Clock::now()) : 0, self.name(), layer.format.spec);
+  record.finish(timed ? seconds(entered, Clock::now()) : 0, name, layer.format.spec);
   return result;
 }
 
 nb::object error(const QuantizedTensor& self, nb::handle w, nb::handle threads) {
-  const InputArray original(w, self.name(), false);
+  const nb::object name = nb::borrow(self.name());
+  const InputArray original(w, name, false);
   if (original.shape() != self.shape()) {
     raise_invalid_input("the original must have the shape " + shape_text(self.shape()) + ", not " +
                             shape_text(original.shape()),
-                        self.name());
+                        name);
   }
-  Plan plan = plan_of(self.layer().format, original.view().dtype, self.shape(), self.name());
+  Plan plan = plan_of(self.layer().format, original.view().dtype, self.shape(), name);
   cut_tiles(plan);
   const QuantizedView stored = self.stored();
   ErrorSums sums;
@@ -133,7 +135,7 @@ nb::object error(const QuantizedTensor& self, nb::handle w, nb::handle threads) 
     return measure_error(plan, {&original.view(), 1}, {&stored, 1}, {&sums, 1}, context);
   });
   if (!status.ok()) {
-    raise_status(status, {self.name(), self.shape(), self.layer().cols});
+    raise_status(status, {name, self.shape(), self.layer().cols});
   }
   return error_stats(sums);
 }
@@ -275,7 +277,7 @@ void bind_quantized_tensor(nb::module_& m) {
           "The same by name: 'bfloat16'.")
       .def_prop_ro("nbytes", &Self::bytes, "Of codes, scales and zero points together.")
       .def_prop_ro(
-          "name", [](const Self& self) { return nb::borrow(self.name()); },
+          "name", [](const Self& self) { return nb::borrow(self.name()); }, nb::lock_self(),
           nb::sig("def name(self) -> str | None"), "The layer's name, if it has one.")
       .def_prop_ro(
           "stats", [](const Self& self) { return call_stats(self.stats()); },

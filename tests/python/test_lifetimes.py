@@ -211,3 +211,24 @@ def test_circles_are_collected(close: Callable[[Owner], None]) -> None:
     del owner
     gc.collect()
     assert watched() is None
+
+
+class Renaming:
+    """Cannot be read, and gives a tensor another name when one tries."""
+
+    def __init__(self, q: qr.QuantizedTensor) -> None:
+        self.q = q
+
+    def __dlpack__(self, **_: object) -> object:
+        qr.quantize(W, "int8", out=self.q, name=f"new {id(self)}")
+        raise BufferError
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, 0
+
+
+def test_an_input_that_renames_the_tensor_meanwhile_does_no_harm() -> None:
+    q = qr.quantize(W, "int8", name=f"old {len(W)}")  # a string that nobody else holds
+    with pytest.raises(qr.InvalidInputError, match="layer 'old 8': the Renaming is on"):
+        q.error(Renaming(q))
+    assert str(q.name).startswith("new ")
