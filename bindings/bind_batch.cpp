@@ -258,7 +258,8 @@ void bind_batch(nb::module_& m) {
           "stats", [](const Self& self) { return call_stats(self.stats()); },
           nb::sig("def stats(self) -> quarrow.descriptions.CallStats"),
           "What the whole call did, and how long each part took.")
-      .def_prop_ro("nbytes", &Self::bytes, "Of codes, scales and zero points of all layers.")
+      .def_prop_ro("nbytes", &Self::bytes, nb::lock_self(),
+                   "Of codes, scales and zero points of all layers.")
       .def("copy", &copy, nb::lock_self(), "The same layers, each in memory of its own.")
       .def("__copy__", &copy, nb::lock_self())
       .def(
@@ -278,7 +279,8 @@ void bind_batch(nb::module_& m) {
             return nb::bool_(
                 tensors(self).equal(nb::module_::import_("builtins").attr("dict")(other)));
           },
-          nb::arg("other").none(), nb::sig("def __eq__(self, other: object, /) -> bool"),
+          nb::arg("other").none().lock(), nb::lock_self(),
+          nb::sig("def __eq__(self, other: object, /) -> bool"),
           "The same tensors under the same names, and between results the same errors.")
       .def(
           "__hash__",
@@ -300,7 +302,7 @@ void bind_batch(nb::module_& m) {
           "requested_schema"_a = nb::none(), nb::lock_self(),
           nb::sig("def __arrow_c_stream__(self, requested_schema: object = None) -> object"),
           "The layers as Arrow record batches, in the memory that they lie in.")
-      .def("__repr__", &repr);
+      .def("__repr__", &repr, nb::lock_self());
   nb::module_::import_("collections.abc").attr("Mapping").attr("register")(cls);
   m.def("quantize_batch", &quantize_batch, "layers"_a.none(), "format"_a.none(), nb::kw_only(),
         "rules"_a = nb::none(), "on_error"_a.none() = "raise", "progress"_a = nb::none(),

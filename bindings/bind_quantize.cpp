@@ -105,6 +105,8 @@ nb::object quantize_one(nb::handle w, nb::handle format, nb::handle name, nb::ha
     raise_status(status, {name, input.shape(), input.view().cols});
   }
 
+  // Other threads may be reading the tensor that was passed as out=.
+  const nb::ft_object_guard guard(result);
   const Clock::time_point exported = tensor.written() && !small ? Clock::now() : done;
   CallStats stats;
   stats.bytes_in = input.view().bytes();

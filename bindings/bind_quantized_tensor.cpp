@@ -280,7 +280,7 @@ void bind_quantized_tensor(nb::module_& m) {
           "name", [](const Self& self) { return nb::borrow(self.name()); }, nb::lock_self(),
           nb::sig("def name(self) -> str | None"), "The layer's name, if it has one.")
       .def_prop_ro(
-          "stats", [](const Self& self) { return call_stats(self.stats()); },
+          "stats", [](const Self& self) { return call_stats(self.stats()); }, nb::lock_self(),
           nb::sig("def stats(self) -> quarrow.descriptions.CallStats"),
           "What the call that made it did, and how long each part took. Of a layer of a "
           "batch the bytes alone: the time was the whole call's.")
@@ -294,11 +294,11 @@ void bind_quantized_tensor(nb::module_& m) {
            nb::sig("def error(self, w: object, *, threads: int | None = None) -> "
                    "quarrow.descriptions.ErrorStats"),
            kErrorDoc)
-      .def("copy", &Self::copy, "The same values in memory of their own.")
-      .def("__copy__", &Self::copy)
+      .def("copy", &Self::copy, nb::lock_self(), "The same values in memory of their own.")
+      .def("__copy__", &Self::copy, nb::lock_self())
       .def(
           "__deepcopy__", [](const Self& self, nb::handle) { return self.copy(); }, "memo"_a,
-          nb::sig("def __deepcopy__(self, memo: object) -> QuantizedTensor"))
+          nb::lock_self(), nb::sig("def __deepcopy__(self, memo: object) -> QuantizedTensor"))
       .def(
           "__eq__",
           [](const Self& self, nb::handle other) -> nb::object {
@@ -340,7 +340,7 @@ void bind_quantized_tensor(nb::module_& m) {
           nb::sig("def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, "
                   "object]"),
           "An Arrow record batch of one row, in the memory that the tensor lies in.")
-      .def("__repr__", &repr);
+      .def("__repr__", &repr, nb::lock_self());
   m.def(
       "dequantize",
       [](const Self& q, nb::handle dtype, nb::handle out, nb::handle threads) {

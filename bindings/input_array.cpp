@@ -6,6 +6,7 @@
 #include <nanobind/stl/tuple.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <string>
 #include <string_view>
@@ -93,17 +94,16 @@ bool is_refusal() {
 // torch's own export, for exactly torch.Tensor: its __dlpack__ is Python code that takes longer
 // than quantizing a small tensor. Nothing for any other type.
 nb::handle torch_export(nb::handle tensor) {
-  static PyObject* tensor_type = nullptr;
-  static PyObject* to_dlpack = nullptr;
+  static std::atomic<PyObject*> tensor_type = nullptr;  // set after to_dlpack
+  static std::atomic<PyObject*> to_dlpack = nullptr;
   if (tensor_type == nullptr && std::string_view(Py_TYPE(tensor.ptr())->tp_name) == "Tensor") {
     const nb::object module = nb::borrow(PyDict_GetItemString(PyImport_GetModuleDict(), "torch"));
     if (module.is_valid() && nb::getattr(module, "Tensor", nb::none()).is(tensor.type())) {
-      to_dlpack = module.attr("utils").attr("dlpack").attr("to_dlpack").ptr();
-      Py_INCREF(to_dlpack);
+      to_dlpack = nb::object(module.attr("utils").attr("dlpack").attr("to_dlpack")).release().ptr();
       tensor_type = nb::borrow(tensor.type()).release().ptr();
     }
   }
-  return tensor.type().is(tensor_type) ? nb::handle(to_dlpack) : nb::handle();
+  return tensor.type().is(tensor_type.load()) ? nb::handle(to_dlpack.load()) : nb::handle();
 }
 
 // What __dlpack__ returns; nothing when there is none, or when it refuses. The capsule itself is
