@@ -106,6 +106,17 @@ nb::handle torch_export(nb::handle tensor) {
   return tensor.type().is(tensor_type.load()) ? nb::handle(to_dlpack.load()) : nb::handle();
 }
 
+// Whether a torch tensor stands for the negative of what lies in its memory: its export does not
+// say.
+bool is_negated(nb::handle tensor) {
+  static PyObject* const is_neg = PyUnicode_InternFromString("is_neg");
+  const nb::object answer = nb::steal(PyObject_CallMethodNoArgs(tensor.ptr(), is_neg));
+  if (!answer.is_valid()) {
+    is_refusal();
+  }
+  return answer.is(nb::handle(Py_True));
+}
+
 // What __dlpack__ returns; nothing when there is none, or when it refuses. The capsule itself is
 // read, not the object: nanobind marks a capsule that it was handed as used, so that one which is
 // offered twice is not freed twice.
@@ -113,7 +124,7 @@ nb::object dlpack_capsule(nb::handle tensor) {
   if (PyCapsule_CheckExact(tensor.ptr())) {
     return nb::borrow(tensor);
   }
-  if (PyType_Check(tensor.ptr()) != 0) {
+  if (PyType_Check(tensor.ptr()) != 0 || is_negated(tensor)) {
     return {};
   }
   if (const nb::handle torch = torch_export(tensor)) {

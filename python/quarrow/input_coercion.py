@@ -120,13 +120,18 @@ def _readable_torch(w: Any, reject: _Rejection, *, copy: bool) -> tuple[object, 
         return tensor.cpu().contiguous(), None, tensor.numel() * tensor.element_size()
     if tensor.dim() == 0:
         reject(f"got a 0-d tensor ({_short(tensor)}); pass tensor.reshape(1)")
-    if tensor.is_conj() or tensor.is_neg() or not _torch_columns_contiguous(tensor):
+    if tensor.is_neg():
+        if not copy:
+            reject("the tensor has its negative bit set; pass tensor.resolve_neg(), or copy=True")
+        tensor = tensor.resolve_neg().contiguous()
+        return tensor, None, tensor.numel() * tensor.element_size()
+    if not _torch_columns_contiguous(tensor):
         if not copy:
             reject(
                 f"the tensor of shape {tuple(tensor.shape)} and strides {tensor.stride()} is not "
                 "contiguous within its rows; pass tensor.contiguous(), or copy=True"
             )
-        copied = tensor.resolve_neg().contiguous()
+        copied = tensor.contiguous()
         return copied, None, copied.numel() * copied.element_size()
     return tensor, None, 0
 

@@ -87,10 +87,13 @@ def test_what_is_copied_counts_in_the_metrics() -> None:
     assert metrics["quantize_state_dict"]._replace(seconds=0) == (1, 2, 2 * size, size, 0, 0)
 
 
-def test_negated_views_are_values_of_their_own() -> None:
-    tensor = torch.randn(4, dtype=torch.complex64).conj().imag
+@pytest.mark.parametrize("shape", [(4,), (4, 1)])  # the second one could be read in place
+@pytest.mark.parametrize("kind", [torch.Tensor, torch.nn.Parameter])
+def test_negated_views_are_values_of_their_own(shape: tuple[int, ...], kind: type) -> None:
+    view = torch.randn(shape, dtype=torch.complex64).conj().imag
+    tensor = view if kind is torch.Tensor else torch.nn.Parameter(view, requires_grad=False)
     assert tensor.is_neg()
-    with pytest.raises(qr.InvalidInputError, match="copy=True"):
+    with pytest.raises(qr.InvalidInputError, match=r"negative bit .*resolve_neg\(\), or copy=True"):
         qr.quantize(tensor, "int8")
     expected = qr.quantize(tensor.resolve_neg().contiguous(), "int8")
     assert qr.quantize(tensor, "int8", copy=True) == expected
