@@ -86,11 +86,15 @@ def stored_bytes(value: Any, name: str) -> tuple[str, tuple[int, ...], npt.NDArr
         if value.device.type != "cpu":
             msg = f"layer {name!r}: the tensor is on {value.device}; move it to the CPU with .cpu()"
             raise InvalidInputError(msg, name=name)
+        if str(value.layout) != "torch.strided":
+            msg = f"layer {name!r}: the tensor has layout {value.layout}; pass tensor.to_dense()"
+            raise InvalidInputError(msg, name=name)
         dtype = _TORCH.get(str(value.dtype).removeprefix("torch."))
         if dtype is not None:
             torch = sys.modules["torch"]
-            flat = value.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
-            copied = 0 if value.is_contiguous() else flat.nbytes
+            plain = value.detach().resolve_conj().resolve_neg().contiguous()
+            flat = plain.reshape(-1).view(torch.uint8).numpy()
+            copied = 0 if plain.data_ptr() == value.data_ptr() else flat.nbytes
             return dtype, tuple(value.shape), flat, copied
     elif isinstance(value, np.ndarray):
         dtype = _TORCH.get(value.dtype.name) if value.dtype.isnative else None

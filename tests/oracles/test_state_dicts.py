@@ -76,6 +76,20 @@ def test_checkpoint_tensors_are_torchs(io: str, dtype: torch.dtype, tmp_path: Pa
     assert q == qr.quantize(source["a.weight"], "int4")
 
 
+def test_negated_tensors_are_copied() -> None:
+    negated = torch.randn(64, 1, dtype=torch.complex64).conj().imag
+    assert negated.is_neg()
+    one = qr.quantize_state_dict({"a.weight": negated}, "int8", rules=[("a", "int8")])
+    two = qr.quantize_state_dict({"a.weight": negated.resolve_neg()}, "int8", rules=[("a", "int8")])
+    assert torch.equal(one["a.weight_packed"], two["a.weight_packed"])
+
+
+def test_sparse_tensors_are_refused_in_words() -> None:
+    sparse = torch.eye(64).to_sparse()
+    with pytest.raises(qr.InvalidInputError, match=r"layer 'x.weight'.*sparse.*to_dense\(\)"):
+        qr.quantize_state_dict({"x.weight": sparse}, "int8")
+
+
 def test_a_tensor_elsewhere_is_named() -> None:
     with pytest.raises(qr.InvalidInputError, match=r"layer 'x.weight'.*meta.*\.cpu\(\)"):
         qr.quantize_state_dict({"x.weight": torch.empty(64, 64, device="meta")}, "int8")
