@@ -70,6 +70,8 @@ struct QuantizeTile {
   // Write codes past the caches, where they lie on the borders of vectors: otherwise each line of
   // them is read before it is written. For jobs too large to leave them in the caches.
   bool stream_codes = false;
+  // Fetch what lies behind the values that are read: those of the next tile, or their neighbours.
+  bool fetch_ahead = true;
   // Null: not written (symmetric, or another tile of the span writes them).
   float* scales = nullptr;
   std::uint8_t* zero_points = nullptr;

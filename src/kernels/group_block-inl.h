@@ -32,6 +32,7 @@ struct GroupSpan {
 };
 
 struct GroupBlock {
+  bool fetch_ahead = true;  // see QuantizeTile
   std::size_t count = 0;
   std::size_t bytes = 0;  // of input
   GroupSpan spans[kBlockGroups];
@@ -54,19 +55,20 @@ inline std::uint64_t flat_index(const InputTile& input, const GroupSpan& span) {
   return input.first_index + span.row * input.layer_cols + span.col;
 }
 
-// What to fetch while `data`, in the block, is read for its range, or to be encoded. Each pass
-// takes one half of the bytes kFetchDistance behind the block: fetching in one pass alone would
-// leave the memory idle during the other. It is the input to come where rows lie one behind the
-// other; elsewhere, and beyond the input, it is harmless.
+// What to fetch while `data`, in the block, is read for its range, or to be encoded; 0 for nothing.
+// Each pass takes one half of the bytes kFetchDistance behind the block: fetching in one pass alone
+// would leave the memory idle during the other. It is the input to come where rows lie one behind
+// the other; elsewhere, and beyond the input, it is harmless.
 inline constexpr std::uintptr_t kFetchDistance = 8 * 1024;
 
 HWY_INLINE std::uintptr_t fetched_by_range(const GroupBlock& block, const std::byte* data) {
+  if (!block.fetch_ahead) return 0;
   const auto first = reinterpret_cast<std::uintptr_t>(block.spans[0].data);
   return first + kFetchDistance + (reinterpret_cast<std::uintptr_t>(data) - first) / 2;
 }
 
 HWY_INLINE std::uintptr_t fetched_by_encode(const GroupBlock& block, const std::byte* data) {
-  return fetched_by_range(block, data) + block.bytes / 2;
+  return block.fetch_ahead ? fetched_by_range(block, data) + block.bytes / 2 : 0;
 }
 
 // Walks the groups of a tile in the order of its elements.

@@ -192,6 +192,7 @@ template <class Rule, DType kDType>
 HWY_NOINLINE void quantize_from(const QuantizeTile& tile, TileReport& report) {
   GroupWalk walk(tile);
   GroupBlock block;
+  block.fetch_ahead = tile.fetch_ahead;
   PackedRow packed(tile);
   NarrowRows<Rule, kDType> narrow_rows(tile, packed);
   const bool is_narrow = rows_are_a_run(tile);

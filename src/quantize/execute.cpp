@@ -14,6 +14,8 @@ namespace {
 constexpr std::uint64_t kSerialBytes = 2 * kTileBytes;
 // Above this, codes are written past the caches: the next reader would not find them there.
 constexpr std::uint64_t kStreamBytes = std::uint64_t{64} << 20;
+// Up to this, what kernels fetch ahead lies beyond the input: a tenth of a small call, for nothing.
+constexpr std::uint64_t kFetchBytes = std::uint64_t{64} << 10;
 
 // Runs one pass over all tiles of the plan. Body is body(tile index, tile, layer, worker).
 template <typename Body>
@@ -148,6 +150,7 @@ class QuantizeJob {
   void write_codes_of(std::size_t index, const Tile& tile, const LayerPlan& layer) {
     TileOutput output = tile_output(layer, tile, outputs_[tile.layer]);
     output.stream_codes = plan_.input_bytes > kStreamBytes;
+    output.fetch_ahead = plan_.input_bytes > kFetchBytes;
     const Range* range = layer.range_pass ? &range_of(layer, tile) : nullptr;
     TileReport known;  // the range pass has reported already
     TileReport& report = layer.range_pass ? known : reports_[index];

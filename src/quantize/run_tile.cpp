@@ -63,6 +63,7 @@ void quantize_tile(const LayerPlan& layer, const InputTile& input, const TileOut
                           .codes = output.first.codes,
                           .codes_row_bytes = output.codes_row_bytes,
                           .stream_codes = output.stream_codes,
+                          .fetch_ahead = output.fetch_ahead,
                           .scales = output.first.scales,
                           .zero_points = output.first.zero_points,
                           .scales_row_stride = output.scales_row_stride};

@@ -25,6 +25,7 @@ struct TileOutput {
   std::size_t codes_row_bytes = 0;
   std::size_t scales_row_stride = 0;
   bool stream_codes = false;  // see QuantizeTile
+  bool fetch_ahead = true;
 };
 void quantize_tile(const LayerPlan& layer, const InputTile& input, const TileOutput& output,
                    const Range* range, NonFinitePolicy policy, Target target,
@@ -42,8 +43,8 @@ void measure_tile(const LayerPlan& layer, const InputTile& original, const TileO
 // Adds the sums of all lanes.
 void add_lanes(const ErrorLanes& lanes, ErrorSums& sums) noexcept;
 
-// Where the output of a tile lies in the outputs of its layer. With `writer` false for a tile whose
-// scale another tile of the same span writes: its scales are left out.
+// Where the output of a tile lies in the outputs of its layer. A tile whose scale another tile of
+// the same span writes has none.
 TileOutput tile_output(const LayerPlan& layer, const Tile& tile,
                        const QuantizedSpan& layer_output) noexcept;
 
