@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+import quarrow as qr
 from bit_identity import ROWWISE, assert_same_stored, assert_same_values, engine
 from numpy.typing import NDArray
 from reference import Fields, Stored, quantize
@@ -63,3 +64,10 @@ def test_a_tall_tensor_of_short_rows(format_: str) -> None:
     w = outlier_in(values_of("normal", (120_001, 3)), -1, 50.0)
     fields = Fields.of(format_, group_size="tensor")
     assert_same_for_any_threads(w, quantize(w, fields))
+
+
+def test_the_range_of_many_tiles_is_that_of_the_rows_alone() -> None:
+    w = values_of("normal", (3000, 200))
+    w[1::2] *= 100
+    expected = qr.quantize(w[::2].copy(), "int8", group_size="tensor")
+    assert qr.quantize(w[::2], "int8", group_size="tensor") == expected

@@ -243,3 +243,23 @@ def test_a_size_that_is_only_claimed_costs_nothing() -> None:
     tiny = qr.quantize(np.ones((1, 1), np.float32), "int8")
     with pytest.raises(qr.InvalidInputError, match="codes must be"):
         qr.QuantizedTensor(tiny.codes, tiny.scales, tiny.zero_points, tiny.format, (2**45, 128))
+
+
+def test_a_capsule_of_another_device_is_not_read() -> None:
+    class Elsewhere:
+        def __dlpack__(self, **_: object) -> object:
+            capsule = weights(4, 8).__dlpack__()
+            pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
+            pointer_of.restype, pointer_of.argtypes = (
+                ctypes.c_void_p,
+                (ctypes.py_object, ctypes.c_char_p),
+            )
+            # A DLTensor: the data's pointer, then the type of the device.
+            ctypes.c_int32.from_address(pointer_of(capsule, b"dltensor") + 8).value = 2
+            return capsule
+
+        def __dlpack_device__(self) -> tuple[int, int]:
+            return 2, 0
+
+    with pytest.raises(qr.InvalidInputError, match="device type 2, not on the CPU"):
+        qr.quantize(Elsewhere(), "int8")
