@@ -19,6 +19,9 @@ std::string quoted(const std::string& text) {
 std::string text_of(const ArrowFault& fault) {
   const std::string first = std::to_string(fault.first);
   switch (fault.rule) {
+    case ArrowRule::kMissingParts:
+      return "the Arrow data lack parts that their type has, or have a negative size; the producer "
+             "made or moved them wrongly";
     case ArrowRule::kNoRecordBatch:
       return "got Arrow data of type " + fault.type +
              "; pass a table or a record batch: a struct of columns";

@@ -37,6 +37,9 @@ class ArrowSource {
       only_ = take_array(exported[1]);
     } else {
       stream_ = take_stream(exported);
+      if (stream_->get_schema == nullptr || stream_->get_next == nullptr) {
+        raise_invalid_input("the Arrow stream lacks its functions");
+      }
       check(stream_->get_schema(stream_.get(), schema.get()));
     }
     try {
@@ -91,7 +94,8 @@ class ArrowSource {
     if (code == 0) {
       return;
     }
-    const char* const said = stream_->get_last_error(stream_.get());
+    const char* const said =
+        stream_->get_last_error == nullptr ? nullptr : stream_->get_last_error(stream_.get());
     const std::string text =
         "the Arrow stream failed: " + std::string(said == nullptr ? std::strerror(code) : said);
     if (code == EINVAL) {
@@ -119,6 +123,11 @@ class RowReader {
 
   // False: a layer failed, and ends the reading.
   bool add(const ArrowArray& batch) {
+    try {
+      table_.check(batch);
+    } catch (const ArrowFault& fault) {
+      raise_arrow_fault(fault, nb::none(), first_row_);
+    }
     for (std::int64_t row = 0; row < batch.length; ++row) {
       if (!add_row(batch, row)) {
         return false;

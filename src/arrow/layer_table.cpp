@@ -9,6 +9,7 @@
 
 #include "arrow/arrow_type.h"
 #include "arrow/validity.h"
+#include "arrow/whole.h"
 #include "core/checked_math.h"
 
 namespace quarrow {
@@ -119,9 +120,12 @@ std::optional<std::string_view> text_of_view(const ArrowArray& array, std::int64
   const auto buffer = number_at<std::int32_t>(view, 2);
   const auto offset = number_at<std::int32_t>(view, 3);
   const std::int64_t buffers = array.n_buffers - 3;
-  if (buffer < 0 || buffer >= buffers || offset < 0) return std::nullopt;
-  const auto size = number_at<std::int64_t>(array.buffers[array.n_buffers - 1], buffer);
-  if (std::int64_t{offset} + bytes > size) return std::nullopt;
+  const void* const sizes = array.buffers[array.n_buffers - 1];
+  if (buffer < 0 || buffer >= buffers || offset < 0 || sizes == nullptr) return std::nullopt;
+  const auto size = number_at<std::int64_t>(sizes, buffer);
+  if (std::int64_t{offset} + bytes > size || array.buffers[2 + buffer] == nullptr) {
+    return std::nullopt;
+  }
   return std::string_view(static_cast<const char*>(array.buffers[2 + buffer]) + offset,
                           static_cast<std::size_t>(bytes));
 }
@@ -129,7 +133,8 @@ std::optional<std::string_view> text_of_view(const ArrowArray& array, std::int64
 }  // namespace
 
 LayerTable::LayerTable(const ArrowSchema& schema, LayerColumns columns)
-    : columns_(std::move(columns)) {
+    : columns_(std::move(columns)), column_count_(schema.n_children) {
+  if (!is_whole(&schema)) throw ArrowFault(ArrowRule::kMissingParts);
   if (std::string_view(schema.format) != "+s") {
     ArrowFault fault(ArrowRule::kNoRecordBatch);
     fault.type = arrow_type_text(schema);
@@ -241,15 +246,46 @@ void LayerTable::find_shapes(const ArrowSchema& schema) {
   if (item != "i" && item != "l" && item != "n") throw_type(columns_.shape, type, kShapeTypes);
 }
 
+void LayerTable::check(const ArrowArray& batch) const {
+  if (!is_whole(&batch, {.children = column_count_})) throw ArrowFault(ArrowRule::kMissingParts);
+  check_names(batch);
+  check_list(batch, weights_, columns_.weights);
+  if (shapes_.column != -1) check_list(batch, shapes_, columns_.shape);
+}
+
+void LayerTable::check_names(const ArrowArray& batch) const {
+  const ArrowArray* array = batch.children[name_column_];
+  bool whole = true;
+  if (dictionary_index_ != 0) {
+    whole = is_whole(array, {.buffers = 2});
+    array = whole ? array->dictionary : nullptr;
+  }
+  whole = whole && is_whole(array, {.buffers = text_ == TextType::kNull ? 0 : 3});
+  if (!whole) throw ArrowFault(ArrowRule::kMissingParts, columns_.name);
+}
+
+void LayerTable::check_list(const ArrowArray& batch, const List& list,
+                            const std::string& name) const {
+  const ArrowArray* const array = batch.children[list.column];
+  bool whole = false;
+  if (list.type == ListType::kNull) {
+    whole = is_whole(array, {});
+  } else {
+    const bool has_offsets = list.type != ListType::kFixedSize;
+    const bool has_values = list.item_bytes != 0;  // not those of type null
+    whole = is_whole(array, {.buffers = has_offsets ? 2 : 1, .children = 1}) &&
+            is_whole(array->children[0], {.buffers = has_values ? 2 : 0});
+  }
+  if (!whole) throw ArrowFault(ArrowRule::kMissingParts, name);
+}
+
 const ArrowArray& LayerTable::column_of(const ArrowArray& batch, std::int64_t column,
                                         std::int64_t row, const std::string& name) const {
   const std::int64_t index = batch.offset + row;
-  if (row < 0 || row >= batch.length || column >= batch.n_children) {
-    throw_row(ArrowRule::kBadOffsets, name, row);
-  }
+  if (row < 0 || row >= batch.length) throw_row(ArrowRule::kBadOffsets, name, row);
   if (is_null(batch, index)) throw_row(ArrowRule::kNullRow, name, row);
   const ArrowArray& array = *batch.children[column];
-  if (index >= array.length || array.offset < 0) throw_row(ArrowRule::kBadOffsets, name, row);
+  if (index >= array.length) throw_row(ArrowRule::kBadOffsets, name, row);
   return array;
 }
 
@@ -261,7 +297,7 @@ std::string_view LayerTable::name(const ArrowArray& batch, std::int64_t row) con
   if (dictionary_index_ != 0) {
     const auto found = dictionary_index(*array, dictionary_index_, index);
     array = array->dictionary;
-    if (!found || array == nullptr || *found < 0 || *found >= array->length) {
+    if (!found || *found < 0 || *found >= array->length) {
       throw_row(ArrowRule::kBadOffsets, columns_.name, row);
     }
     index = array->offset + *found;
@@ -295,7 +331,7 @@ std::optional<LayerTable::Span> LayerTable::span_of(const ArrowArray& batch, con
     begin = number_at<std::int64_t>(array.buffers[1], index);
     end = number_at<std::int64_t>(array.buffers[1], index + 1);
   }
-  if (begin < 0 || end < begin || end > items.length || items.offset < 0) {
+  if (begin < 0 || end < begin || end > items.length) {
     throw_row(ArrowRule::kBadOffsets, name, row);
   }
   return Span{.items = &items, .begin = items.offset + begin, .count = end - begin};
@@ -350,8 +386,6 @@ LayerTable::Layer LayerTable::layer(const ArrowArray& batch, std::int64_t row) c
     layer.shape = {span->count};
   }
   const auto* const values = static_cast<const std::byte*>(span->items->buffers[1]);
-  if (values == nullptr && span->count != 0)
-    throw_row(ArrowRule::kBadOffsets, columns_.weights, row);
   const std::int64_t skipped = span->begin * static_cast<std::int64_t>(weights_.item_bytes);
   // An array without values may have no buffer.
   layer.view = matrix_view(values == nullptr ? values : values + skipped, dtype_, layer.shape);

@@ -11,6 +11,7 @@
 namespace quarrow {
 
 enum class ArrowRule : std::uint8_t {
+  kMissingParts,   // a schema or an array lacks what its type has, or has a negative size
   kNoRecordBatch,  // a column alone, not a struct of columns; type: what it is
   kMissingColumn,  // detail: the columns that there are
   kRepeatedColumn,

@@ -37,6 +37,10 @@ class LayerTable {
     std::vector<std::int64_t> shape;  // of the weight's own dimensions; one without a shape
   };
 
+  // Throws ArrowFault where the batch lacks parts of this schema. To be called before its rows are
+  // read.
+  void check(const ArrowArray& batch) const;
+
   // Of a row of a batch of this schema, counted from the batch's own start. Every offset is checked
   // before it is followed, except those of names into bytes whose number the interface does not
   // tell. Throw ArrowFault; layer() also StatusError(kSizeOverflow).
@@ -64,6 +68,8 @@ class LayerTable {
   void read_tensor_type(const ArrowSchema& schema);
   List list_type(const ArrowSchema& schema, std::int64_t column, const std::string& name) const;
 
+  void check_names(const ArrowArray& batch) const;
+  void check_list(const ArrowArray& batch, const List& list, const std::string& name) const;
   const ArrowArray& column_of(const ArrowArray& batch, std::int64_t column, std::int64_t row,
                               const std::string& name) const;
   std::optional<Span> span_of(const ArrowArray& batch, const List& list, std::int64_t row,
@@ -72,6 +78,7 @@ class LayerTable {
                                                     std::int64_t row) const;
 
   LayerColumns columns_;
+  std::int64_t column_count_ = 0;
   std::int64_t name_column_ = -1;
   TextType text_ = TextType::kNull;
   char dictionary_index_ = 0;  // the format of the indices; 0: no dictionary

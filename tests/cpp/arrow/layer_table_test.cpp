@@ -16,6 +16,7 @@ namespace {
 
 ArrowSchema schema(const char* name, const char* format) {
   ArrowSchema made{};
+  made.release = [](ArrowSchema*) {};
   made.name = name;
   made.format = format;
   return made;
@@ -23,6 +24,7 @@ ArrowSchema schema(const char* name, const char* format) {
 
 ArrowArray array(std::int64_t length, std::vector<const void*>& buffers) {
   ArrowArray made{};
+  made.release = [](ArrowArray*) {};
   made.length = length;
   made.n_buffers = static_cast<std::int64_t>(buffers.size());
   made.buffers = buffers.data();
@@ -82,7 +84,9 @@ struct Batch {
     ArrowArray batch = array(2, no_buffers);
     batch.n_children = 2;
     batch.children = children.data();
-    return (LayerTable(type, {}).*read)(batch, row);
+    const LayerTable table(type, {});
+    table.check(batch);
+    return (table.*read)(batch, row);
   }
 };
 
