@@ -63,6 +63,7 @@ class ArrowSource {
     if (!stream_) {
       return batch;
     }
+    ++begun_;
     int code = 0;
     {
       const nb::gil_scoped_release unlocked;
@@ -71,9 +72,13 @@ class ArrowSource {
     check(code);
     if (!batch) {
       stream_.reset();
+      --begun_;
     }
     return batch;
   }
+
+  // Batches of a stream that were asked for, the one that failed too.
+  std::size_t begun() const { return begun_; }
 
   const LayerTable& table() const { return *table_; }
 
@@ -113,6 +118,7 @@ class ArrowSource {
   ArrowOwner<ArrowArray> only_;
   std::optional<LayerTable> table_;
   std::atomic<bool> reading_ = false;
+  std::size_t begun_ = 0;
 };
 
 // Adds the rows of batches to a LayerBatch.
@@ -258,7 +264,9 @@ void bind_arrow(nb::module_& m) {
                    "collections.abc.Callable[[str], Format | None] | None, on_error: str, "
                    "progress: collections.abc.Callable[[int, int, str], object] | None, "
                    "nonfinite: str, threads: int | None, whole: bool) -> ArrowRows | None"),
-           "Quantize the next batch, or with whole all that are left as one; None at the end.");
+           "Quantize the next batch, or with whole all that are left as one; None at the end.")
+      .def_prop_ro("begun", &ArrowSource::begun,
+                   "Batches of a stream that were asked for, the one that failed too.");
   m.def("arrow_schema", &schema_capsule, nb::sig("def arrow_schema() -> object"),
         "A capsule of the schema of every result.");
   m.def(

@@ -500,6 +500,10 @@ class ArrowSource:
         Quantize the next batch, or with whole all that are left as one; None at the end.
         """
 
+    @property
+    def begun(self) -> int:
+        """Batches of a stream that were asked for, the one that failed too."""
+
 def arrow_schema() -> object:
     """A capsule of the schema of every result."""
 

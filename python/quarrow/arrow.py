@@ -81,9 +81,11 @@ class ArrowStream:
     library (an error becomes that library's own, with the whole message).
     """
 
-    def __init__(self, quantize: Callable[[], _core.ArrowRows | None]) -> None:
+    def __init__(
+        self, source: _core.ArrowSource, quantize: Callable[[], _core.ArrowRows | None]
+    ) -> None:
+        self._source = source
         self._quantize = quantize
-        self._batch = 0
         self._exported = False
 
     def __iter__(self) -> Iterator[ArrowResult]:
@@ -118,15 +120,14 @@ class ArrowStream:
 
     def _next(self) -> _core.ArrowRows | None:
         try:
-            made = self._quantize()
+            return self._quantize()
         except QuarrowError as error:
-            error.args = (f"batch {self._batch}: {error}", *error.args[1:])
+            batch = max(self._source.begun, 1) - 1
+            error.args = (f"batch {batch}: {error}", *error.args[1:])
             raise
-        self._batch += 1
-        return made
 
     def __repr__(self) -> str:
-        return f"ArrowStream({self._batch} batches made)"
+        return f"ArrowStream({self._source.begun} batches begun)"
 
 
 def quantize_arrow(
@@ -229,7 +230,7 @@ def quantize_arrow(
         made = quantize(whole=True)
         assert made is not None
         return _result(made)
-    return ArrowStream(lambda: quantize(whole=False))
+    return ArrowStream(opened, lambda: quantize(whole=False))
 
 
 def quantize_pyarrow(batch: Any, format: str | _core.Format, **options: Any) -> Any:

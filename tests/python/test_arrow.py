@@ -285,4 +285,4 @@ def test_quantize_pyarrow_gives_the_kind_it_gets() -> None:
 def test_reprs() -> None:
     table = table_of(some_layers(1))
     assert repr(quantize(table, "int4")) == "ArrowBatch(1 layer)"
-    assert repr(quantize(table.to_reader(), "int4")) == "ArrowStream(0 batches made)"
+    assert repr(quantize(table.to_reader(), "int4")) == "ArrowStream(0 batches begun)"

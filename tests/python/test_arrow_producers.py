@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import quarrow as qr
-from arrow_layers import quantize, singles
+from arrow_layers import quantize, reader_of, singles, some_layers, table_of
 from arrow_producer import RELEASE, Change, Producer
 
 
@@ -101,6 +101,20 @@ def test_an_exhausted_stream_stays_exhausted() -> None:
     assert len(list(stream)) == 1
     assert list(stream) == []
     assert pa.table(stream).num_rows == 0
+
+
+def test_a_batch_after_one_that_failed_has_its_own_number() -> None:
+    layers = some_layers()
+    for name in ("l1", "l4"):
+        layers[name][0, 0] = np.nan
+    stream = iter(quantize(reader_of(table_of(layers), 1), "int8"))
+    said = []
+    for _ in layers:
+        try:
+            next(stream)
+        except qr.NonFiniteError as error:
+            said.append(str(error).split(":")[0])
+    assert said == ["batch 1", "batch 4"]
 
 
 # What they leave out.
