@@ -211,14 +211,17 @@ nb::object quantize_batches(ArrowSource& source, nb::handle format, nb::handle f
     record.forget();
     return nb::none();
   }
-  const Clock::time_point viewed = Clock::now();
+  const bool small = layers.is_small();
+  const Clock::time_point viewed = small ? entered : Clock::now();
   CallStats stats;
   stats.view_seconds = seconds(entered, viewed);
   const auto made = layers.run(policy, threads, progress, stats, LayerMemory::kOneSlab);
   std::vector<ResultRow> rows = result_rows(layers.index(), *made);
   stats.total_seconds = seconds(entered, Clock::now());
-  stats.export_seconds =
-      stats.total_seconds - stats.view_seconds - stats.alloc_seconds - stats.core_seconds;
+  if (!small) {
+    stats.export_seconds =
+        stats.total_seconds - stats.view_seconds - stats.alloc_seconds - stats.core_seconds;
+  }
   nb::object result = nb::cast(ArrowRows(std::move(rows), layers.errors(), stats));
   record.add(layers.index().size(), stats.bytes_in);
   record.failed(layers.errors().size());

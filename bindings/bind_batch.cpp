@@ -100,14 +100,17 @@ nb::object quantize_batch(nb::handle layers, nb::handle format, nb::handle rules
     const nb::object own = chosen(name);
     return own.is_none() || batch.add(name, array, nb::cast<const Format&>(own), may_copy);
   });
-  const Clock::time_point viewed = Clock::now();
+  const bool small = batch.is_small();
+  const Clock::time_point viewed = small ? entered : Clock::now();
 
   CallStats stats;
   stats.view_seconds = seconds(entered, viewed);
   std::shared_ptr<const QuantizedLayers> made = batch.run(policy, threads, progress, stats);
   stats.total_seconds = seconds(entered, Clock::now());
-  stats.export_seconds =
-      stats.total_seconds - stats.view_seconds - stats.alloc_seconds - stats.core_seconds;
+  if (!small) {
+    stats.export_seconds =
+        stats.total_seconds - stats.view_seconds - stats.alloc_seconds - stats.core_seconds;
+  }
   nb::object result = nb::cast(BatchResult(batch, std::move(made), stats));
   record.add(batch.index().size(), stats.bytes_in);
   record.failed(batch.errors().size());

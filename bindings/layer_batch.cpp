@@ -29,6 +29,8 @@ void LayerBatch::reserve(std::size_t layers) {
   plan_.layers.reserve(layers);
 }
 
+bool LayerBatch::is_small() const noexcept { return plan_.input_bytes < kSmallCallBytes; }
+
 bool LayerBatch::add(nb::handle name, const Format& format, FunctionRef<LayerView()> read) {
   if (!PyUnicode_Check(name.ptr())) {
     raise_invalid_input("the name of a layer must be a str, not " + short_repr(name));
@@ -75,7 +77,8 @@ void LayerBatch::plan(nb::handle name, const Format& format, LayerView layer) {
 std::shared_ptr<const QuantizedLayers> LayerBatch::run(NonFinitePolicy policy, nb::handle threads,
                                                        nb::handle progress, CallStats& stats,
                                                        std::uint64_t own_from) {
-  const Clock::time_point entered = Clock::now();
+  const bool small = is_small();
+  const Clock::time_point entered = small ? Clock::time_point() : Clock::now();
   BatchProgress reported(progress, names_, positions_);
   CoreCall call(threads, plan_.input_bytes, reported.poll());
   auto made = std::make_shared<QuantizedLayers>(QuantizedLayers{
@@ -87,7 +90,7 @@ std::shared_ptr<const QuantizedLayers> LayerBatch::run(NonFinitePolicy policy, n
     return quantize(plan_, views_, made->memory.spans(), policy, context, made->statuses,
                     reported.layers());
   });
-  stats.alloc_seconds = seconds(entered, allocated);
+  stats.alloc_seconds = small ? 0 : seconds(entered, allocated);
   stats.core_seconds = seconds(allocated, Clock::now());
   stats.threads = threads_for(plan_, call.context().threads);
   stats.isa = name_of(call.context().target);

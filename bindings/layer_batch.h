@@ -48,6 +48,9 @@ class LayerBatch {
   // How many layers are expected, where that is known.
   void reserve(std::size_t layers);
 
+  // Whether what was added is too small to time its parts. Before run().
+  bool is_small() const noexcept;
+
   bool has(nanobind::handle name) const { return index_.contains(name); }
 
   // Takes the next layer: `read` gives its values or raises what is wrong with it. False: it failed
@@ -59,9 +62,9 @@ class LayerBatch {
   bool add(nanobind::handle name, nanobind::handle array, const Format& format, bool copy);
 
   // Quantizes what was added, once, and fills in the statistics but for the times before and after
-  // it. Raises what the first layer that fails would raise by itself,
-  // or with kSkip nothing but what is no layer's fault: Ctrl-C, an exception in `progress` (a
-  // callable or None), no memory. `own_from`: see LayerMemory.
+  // it; of small calls the time of the core alone. Raises what the first layer that fails would
+  // raise by itself, or with kSkip nothing but what is no layer's fault: Ctrl-C, an exception in
+  // `progress` (a callable or None), no memory. `own_from`: see LayerMemory.
   std::shared_ptr<const QuantizedLayers> run(NonFinitePolicy policy, nanobind::handle threads,
                                              nanobind::handle progress, CallStats& stats,
                                              std::uint64_t own_from = kOwnMemoryFrom);

@@ -92,11 +92,15 @@ def test_small_calls_are_counted_but_not_timed() -> None:
     out = qr.quantize(small, "int8", scale_dtype="float16")
     assert out.scales is not None
     assert qr.quantize(small, "int8", scale_dtype="float16", out=out).stats.export_seconds == 0
-    qr.quantize_batch({"a": small}, "int8")
     q.dequantize()
+    table = pa.table({"layer_name": ["a"], "weights": [small.ravel()]})
+    for made in (qr.quantize_batch({"a": small}, "int8"), qr.quantize_arrow(table, "int8")):
+        stats = made.stats  # type: ignore[union-attr]
+        assert stats.view_seconds == stats.alloc_seconds == stats.export_seconds == 0
+        assert 0 < stats.core_seconds < stats.total_seconds
     qr.legacy.quantize({"a": [1.0, 2.0]})
     qr.quantize_state_dict({"a.weight": small}, FORMAT)
-    assert len(counted()) == 5
+    assert len(counted()) == 6
     assert {each.seconds for each in qr.metrics().values()} == {0.0}
 
 
