@@ -131,7 +131,7 @@ class ArrowStream:
 
 
 def quantize_arrow(
-    source: object,
+    source: Any,
     format: str | _core.Format,
     *,
     name_column: str = "layer_name",
@@ -153,9 +153,10 @@ def quantize_arrow(
     Parameters
     ----------
     source : object with ``__arrow_c_stream__`` or ``__arrow_c_array__``, or a capsule of one
-        From pyarrow, polars, duckdb, nanoarrow... What knows its length (a table, a record batch, a
-        data frame) is quantized before this returns, as one batch. Anything else is a stream, and
-        quantized batch by batch as the result is read, in constant memory.
+        From pyarrow, polars, duckdb, nanoarrow..., or a scanner of ``pyarrow.dataset``. What knows
+        its length (a table, a record batch, a data frame) is quantized before this returns, as one
+        batch. Anything else is a stream, and quantized batch by batch as the result is read, in
+        constant memory.
     format : str or Format
         How to quantize; its fields (``group_size``...) may be given as keywords.
     name_column : str
@@ -205,6 +206,8 @@ def quantize_arrow(
         "shape_column": shape_column,
     }
     try:
+        if not _exports_arrow(source) and hasattr(type(source), "to_reader"):
+            source = source.to_reader()
         wanted = as_format(format, fields)
         check_options(progress, copy=copy)
         check_word("on_error", on_error, "raise", "skip")
@@ -293,6 +296,11 @@ def _is_stream(source: object) -> bool:
 
 def _is_capsule(source: object) -> bool:
     return type(source).__name__ == "PyCapsule"
+
+
+def _exports_arrow(source: object) -> bool:
+    kind = type(source)
+    return hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__arrow_c_stream__")
 
 
 def _exported(source: Any) -> object:

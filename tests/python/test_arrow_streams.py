@@ -214,8 +214,11 @@ def test_ipc_files_readers_and_datasets(tmp_path: Path) -> None:
     expected = singles(layers)
     with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as reader:
         assert_rows_are(quantize(reader.read_all(), "int4").to_pyarrow(), expected)
-    scanner = pyarrow.dataset.dataset(path, format="arrow").scanner()
-    assert_rows_are(quantize(scanner.to_reader(), "int4").to_pyarrow(), expected)
+    dataset = pyarrow.dataset.dataset(path, format="arrow")
+    for source in (dataset.scanner(), dataset.scanner().to_reader()):
+        result = quantize(source, "int4")
+        assert isinstance(result, qr.ArrowStream)
+        assert_rows_are(result.to_pyarrow(), expected)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table, max_chunksize=2)
