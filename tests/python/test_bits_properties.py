@@ -10,15 +10,13 @@ import hypothesis.strategies as st
 import numpy as np
 import quarrow as qr
 from bit_identity import assert_same_stored, engine
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from reference import Fields, RangeOverflowError, quantize, stored_values
 from reference.encoding import encode, unlimited_codes
 from reference.groups import each_group
 from reference.packing import unpack
-
-often = settings(max_examples=500, deadline=None, print_blob=True)
 
 GROUPS: list[int | str] = [1, 2, 3, 5, 8, 16, 31, 64, "row", "tensor"]
 
@@ -65,7 +63,6 @@ def codes_and_zero_points(
     return unpack(q.codes, q.shape[1], fields), zero_points.astype(np.int16)
 
 
-@often
 @given(matrices(), formats(("float32", "float16", "bfloat16")) | st.just(Fields.of("int8_rowwise")))
 def test_the_engine_is_the_reference(w: NDArray[np.float32], fields: Fields) -> None:
     q = quantized(w, fields)
@@ -75,7 +72,6 @@ def test_the_engine_is_the_reference(w: NDArray[np.float32], fields: Fields) -> 
     assert q.dequantize().tobytes() == restored.tobytes()
 
 
-@often
 @given(matrices(), formats(("float32",)))
 @example(np.array([[2.0**-149, -(2.0**-130)]], np.float32), Fields.of("int8"))
 @example(np.array([[1, 255, 127.5, -0.5]], np.float32), Fields.of("int8"))
@@ -93,7 +89,6 @@ def test_the_error_is_at_most_half_a_step(w: NDArray[np.float32], fields: Fields
         assert (error <= (0.5 + 2.0**-10) * float(scale)).all()
 
 
-@often
 @given(matrices(), formats(("float32", "float16", "bfloat16")))
 def test_restored_values_have_the_same_codes(w: NDArray[np.float32], fields: Fields) -> None:
     """With the same scales and zero points; 8-bit codes of bfloat16 scales move by one at most."""
@@ -110,7 +105,6 @@ def test_restored_values_have_the_same_codes(w: NDArray[np.float32], fields: Fie
         assert np.abs(again - codes[where]).max() <= allowed
 
 
-@often
 @given(st.data())
 def test_bytes_of_any_type(data: Any) -> None:
     """Any bytes, read as a type: quantized as the reference does, or refused for a reason."""

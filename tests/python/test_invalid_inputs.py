@@ -10,10 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import quarrow as qr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.extra import numpy as arrays
-
-often = settings(max_examples=500, deadline=None, print_blob=True)
 
 GOOD = np.linspace(-1, 1, 64, dtype=np.float32).reshape(2, 32)
 EXPECTED = qr.quantize(GOOD, "int4")
@@ -97,7 +95,6 @@ def outcome(call: Callable[[], Any]) -> Any:
         return error
 
 
-@often
 @given(anything(), st.sampled_from(["int4", "int8_rowwise"]), st.booleans())
 def test_any_object_as_a_tensor(w: Any, format_: str, copy: bool) -> None:  # noqa: FBT001
     single = outcome(lambda: qr.quantize(w, format_, name="layer", copy=copy))
@@ -118,7 +115,6 @@ def test_any_object_as_a_tensor(w: Any, format_: str, copy: bool) -> None:  # no
     assert_the_next_call_works()
 
 
-@often
 @given(anything())
 def test_any_object_as_a_batch(layers: Any) -> None:
     result = outcome(lambda: qr.quantize_batch(layers, "int4"))
@@ -128,7 +124,6 @@ def test_any_object_as_a_batch(layers: Any) -> None:
     assert_the_next_call_works()
 
 
-@often
 @given(anything())
 def test_any_object_as_arrow_data_or_lists(source: Any) -> None:
     if isinstance(source, Refuses):
@@ -146,7 +141,6 @@ def test_any_object_as_arrow_data_or_lists(source: Any) -> None:
     assert_the_next_call_works()
 
 
-@often
 @given(anything())
 def test_any_object_in_a_state_dict(value: Any) -> None:
     result = outcome(
@@ -159,7 +153,6 @@ def test_any_object_in_a_state_dict(value: Any) -> None:
     assert_the_next_call_works()
 
 
-@often
 @given(
     st.sampled_from(OPTIONS),
     anything(),

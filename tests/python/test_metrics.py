@@ -21,13 +21,11 @@ from counted_calls import (
     quantize_state_dict,
     totals,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from numpy.typing import NDArray
 from quarrow import _core
 from quarrow.descriptions import EntryMetrics
 from safetensors.numpy import save_file
-
-often = settings(max_examples=500, deadline=None, print_blob=True)
 
 FORMAT = "int8_rowwise"
 ENTRY_POINTS = [
@@ -59,7 +57,6 @@ def counted() -> dict[str, tuple[int, ...]]:
     }
 
 
-@often
 @given(st.lists(calls(), max_size=4))
 def test_totals_are_what_was_done(several: list[Callable[[], Calls]]) -> None:
     qr.reset_metrics()
