@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include <atomic>
 #include <cerrno>
@@ -9,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "arrow_capsules.h"
 #include "arrow_errors.h"
@@ -192,6 +194,17 @@ class RowReader {
   std::int64_t first_row_ = 0;
 };
 
+// Where the engine reads the weights of each row of the next batch.
+std::vector<std::uintptr_t> addresses_read(ArrowSource& source) {
+  std::vector<std::uintptr_t> addresses;
+  const ArrowOwner<ArrowArray> batch = source.next();
+  for (std::int64_t row = 0; batch && row < (*batch).length; ++row) {
+    const TensorView view = source.table().layer(*batch, row).view;
+    addresses.push_back(reinterpret_cast<std::uintptr_t>(view.data));
+  }
+  return addresses;
+}
+
 // Quantizes the next batch of the source, or with `whole` all that are left, as one job. Returns
 // ArrowRows, or None when there is no batch left.
 nb::object quantize_batches(ArrowSource& source, nb::handle format, nb::handle format_of,
@@ -269,7 +282,9 @@ void bind_arrow(nb::module_& m) {
                    "nonfinite: str, threads: int | None, whole: bool) -> ArrowRows | None"),
            "Quantize the next batch, or with whole all that are left as one; None at the end.")
       .def_prop_ro("begun", &ArrowSource::begun,
-                   "Batches of a stream that were asked for, the one that failed too.");
+                   "Batches of a stream that were asked for, the one that failed too.")
+      .def("addresses_read", &addresses_read,
+           "Where the engine reads the weights of each row of the next batch.");
   m.def("arrow_schema", &schema_capsule, nb::sig("def arrow_schema() -> object"),
         "A capsule of the schema of every result.");
   m.def(

@@ -504,6 +504,9 @@ class ArrowSource:
     def begun(self) -> int:
         """Batches of a stream that were asked for, the one that failed too."""
 
+    def addresses_read(self) -> list[int]:
+        """Where the engine reads the weights of each row of the next batch."""
+
 def arrow_schema() -> object:
     """A capsule of the schema of every result."""
 

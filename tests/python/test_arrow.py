@@ -72,8 +72,9 @@ def test_lists_of_fixed_size() -> None:
     )
 
 
-def test_fixed_shape_tensors_bring_their_shape() -> None:
-    values = np.random.default_rng(0).normal(size=(5, 3, 4, 2)).astype(np.float32)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_fixed_shape_tensors_bring_their_shape(dtype: str) -> None:
+    values = np.random.default_rng(0).normal(size=(5, 3, 4, 2)).astype(dtype)
     tensors = pa.FixedShapeTensorArray.from_numpy_ndarray(values)
     table = pa.table({"layer_name": [f"l{i}" for i in range(5)], "weights": tensors})
     layers = {f"l{i}": values[i] for i in range(5)}

@@ -205,6 +205,34 @@ def test_nanoarrow() -> None:
     assert nanoarrow.c_schema(result).format == "+s"
 
 
+def test_none_of_them_is_required() -> None:
+    """Without pyarrow and polars: nanoarrow in, nanoarrow out."""
+    code = """
+import sys
+sys.modules["pyarrow"] = sys.modules["polars"] = sys.modules["duckdb"] = None
+import nanoarrow as na, quarrow as qr
+names = na.c_array(["a", "b"], na.string())
+offsets, values = na.c_buffer([0, 1, 3], na.int32()), na.c_array([1.0, 2.0, 3.0], na.float64())
+lists = na.list_(na.float64())
+weights = na.c_array_from_buffers(lists, 2, [None, offsets], children=[values])
+fields = {"layer_name": na.string(), "weights": lists}
+batch = na.c_array_from_buffers(na.struct(fields), 2, [None], children=[names, weights])
+rows = na.ArrayStream(qr.quantize_arrow(batch, "int8")).read_all().to_pylist()
+print([row["codes"] for row in rows])
+try:
+    qr.quantize_arrow(batch, "int8").to_pyarrow()
+except ImportError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    codes, missing = done.stdout.splitlines()
+    assert codes == str([b"\xff", b"\xaa\xff"])
+    assert missing == "this needs pyarrow: python -m pip install 'quarrow[arrow]'"
+
+
 def test_ipc_files_readers_and_datasets(tmp_path: Path) -> None:
     layers = some_layers()
     table = table_of(layers)

@@ -319,10 +319,11 @@ print(qr.quantize_batch({"a": np.ones((1, 4), "f")}, "int8")["a"].codes.tolist()
 
 @pytest.mark.parametrize("count", [1, 2, 300, 10_000])
 def test_one_call_crosses_the_boundary_once(count: int) -> None:
-    """The interpreter sees one call into compiled code, and none back."""
+    """The binding counts one call; the interpreter sees none into other code, and none back."""
     w = weights(1, 4)
     layers = {f"l{i}": w for i in range(count)}
     events: list[tuple[str, str]] = []
+    qr.reset_metrics()
 
     def watch(frame: Any, event: str, argument: Any) -> None:
         name = argument.__name__ if event.startswith("c_") else frame.f_code.co_name
@@ -335,6 +336,9 @@ def test_one_call_crosses_the_boundary_once(count: int) -> None:
         sys.setprofile(None)
     calls = [event for event in events if event[0] in ("call", "c_call")]
     assert [name for _, name in calls if name != "setprofile"] in ([], ["quantize_batch"])
+    called = {entry: each for entry, each in qr.metrics().items() if each.calls}
+    assert list(called) == ["quantize_batch"]
+    assert called["quantize_batch"][:2] == (1, count)
     assert len(r) == count
 
 

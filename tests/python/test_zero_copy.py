@@ -10,6 +10,7 @@ from typing import Any
 
 import memray
 import numpy as np
+import pyarrow as pa
 import pytest
 import quarrow as qr
 from numpy.typing import NDArray
@@ -69,6 +70,36 @@ def test_a_tensor_of_a_mapped_checkpoint_is_read_where_it_lies(tmp_path: Path) -
         assert not isinstance(tensor, qr.QuantizedTensor)
         assert _core.address_read(tensor) == address(tensor.numpy())
         assert _core.address_read(tensor) == _core.address_read(tensor)
+
+
+def arrow_addresses(source: Any) -> list[int]:
+    columns = {"name_column": "layer_name", "weights_column": "weights", "shape_column": "shape"}
+    return _core.ArrowSource(source.__arrow_c_stream__(), **columns).addresses_read()
+
+
+@pytest.mark.parametrize("type_", [pa.list_, pa.large_list, lambda item: pa.list_(item, 5)])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_arrow_weights_are_read_where_they_lie(type_: Any, dtype: type) -> None:
+    values = pa.array(np.arange(20, dtype=dtype))
+    start = values.buffers()[1].address
+    size = np.dtype(dtype).itemsize
+    rows = pa.FixedSizeListArray.from_arrays(values, 5).cast(type_(values.type))
+    table = pa.table({"layer_name": list("abcd"), "weights": rows})
+    expected = [start + 5 * row * size for row in range(4)]
+    assert arrow_addresses(table) == expected
+    assert arrow_addresses(table.slice(1, 2)) == expected[1:3]
+
+
+def test_weights_of_a_mapped_arrow_file_are_read_where_they_lie(tmp_path: Path) -> None:
+    table = pa.table({"layer_name": ["a", "b"], "weights": [[1.0, 2.0], [3.0]]})
+    path = str(tmp_path / "layers.arrow")
+    with pa.OSFile(path, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    with pa.memory_map(path) as mapped, pa.ipc.open_file(mapped) as reader:
+        whole = mapped.read_buffer()
+        first, second = arrow_addresses(reader.read_all())
+        assert whole.address <= first < whole.address + whole.size
+        assert second == first + 16
 
 
 def test_what_would_need_a_copy_is_refused_not_copied() -> None:
