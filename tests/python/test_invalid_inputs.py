@@ -23,6 +23,23 @@ OPTIONS = [
 ]  # fmt: skip
 
 
+class Crooked:
+    """An array of a library whose conversion fails in a way of its own."""
+
+    def __array__(self, *_arguments: Any, **_options: Any) -> Any:
+        return 1 / 0
+
+
+class CrookedDevice(Crooked):
+    """The same of one that has DLPack."""
+
+    def __dlpack__(self, **_options: Any) -> Any:
+        return 1 / 0
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        raise ZeroDivisionError
+
+
 class Refuses:
     """An object whose every protocol fails."""
 
@@ -30,7 +47,7 @@ class Refuses:
         raise BufferError("no")  # noqa: EM101
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return (2, 0)
+        return (1, 0)
 
     def __array__(self, *_arguments: Any, **_options: Any) -> Any:
         raise RuntimeError("no")  # noqa: EM101
@@ -72,7 +89,8 @@ def anything() -> st.SearchStrategy[Any]:
     )
     others = st.sampled_from(
         [
-            Refuses(), object(), Refuses, np.float32, array.array("i", [1]), array.array("d", [1]),
+            Refuses(), Crooked(), CrookedDevice(), object(), Refuses, np.float32,
+            array.array("i", [1]), array.array("d", [1]),
             memoryview(b"abcd"), range(3), EXPECTED, qr.Format("int4"), np.ma.masked_array([1.0]),
             pa.array([1.0, None]), pa.array([1, 2]), {1.0}, lambda: 3,
             np.zeros(2, "V3"),
