@@ -111,13 +111,19 @@ def test_ten_thousand_calls_leave_memory_flat(call: Callable[[], object]) -> Non
 
     for _ in range(1000):
         call()
-    gc.collect()
-    before = resident()
-    for _ in range(10_000):
-        call()
-    gc.collect()
-    # A hundred bytes a call would be a megabyte.
-    assert resident() - before < 1 << 20
+    grown = []
+    # An allocator may take another block once; a leak grows in each round.
+    for _ in range(3):
+        gc.collect()
+        before = resident()
+        for _ in range(10_000):
+            call()
+        gc.collect()
+        grown.append(resident() - before)
+        # A hundred bytes a call would be a megabyte.
+        if grown[-1] < 1 << 20:
+            return
+    pytest.fail(f"memory grew by {grown} bytes in three rounds")
 
 
 def test_tensors_and_arrays_outlive_their_result() -> None:
