@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <string_view>
 
 #include "containers/temporary_name.h"
 #include "quarrow/containers/checkpoint_fault.h"
@@ -54,12 +55,21 @@ void sync_folder(const std::string& folder, const std::string& destination) {
   if (error != 0 && error != EINVAL) throw_os_error(error, destination);
 }
 
+// True for /dev/stdout and its like: a stream of the process, be it a regular file just now.
+bool leads_into_proc(const std::string& path) {
+  constexpr std::string_view kProc = "/proc/";
+  char target[kProc.size()];
+  const ssize_t bytes = ::readlink(path.c_str(), target, sizeof(target));
+  return bytes > 0 && std::string_view(target, static_cast<std::size_t>(bytes)) == kProc;
+}
+
 }  // namespace
 
 void check_destination(const std::string& destination, std::span<const FileIdentity> sources) {
   if (split_path(destination).name.empty() && !destination.empty()) {
     throw PathFault(PathRule::kFolder, destination);
   }
+  if (leads_into_proc(destination)) throw PathFault(PathRule::kNotRegular, destination);
   struct stat status{};
   if (::stat(destination.c_str(), &status) != 0) {
     if (errno == ENOENT && !destination.empty()) return;

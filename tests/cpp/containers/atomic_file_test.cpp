@@ -96,6 +96,15 @@ TEST_F(AtomicFileTest, RefusesFoldersAndDevices) {
   EXPECT_EQ(rule_of(folder_ / "pipe"), PathRule::kNotRegular);
 }
 
+TEST_F(AtomicFileTest, RefusesALinkToAStreamOfTheProcess) {
+  // As /dev/stdout is one, here to a regular file.
+  const File stream = File::in_memory(1);
+  std::filesystem::create_symlink("/proc/self/fd/" + std::to_string(stream.descriptor()),
+                                  folder_ / "out");
+  EXPECT_EQ(rule_of(folder_ / "out"), PathRule::kNotRegular);
+  EXPECT_TRUE(std::filesystem::is_symlink(folder_ / "out"));
+}
+
 TEST_F(AtomicFileTest, RefusesADestinationThatIsBeingWritten) {
   const AtomicFile first(folder_ / "out", {});
   EXPECT_EQ(rule_of(folder_ / "out"), PathRule::kBeingWritten);
