@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A stretch of a file as an input iterator, so that a JSON header is parsed without being held in
-// memory, and the parser's place in the file is known.
+// The JSON of a header or an index, read as a stretch of its file: an input iterator, so that it is
+// parsed without being held in memory, and the parser's place in the file is known.
 #pragma once
 
 #include <algorithm>
@@ -9,11 +9,32 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "quarrow/containers/checkpoint_fault.h"
 #include "quarrow/containers/file.h"
 
 namespace quarrow {
+
+// No float of a header or an index is of use, but each must be read: an index may well say that its
+// total_size is 1e400. What a long double cannot hold either is invalid.
+using HeaderJson = nlohmann::basic_json<std::map, std::vector, std::string, bool, std::int64_t,
+                                        std::uint64_t, long double>;
+
+// What went wrong, without the parser's own names and places for it:
+// "[json.exception.parse_error.101] parse error at line 1, column 5: syntax error ..."
+// "[json.exception.out_of_range.406] number overflow parsing '1e9999'"
+inline std::string json_fault_text(std::string_view words) {
+  for (const std::string_view end : {": ", "] "}) {
+    const std::size_t found = words.find(end);
+    if (found != std::string_view::npos) return std::string(words.substr(found + end.size()));
+  }
+  return std::string(words);
+}
 
 class HeaderStream {
  public:

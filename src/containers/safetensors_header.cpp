@@ -138,10 +138,7 @@ bool SafetensorsHeaderReader::parse_error(std::size_t, const std::string&,
                                           const nlohmann::detail::exception& error) {
   const std::string_view words = error.what();
   if (words.find("UTF-8") != std::string_view::npos) fail(FileRule::kInvalidUtf8);
-  // "[json.exception.parse_error.101] parse error at line 1, column 5: syntax error ..."
-  const std::size_t colon = words.find(": ");
-  fail(FileRule::kInvalidJson,
-       std::string(colon == std::string_view::npos ? words : words.substr(colon + 2)));
+  fail(FileRule::kInvalidJson, json_fault_text(words));
 }
 
 bool SafetensorsHeaderReader::other_value() {

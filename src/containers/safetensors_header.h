@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <exception>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,7 +21,7 @@ namespace quarrow {
 // size. The callbacks are those of nlohmann's SAX interface; they throw CheckpointFault.
 class SafetensorsHeaderReader {
  public:
-  using Json = nlohmann::json;
+  using Json = HeaderJson;
 
   SafetensorsHeaderReader(const HeaderStream& stream, const std::string& path, TensorTable& table)
       : stream_(stream), path_(path), table_(table) {}

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "containers/foreign_file.h"
@@ -27,7 +26,7 @@ bool is_plain_name(std::string_view name) {
 // The callbacks are those of nlohmann's SAX interface; they throw CheckpointFault.
 class IndexReader {
  public:
-  using Json = nlohmann::json;
+  using Json = HeaderJson;
   using Entry = SafetensorsIndex::Entry;
 
   IndexReader(const HeaderStream& stream, const std::string& path,
@@ -70,6 +69,7 @@ class IndexReader {
     const std::string_view name = kept(text);
     objects_.add(name);
     if (in_map_ && depth() == 2) {
+      if (entries.size() == kMaxIndexTensors) fail(FileRule::kTooManyKeys);
       entries.push_back({name, 0});
     } else if (++other_keys_ > kMaxHeaderKeys) {
       fail(FileRule::kTooManyKeys);
@@ -82,6 +82,7 @@ class IndexReader {
     if (!is_plain_name(text)) fail(FileRule::kShardName, text);
     auto found = files.find(text);
     if (found == files.end()) {
+      if (files.size() == kMaxIndexFiles) fail(FileRule::kTooManyKeys);
       found = files.emplace(text, static_cast<std::uint32_t>(files.size())).first;
     }
     entries.back().file = found->second;
@@ -96,9 +97,7 @@ class IndexReader {
   bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& error) {
     const std::string_view words = error.what();
     if (words.find("UTF-8") != std::string_view::npos) fail(FileRule::kInvalidUtf8);
-    const std::size_t colon = words.find(": ");
-    fail(FileRule::kInvalidJson,
-         std::string(colon == std::string_view::npos ? words : words.substr(colon + 2)));
+    fail(FileRule::kInvalidJson, json_fault_text(words));
   }
 
  private:
@@ -147,7 +146,7 @@ SafetensorsIndex::SafetensorsIndex(const std::string& path)
 
   HeaderStream stream(file, 0, bytes);
   IndexReader reader(stream, path, *memory_);
-  nlohmann::json::sax_parse(HeaderIterator(stream), HeaderIterator(), &reader);
+  HeaderJson::sax_parse(HeaderIterator(stream), HeaderIterator(), &reader);
   if (!reader.has_map) throw CheckpointFault(FileRule::kIndexMap, path);
 
   // The files in the order of their names, whatever the order of the tensors.
@@ -175,7 +174,7 @@ SafetensorsIndex::Entry SafetensorsIndex::first_missing(const TensorTable& tenso
 std::string index_text(const std::vector<std::string>& files,
                        const std::vector<SafetensorsIndex::Entry>& entries,
                        std::uint64_t data_bytes) {
-  const auto quoted = [](std::string_view text) { return nlohmann::json(text).dump(); };
+  const auto quoted = [](std::string_view text) { return HeaderJson(text).dump(); };
   std::string text = "{\n  \"metadata\": {\n    \"total_size\": " + std::to_string(data_bytes) +
                      "\n  },\n  \"weight_map\": {";
   std::string_view separator = "\n    ";

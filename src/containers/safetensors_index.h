@@ -4,6 +4,7 @@
 // "metadata" says of sizes is not believed, and not needed.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <memory_resource>
@@ -15,6 +16,11 @@
 #include "quarrow/containers/tensor_table.h"
 
 namespace quarrow {
+
+// Tensors and files of one index, so that it cannot grow in memory: a pair of short names takes 8
+// bytes of it and many times as many there.
+inline constexpr std::size_t kMaxIndexTensors = std::size_t{1} << 20;
+inline constexpr std::size_t kMaxIndexFiles = std::size_t{1} << 16;
 
 class SafetensorsIndex {
  public:

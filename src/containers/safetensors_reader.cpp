@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "containers/foreign_file.h"
@@ -92,7 +91,7 @@ Checkpoint open_safetensors(const std::string& path) {
 
   HeaderStream stream(file.file, kLengthBytes, file.data_start);
   SafetensorsHeaderReader reader(stream, opened.path, opened.tensors);
-  nlohmann::json::sax_parse(HeaderIterator(stream), HeaderIterator(), &reader);
+  HeaderJson::sax_parse(HeaderIterator(stream), HeaderIterator(), &reader);
   opened.tensors.seal();
   check_coverage(opened);
   return opened;

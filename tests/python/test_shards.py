@@ -214,6 +214,14 @@ def test_an_index_that_is_none(rule: str, text: str, tmp_path: Path) -> None:
     assert caught.value.rule == "invalid_utf8"
 
 
+@pytest.mark.parametrize("size", ["-1", "1.5", "1e400", "9" * 400, "null", "[]"])
+def test_the_size_that_an_index_tells_is_ignored(size: str, sharded: Path) -> None:
+    text = sharded.read_text().replace('"not a size"', size)
+    assert size in text
+    sharded.write_text(text)
+    assert len(qr.open(sharded)) == len(tensors())
+
+
 def test_an_index_without_shards_is_an_empty_checkpoint(tmp_path: Path) -> None:
     (tmp_path / INDEX).write_text('{"weight_map": {}}')
     with qr.open(tmp_path / INDEX) as checkpoint:

@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "containers/safetensors_index.h"
 #include "quarrow/containers/checkpoint_fault.h"
 #include "test_files.h"
 
@@ -78,6 +79,22 @@ TEST_F(CheckpointTest, RefusesAnIndexThatLies) {
   EXPECT_EQ(rule_of(R"({"m": )" + std::string(200, '[')), FileRule::kTooDeep);
   EXPECT_EQ(rule_of(R"({"weight_map": {"x": "a.safetensors")"), FileRule::kInvalidJson);
   EXPECT_EQ(rule_of(std::string("{\"weight_map\": {\"x\0\": \"a\"}}", 26)), FileRule::kHeaderNul);
+}
+
+TEST_F(CheckpointTest, RefusesAnIndexOfMoreThanCanBe) {
+  const auto index = [](std::size_t tensors, bool one_file) {
+    std::string text = "{\"weight_map\":{";
+    for (std::size_t tensor = 0; tensor < tensors; ++tensor) {
+      const std::string name = std::to_string(tensor);
+      text.append(tensor == 0 ? "\"" : ",\"").append(name).append("\":\"");
+      text.append(one_file ? "a" : name).append("\"");
+    }
+    return text + "}}";
+  };
+  EXPECT_EQ(rule_of(index(kMaxIndexTensors, true)), FileRule::kShardMissing);
+  EXPECT_EQ(rule_of(index(kMaxIndexTensors + 1, true)), FileRule::kTooManyKeys);
+  EXPECT_EQ(rule_of(index(kMaxIndexFiles, false)), FileRule::kShardMissing);
+  EXPECT_EQ(rule_of(index(kMaxIndexFiles + 1, false)), FileRule::kTooManyKeys);
 }
 
 TEST_F(CheckpointTest, NoticesAFileThatChanged) {

@@ -64,6 +64,18 @@ TEST_F(SafetensorsHeaderTest, RefusesDuplicateKeysAtEveryLevel) {
       FileRule::kDuplicateKey);
 }
 
+TEST_F(SafetensorsHeaderTest, ReadsNumbersThatItHasNoUseFor) {
+  const auto with = [](const std::string& number) {
+    return R"({"a":{"x":)" + number + R"(,"dtype":"U8","shape":[],"data_offsets":[0,1]}})";
+  };
+  for (const std::string& number : {std::string("1e400"), std::string(400, '9')}) {
+    EXPECT_EQ(open(with(number), "1").tensors.size(), 1U) << number;
+  }
+  const auto beyond = fault(with("1e99999"), "1");
+  EXPECT_EQ(beyond.rule, FileRule::kInvalidJson);
+  EXPECT_EQ(beyond.detail, "number overflow parsing '1e99999'");
+}
+
 TEST_F(SafetensorsHeaderTest, RefusesMetadataOtherThanStrings) {
   for (const std::string_view value : {"1", "null", "true", "[]", "{}", "-1", "1.5"}) {
     EXPECT_EQ(fault(R"({"__metadata__":{"a":)" + std::string(value) + "}}", "").rule,
