@@ -28,6 +28,10 @@ std::string quoted(const std::string& text) {
 // What the rule says of this file, and the remedy where there is one.
 std::string text_of(const CheckpointFault& fault) {
   const std::string download = "; it was cut short or damaged: download or copy it again";
+  const std::string broken =
+      "; the file is damaged or was written wrongly: get it or write it again";
+  const std::string other = "; this is not a safetensors file, and only those can be read";
+  const std::string retry = "; run the job again when nothing else writes to it";
   const std::string mixed = "; the files are not of one set: download or copy all of them again";
   const std::string again = "; the file was damaged or written wrongly: quantize the model again";
   switch (fault.rule) {
@@ -60,58 +64,59 @@ std::string text_of(const CheckpointFault& fault) {
     case FileRule::kLengthTruncated:
       return "the file is shorter than the 8 bytes of a header length" + download;
     case FileRule::kHeaderEmpty:
-      return "the header length is 0; this is not a safetensors file";
+      return "the header length is 0" + other;
     case FileRule::kHeaderTooLarge:
-      return "the header length is over 100 MB; this is not a safetensors file";
+      return "the header length is over 100 MB" + other;
     case FileRule::kHeaderPastEnd:
       return "the header ends past the end of the file" + download;
     case FileRule::kHeaderStart:
-      return "the header does not start with '{'; this is not a safetensors file";
+      return "the header does not start with '{'" + other;
     case FileRule::kHeaderNul:
-      return "the header has a NUL byte; padding must be spaces";
+      return "the header has a NUL byte; padding must be spaces" + broken;
     case FileRule::kInvalidUtf8:
-      return "the header is not UTF-8";
+      return "the header is not UTF-8" + broken;
     case FileRule::kInvalidJson:
-      return "the header is not valid JSON: " + quoted(fault.detail);
+      return "the header is not valid JSON: " + quoted(fault.detail) + broken;
     case FileRule::kTooDeep:
-      return "the header is nested too deeply";
+      return "the header is nested too deeply" + broken;
     case FileRule::kDuplicateKey:
-      return "the header has the key " + quoted(fault.detail) + " twice";
+      return "the header has the key " + quoted(fault.detail) + " twice" + broken;
     case FileRule::kMetadataNotStrings:
-      return "'__metadata__' must map strings to strings";
+      return "'__metadata__' must map strings to strings" + broken;
     case FileRule::kEntryNotObject:
-      return "the tensor's entry in the header is not an object";
+      return "the tensor's entry in the header is not an object" + broken;
     case FileRule::kMissingField:
-      return "the tensor's entry has no '" + fault.detail + "'";
+      return "the tensor's entry has no '" + fault.detail + "'" + broken;
     case FileRule::kFieldType:
-      return "'" + fault.detail + "' of the tensor's entry has a value of the wrong type";
+      return "'" + fault.detail + "' of the tensor's entry has a value of the wrong type" + broken;
     case FileRule::kUnknownDType:
-      return "the dtype " + quoted(fault.detail) + " is unknown";
+      return "the dtype " + quoted(fault.detail) +
+             " is unknown; the file is damaged, or of a newer kind than this version can read";
     case FileRule::kTooManyDimensions:
-      return "the shapes in the header have more than 4 million dimensions";
+      return "the shapes in the header have more than 4 million dimensions" + broken;
     case FileRule::kTooManyKeys:
-      return "the metadata or unknown fields in the header have more than 1 million keys";
+      return "the metadata, unknown fields or an index have more keys than are read" + broken;
     case FileRule::kShapeOverflow:
-      return "the product of the shape overflows 63 bits";
+      return "the product of the shape overflows 63 bits" + broken;
     case FileRule::kPartialByte:
-      return "the elements do not fill whole bytes";
+      return "the elements do not fill whole bytes" + broken;
     case FileRule::kOffsetsReversed:
-      return "the data ends before it begins";
+      return "the data ends before it begins" + broken;
     case FileRule::kOffsetsPastEnd:
       return "the data ends past the end of the file" + download;
     case FileRule::kSizeMismatch:
-      return "the data is not as long as shape and dtype say";
+      return "the data is not as long as shape and dtype say" + broken;
     case FileRule::kOverlap:
-      return "the data overlaps another tensor's";
+      return "the data overlaps another tensor's" + broken;
     case FileRule::kHole:
-      return "there are bytes before the data that belong to no tensor";
+      return "there are bytes before the data that belong to no tensor" + broken;
     case FileRule::kTrailingBytes:
-      return "there are bytes after the last tensor";
+      return "there are bytes after the last tensor" + broken;
     case FileRule::kIndexMap:
-      return "the index has no 'weight_map' of tensor and file names";
+      return "the index has no 'weight_map' of tensor and file names" + broken;
     case FileRule::kShardName:
       return "the index names the file " + quoted(fault.detail) +
-             ", which is no plain name of a file beside it";
+             ", which is no plain name of a file beside it" + broken;
     case FileRule::kShardMissing:
       return "the index names the file " + quoted(fault.detail) +
              ", which is not beside it: download or copy it too";
@@ -137,9 +142,9 @@ std::string text_of(const CheckpointFault& fault) {
     case FileRule::kLayerName:
       return "a quantized layer and another tensor both have this name" + again;
     case FileRule::kShrank:
-      return "the file became shorter while it was read";
+      return "the file became shorter while it was read" + retry;
     case FileRule::kChanged:
-      return "the file was changed while it was read";
+      return "the file was changed while it was read" + retry;
   }
   return "the file is damaged";
 }

@@ -212,6 +212,7 @@ def test_a_source_that_is_cut_while_it_is_read(huge: Path, tmp_path: Path) -> No
     with pytest.raises(qr.CheckpointError) as caught:
         qr.quantize_file(huge, out, FORMAT, progress=cut, sync=False)
     assert caught.value.rule == "shrank"
+    assert "run the job again" in str(caught.value)
     assert caught.value.name == "h.weight"
     assert out.read_bytes() == OLD
     assert names(tmp_path) == {"huge.safetensors", "out"}
@@ -232,6 +233,7 @@ def test_a_source_that_is_written_to_while_it_is_read(tmp_path: Path) -> None:
     with pytest.raises(qr.CheckpointError) as caught:
         qr.quantize_file(source, tmp_path / "out", FORMAT, progress=write, sync=False, threads=1)
     assert caught.value.rule == "changed"
+    assert "run the job again" in str(caught.value)
     assert names(tmp_path) == {"in.safetensors"}
 
 
