@@ -187,6 +187,12 @@ def test_a_phone_shows_everything_without_scrolling_aside(page: Any) -> None:
     assert column(page, 0)[0] == SHOWN
 
 
+@pytest.mark.parametrize("width", [640, 720, 1024, 1056, 1057, 1280])
+def test_no_window_scrolls_aside(page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
 def test_paper_has_every_row_and_no_controls(page: Any) -> None:
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
