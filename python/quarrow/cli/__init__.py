@@ -3,6 +3,9 @@
 
 import sys
 
+from quarrow.cli.stopping import Stopped, ignore_signals, stop_on_signals
+from quarrow.cli.terminal import complain
+
 __all__ = ["main"]
 
 _EXTRA = ("typer", "rich", "jinja2", "markupsafe")
@@ -14,17 +17,22 @@ def main() -> None:
     0: done. 1: wrong usage, wrong input, or the operating system refused. 2: a damaged file.
     130: interrupted. 143: terminated.
     """
+    stop_on_signals()
     try:
         from quarrow.cli.app import run  # noqa: PLC0415 (its imports are what may be missing)
 
         code = run()
+        # What is done stays done, and the interpreter ends without a traceback.
+        ignore_signals()
+    except Stopped as stopped:
+        complain("error", str(stopped))
+        code = stopped.exit_code
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _EXTRA:
             raise
-        print(
-            f"quarrow: error: the command line needs {error.name}; "
-            'install it with: pip install "quarrow[cli]"',
-            file=sys.stderr,
+        complain(
+            "error",
+            f'the command line needs {error.name}; install it with: pip install "quarrow[cli]"',
         )
         sys.exit(1)
     sys.exit(code)

@@ -15,7 +15,6 @@ from quarrow.cli.dequantize import dequantize
 from quarrow.cli.info import info
 from quarrow.cli.inspect import inspect
 from quarrow.cli.quantize import quantize
-from quarrow.cli.stopping import Stopped, stop_on_signals
 from quarrow.cli.terminal import abandon_output, complain
 
 EXIT_FAILED = 1
@@ -54,14 +53,22 @@ def _options(
 
 
 class _WarningLines(logging.Handler):
+    """Each warning once: a plan that comes before its job has the same ones."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._told: set[str] = set()
+
     def emit(self, record: logging.LogRecord) -> None:
-        complain("warning", record.getMessage())
+        message = record.getMessage()
+        if message not in self._told:
+            self._told.add(message)
+            complain("warning", message)
 
 
 def run(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code; `arguments` are those of the process if None."""
-    logging.getLogger("quarrow").addHandler(_WarningLines(logging.WARNING))
-    stop_on_signals()
+    logging.getLogger("quarrow").addHandler(_WarningLines())
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name that the terminal's encoding lacks must not end in a UnicodeEncodeError.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -93,9 +100,6 @@ def _run_command(arguments: list[str] | None) -> int:
         complain("error", _os_message(error))
     except MemoryError:
         complain("error", "out of memory")
-    except Stopped as stopped:
-        complain("error", str(stopped))
-        return stopped.exit_code
     else:
         return code or 0
     return EXIT_FAILED
@@ -110,4 +114,6 @@ def _usage_message(error: TyperException) -> str:
 
 def _os_message(error: OSError) -> str:
     reason = error.strerror or str(error)
-    return reason if error.filename is None else f"{error.filename}: {reason}"
+    # Files are named; what has no name is what print() writes to.
+    where = "standard output" if error.filename is None else repr(error.filename)
+    return f"{where}: {reason}"

@@ -28,8 +28,13 @@ def stop_on_signals() -> None:
             signal.signal(number, _stop)
 
 
+def ignore_signals() -> None:
+    """Let SIGINT and SIGTERM pass: the end has come anyway."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _stop(number: int, _frame: FrameType | None) -> None:
     # A second Ctrl-C must not interrupt the cleaning up that the first one causes.
-    for each in _SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
+    ignore_signals()
     raise Stopped(number)

@@ -83,6 +83,9 @@ def test_a_rule_that_matched_nothing_warns_in_one_line(run_cli: RunCli, model: P
     line = one_line(result.stderr)
     assert line.startswith("quarrow: warning: ")
     assert "absent" in line
+    sharded = run_cli(*QUANTIZE, *INT8, "--rule", "absent=none", "--max-shard-size", "6kB")
+    assert sharded.returncode == 0
+    assert one_line(sharded.stderr) == line
 
 
 def test_existing_output_is_replaced_only_by_force(run_cli: RunCli, model: Path) -> None:

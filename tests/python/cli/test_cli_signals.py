@@ -97,6 +97,44 @@ def test_only_the_first_signal_counts() -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "130\n", "")
 
 
+# SIGINT as soon as a module is looked for, or at the interpreter's end.
+INTERRUPTED = """
+import atexit, os, signal, sys
+from quarrow.cli import main
+
+moment, sys.argv[1] = sys.argv[1], "--version"
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == moment:
+            interrupt()
+
+if moment == "atexit":
+    atexit.register(interrupt)
+sys.meta_path.insert(0, Finder())
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "code", "words"),
+    [("typer", 130, "quarrow: error: interrupted\n"), ("atexit", 0, "")],
+)
+def test_a_signal_at_the_start_or_the_end_is_no_traceback(
+    moment: str, code: int, words: str
+) -> None:
+    result = subprocess.run(
+        [*DEFAULT_SIGINT, sys.executable, "-c", INTERRUPTED, moment],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (code, words)
+
+
 def test_an_ignored_sigint_stays_ignored(huge_model: Path) -> None:
     with running_job(huge_model, environment=IGNORED_SIGINT) as job:
         job.send_signal(signal.SIGINT)

@@ -106,7 +106,7 @@ def test_a_full_disk_behind_standard_output_is_one_line(unbuffered: str) -> None
         )
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
-    assert "No space left" in result.stderr
+    assert result.stderr == "quarrow: error: standard output: No space left on device\n"
 
 
 def test_standard_output_may_be_closed(model: Path) -> None:
