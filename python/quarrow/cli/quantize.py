@@ -151,14 +151,14 @@ def quantize(
         io=io.value,
         max_shard_size=file_options.shard_bytes(max_shard_size),
     )
+    planned = [destination] if max_shard_size is None else job(dry_run=True).files
     if not (force or dry_run):
-        planned = [destination] if max_shard_size is None else job(dry_run=True).files
         file_options.refuse_others(source, planned)
     if page is not None:
         # What is missing shows before the job, not after it.
         from quarrow.cli.report_page import render  # noqa: PLC0415 (only here is jinja2 needed)
 
-        check_text_file(page, force=force, beside=(Path(source), Path(destination)))
+        check_text_file(page, force=force, beside=[Path(each) for each in (source, *planned)])
     with file_progress() as progress:
         done = job(
             on_error=on_error.value,

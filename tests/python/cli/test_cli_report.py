@@ -3,6 +3,7 @@
 
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -72,6 +73,18 @@ def test_the_page_has_every_tensor_and_its_error(run_cli: RunCli, model: Path) -
         else:
             assert row[1:2] + row[6:] == [f"left alone: {layer['reason']}"]
     assert rows == {}
+
+
+def test_groups_and_dots_say_what_the_layers_say() -> None:
+    layers = [quantized("a", 20.0), quantized("b", 40.0)]
+    layers.append(qr.LayerReport("c", "kept", None, "a norm", (9,), "F16", "F16", 18, 18, None))
+    page = render(report_of(layers))
+    cells = re.sub(r"<[^>]*>|\s+", " ", page[page.index('id="groups"') : page.index('id="errors"')])
+    assert re.search(r" int8 +2 +32 B +24 B ", cells)
+    assert re.search(r" left alone +a norm +1 +18 B +18 B ", cells)
+    # The higher the ratio, the higher the dot: 20 dB at the bottom of the plot, 40 at its top.
+    dots = re.findall(r"M([\d.]+) ([\d.]+)h0", page)
+    assert dots == [("250.0", "240.0"), ("750.0", "0.0")]
 
 
 def test_a_plan_can_have_a_page_which_has_no_errors(run_cli: RunCli, model: Path) -> None:
@@ -206,12 +219,14 @@ def test_the_page_asks_nobody_for_anything(run_cli: RunCli, model: Path) -> None
         ("absent/page.html", "No such file"),
         ("model.safetensors", "another file"),
         ("out.safetensors", "another file"),
+        ("pipe", "a pipe"),
     ],
 )
 def test_a_page_that_cannot_be_written_is_refused_before_the_job(
     run_cli: RunCli, model: Path, report: str, words: str
 ) -> None:
     (model.parent / "there.html").write_text("old")
+    os.mkfifo(model.parent / "pipe")
     before = model.read_bytes()
     result = run_cli(*QUANTIZE, "--report", report)
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
@@ -219,6 +234,7 @@ def test_a_page_that_cannot_be_written_is_refused_before_the_job(
     assert model.read_bytes() == before
     assert sorted(path.name for path in model.parent.iterdir()) == [
         "model.safetensors",
+        "pipe",
         "there.html",
     ]
     assert (model.parent / "there.html").read_text() == "old"
@@ -232,6 +248,32 @@ def test_force_replaces_the_page_and_keeps_a_link(run_cli: RunCli, model: Path) 
     assert run_cli(*QUANTIZE, *REPORT, "--force").returncode == 0
     assert link.is_symlink()
     assert target.read_text().startswith("<!doctype html>")
+
+
+def test_force_replaces_no_pipe_and_no_shard(run_cli: RunCli, model: Path) -> None:
+    # As root, a device would be lost for the whole machine.
+    os.mkfifo(model.parent / "pipe")
+    result = run_cli(*QUANTIZE, "--report", "pipe", "--force")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert (model.parent / "pipe").is_fifo()
+    sharded = (*QUANTIZE, "--max-shard-size", "6kB", "--force")
+    shard = "out-00001-of-00003.safetensors"
+    assert run_cli(*sharded).returncode == 0
+    before = (model.parent / shard).read_bytes()
+    result = run_cli(*sharded, "--report", shard)
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "another file" in result.stderr
+    assert (model.parent / shard).read_bytes() == before
+
+
+def test_a_page_may_have_any_name(run_cli: RunCli, model: Path) -> None:
+    long, loop = "\u91cd" * 83 + ".html", "loop"
+    (model.parent / loop).symlink_to(loop)
+    for name in (long, loop):
+        result = run_cli(*QUANTIZE, "--report", name, "--force")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert (model.parent / name).read_text().startswith("<!doctype html>")
+    assert len(list(model.parent.iterdir())) == 4
 
 
 def test_a_failed_job_leaves_no_page(run_cli: RunCli, write_model: WriteModel) -> None:
