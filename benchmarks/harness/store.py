@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +89,13 @@ class SuiteRecord:
     run: str
 
 
+# What a case is stored with: all but the job.
+_DESCRIPTION = {each.name for each in fields(Case)} - {"prepare"}
+
+
 def described(case: Case) -> dict[str, Any]:
     """Return a case without what only a worker needs."""
-    values = asdict(case)
-    del values["prepare"]
-    return values
+    return {key: value for key, value in asdict(case).items() if key in _DESCRIPTION}
 
 
 def suite_record(suite: Suite, **rest: Any) -> SuiteRecord:
@@ -206,8 +208,12 @@ class Store:
         try:
             samples = [Sample(**each) for each in value.pop("samples")]
             record = Record(samples=samples, **value, memory=self._read_memory(suite, case))
-            known = set(record.case) >= {"id", "title", "role", "size"}
-            usable = known and len(samples) > 0 and all(each.wall > 0 for each in samples)
+            usable = (
+                set(record.case) >= _DESCRIPTION
+                and (record.suite, record.case["id"]) == (suite, case)
+                and len(samples) > 0
+                and all(each.wall > 0 for each in samples)
+            )
         except (TypeError, KeyError):
             usable = False
         if not usable:

@@ -136,7 +136,6 @@ def _row(
 ) -> Row:
     suite, case = record.suite, record.case
     median, resampled = figures.median(record.id)
-    seconds = figures.interval((median, resampled))
     throughput = None
     if case["bytes"]:
         throughput = figures.interval((case["bytes"] / median, case["bytes"] / resampled))
@@ -147,10 +146,9 @@ def _row(
     peer = _best_peer(record, figures, rivals)
     stages = _stages(record)
     share = figures.interval(figures.share(record.id)) if stages else None
-    doubtless = estimate(record.by_process(), resampled, 0.95)
     return Row(
         record=record,
-        estimate=Estimate(**{**vars(doubtless), "median": seconds}),
+        estimate=estimate(record.by_process(), resampled, figures.confidence),
         cpu=figures.median(record.id, "cpu")[0],
         throughput=throughput,
         to_copy=to_copy,

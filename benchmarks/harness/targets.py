@@ -105,6 +105,11 @@ class Figures:
         self._doubt = doubt
         self._made: dict[tuple[str, str], Measured] = {}
 
+    @property
+    def confidence(self) -> float:
+        """Of the intervals."""
+        return self._doubt.confidence
+
     def record(self, id_: str) -> Record | None:
         """Return a benchmark by "suite/id"."""
         return self._find(id_)

@@ -13,7 +13,9 @@ def digits(value: float) -> str:
         return f"{value:,.0f}"
     if magnitude >= 10:
         return f"{value:.1f}"
-    if magnitude >= 1 or magnitude == 0:
+    if magnitude == 0:
+        return "0"
+    if magnitude >= 1:
         return f"{value:.2f}"
     return f"{value:.3f}"
 
@@ -21,7 +23,8 @@ def digits(value: float) -> str:
 def time_unit(seconds: float) -> tuple[str, float]:
     """Return the unit in which a time has few digits, and its length in seconds."""
     for name, length in _TIME_UNITS:
-        if abs(seconds) >= length:
+        # 999.6 us are 1 ms to three digits.
+        if abs(seconds) >= 0.9995 * length:
             return name, length
     return _TIME_UNITS[-1]
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verdicts on samples whose truth is known."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -133,15 +134,14 @@ def test_few_samples_decide_nothing() -> None:
     assert (change.verdict, change.reason) == ("inconclusive", "4 samples are too few")
 
 
-def test_many_comparisons_ask_for_more_evidence() -> None:
+def test_what_chance_would_do_among_many_is_no_change() -> None:
     random = np.random.default_rng(7)
-    slow = (
-        record("slow", [random.normal(1.12, 0.1, 15)]),
-        record("slow", [random.normal(1, 0.1, 15)]),
-    )
-    alone = changes([slow], DOUBT)["suite/slow"].p_value
-    same = [
-        (record(f"s{i}", [random.normal(1, 0.1, 15)]), record(f"s{i}", [random.normal(1, 0.1, 15)]))
-        for i in range(20)
-    ]
-    assert changes([slow, *same], DOUBT)["suite/slow"].p_value > 5 * alone
+    walls = {"new": random.normal(1.25, 0.1, 7), "base": random.normal(1.0, 0.1, 7)}
+    slow = record("slow", [walls["new"]]), record("slow", [walls["base"]])
+    alone = changes([slow], DOUBT)["suite/slow"]
+    assert alone.verdict == "regressed"
+    equal = record("equal", [np.ones(9)])
+    many = [(replace(equal, case=equal.case | {"id": f"e{i}"}),) * 2 for i in range(200)]
+    among = changes([slow, *many], DOUBT)["suite/slow"]
+    assert among.ratio == alone.ratio
+    assert (among.verdict, among.reason) == ("no change", "chance would do")

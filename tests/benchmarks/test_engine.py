@@ -90,6 +90,14 @@ def test_a_test_runs_each_body_and_verifies_it() -> None:
     assert set(failures) == {"wrong", "raising"}
 
 
+def test_a_benchmark_without_samples_is_a_failure() -> None:
+    # The worker's suite has no such benchmark.
+    absent = replace(planted_suite.suite().cases[0], id="absent")
+    chosen = replace(plan("printing"), cases=(*plan("printing").cases, absent))
+    found = engine.run_process(chosen, 0, lambda event: None, test=False)
+    assert found.failures == {"absent": "it left no samples"}
+
+
 def test_quick_leaves_out_what_takes_long() -> None:
     quick = plan("dying", "printing", settings=Settings().quick())
     assert [case.id for case in quick.cases] == ["printing"]

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from benchmarks.harness.store import PREVIOUS, Record, Sample, Store, StoreError, SuiteRecord
+from benchmarks.harness.case import Case, run_by_program
+from benchmarks.harness.store import (
+    PREVIOUS,
+    Record,
+    Sample,
+    Store,
+    StoreError,
+    SuiteRecord,
+    described,
+)
 
 SUITE = SuiteRecord(
     name="suite",
@@ -25,7 +34,7 @@ SUITE = SuiteRecord(
 
 
 def record(id_: Any = "a", wall: Any = 1.0) -> Any:
-    case = {"id": id_, "title": id_, "role": "ours", "size": 0}
+    case = described(Case(id_, id_, run_by_program))
     samples = [Sample(0, wall, wall, 1, {"free": 0.5}), Sample(1, 2 * wall, wall, 3)]
     return Record("suite", case, samples, "one", {"samples": 2})
 
@@ -109,6 +118,8 @@ def test_a_damaged_or_older_file_is_said_and_skipped(store: Any, text: Any, said
     [
         {"samples": []},
         {"case": {"id": "a"}},
+        {"case": described(Case("../a", "", run_by_program))},
+        {"suite": "another"},
         {"samples": [{"process": 0, "wall": 0.0, "cpu": 0, "iterations": 1, "counters": {}}]},
         {"samples": [{"process": 0, "wall": "x", "cpu": 0, "iterations": 1, "counters": {}}]},
     ],
