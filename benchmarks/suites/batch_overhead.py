@@ -111,6 +111,22 @@ def _bytes(layers: Layers) -> int:
     return sum(w.nbytes for w in layers.values())
 
 
+def _copy_job(make: Callable[[], Layers]) -> Job:
+    layers = make()
+    targets = {name: np.zeros_like(w) for name, w in layers.items()}
+
+    def call() -> object:
+        for name, w in layers.items():
+            np.copyto(targets[name], w)
+        return targets
+
+    def verify(result: Any) -> None:
+        same = all(np.array_equal(result[name], w) for name, w in layers.items())
+        require(same, "the copy differs from its source")
+
+    return Job(call, verify, lambda _: [])
+
+
 def _tiny_cases(count: int) -> Iterator[Case]:
     make = partial(tiny_layers, count)
     case = partial(
@@ -142,6 +158,17 @@ def _tiny_cases(count: int) -> Iterator[Case]:
             prepare=partial(_batch_job, make, 1, as_torch=True),
             line="batch of torch tensors, tiny",
         )
+    yield case(
+        id=f"copy_{count}_tiny",
+        title=f"np.copyto, a call for each layer, 1 MB in {count} layers",
+        prepare=partial(_copy_job, make),
+        role="copy",
+        package="numpy",
+        line="np.copyto of each, tiny",
+        copy="",
+        legacy="",
+        job="",
+    )
     yield case(
         id=f"lists_{count}_tiny",
         title=f"legacy.quantize of lists, 1 MB in {count} layers",
@@ -177,6 +204,17 @@ def _real_cases(count: int) -> Iterator[Case]:
         title=f"{count} calls, {count} layers of an adapter",
         prepare=partial(_single_job, make, 2),
         line="calls, real",
+    )
+    yield case(
+        id=f"copy_{count}_real",
+        title=f"np.copyto, a call for each of {count} layers of an adapter",
+        prepare=partial(_copy_job, make),
+        role="copy",
+        package="numpy",
+        line="np.copyto of each, real",
+        threads=1,
+        copy="",
+        job="",
     )
     yield case(
         id=f"whole_{count}_real",
