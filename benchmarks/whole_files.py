@@ -93,7 +93,7 @@ def cases() -> Iterator[Case]:
             threads=2,
             copy=f"{LARGE.name}_plain" + "_synced" * synced,
             job=WORD + ", synced" * synced,
-            seconds=1.0,
+            seconds=0.7,
         )
 
     for sync in (False, True):

@@ -37,7 +37,7 @@ class Settings:
     def quick(self) -> "Settings":
         """Return what looks at everything within 3 minutes, and proves little."""
         return replace(
-            self, samples=5, warm_up=0.0, measurement=0.1, time_cap=1.0, longest=1.5, processes=1
+            self, samples=5, warm_up=0.0, measurement=0.05, time_cap=0.5, longest=0.8, processes=1
         )
 
     def share_of_process(self, process: int) -> "Settings":
