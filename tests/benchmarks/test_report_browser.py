@@ -3,7 +3,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from benchmarks.harness.report import write_report
 from benchmarks.harness.summary import summarize
 from benchmarks.harness.targets import Target
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 375, "height": 700}
 SUITE = "numpy_vs_legacy/index.html"
@@ -25,19 +23,6 @@ PAGES = ("index.html", SUITE, BENCHMARK, "peers/index.html", "hostile/markup_4.h
 COLUMNS = {"Benchmark": 1, "Median": 2, "To copy": 5, "To best peer": 7, "Samples": 10}
 NUMBER_OF_BENCHMARKS = 19
 PAPER_WIDTH = "900"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        pytest.skip("no chromium is installed (on Debian: apt install chromium)")
-    with playwright.sync_playwright() as started:
-        # Without a sandbox because containers run as root; the pages are our own.
-        launched = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@
 import csv
 import io
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,23 +15,9 @@ import quarrow as qr
 from quarrow.cli.report_page import render
 from safetensors.numpy import save_file
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 HOSTILE = "=<img src=x onerror=document.title='owned'>\"\u202e</script>.weight"
 SHOWN = "=<img src=x onerror=document.title='owned'>\"\\u202e</script>.weight"
 PHONE = {"width": 375, "height": 700}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        pytest.skip("no chromium is installed (on Debian: apt install chromium)")
-    with playwright.sync_playwright() as started:
-        # Without a sandbox because containers run as root; the page is our own.
-        launched = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")
