@@ -26,7 +26,7 @@ from benchmarks.harness.google_json import BenchmarkFailedError
 from benchmarks.harness.memory import Proof, prove
 from benchmarks.harness.options import INVALID, Options, parse
 from benchmarks.harness.report import write_report
-from benchmarks.harness.store import LATEST, PREVIOUS, Store, StoreError, check_name
+from benchmarks.harness.store import AB, LATEST, PREVIOUS, Store, StoreError, check_name
 from benchmarks.harness.summary import Summary, as_csv, as_json, summarize
 from benchmarks.harness.targets import TargetError, read_targets
 from benchmarks.harness.words import duration_text
@@ -205,16 +205,28 @@ def measure(options: Options, store: Store, console: Console) -> dict[str, str]:
 
 
 def status(options: Options, summary: Summary) -> int:
-    """Return the exit status that the figures ask for."""
-    if "regressed" in options.fail_on and summary.count("regressed"):
+    """Return the exit status that the figures of what was asked for ask for."""
+    wanted = matcher(options.filter)
+    regressed = any(
+        row.change is not None and row.change.verdict == "regressed"
+        for suite in summary.suites
+        if not options.suites or suite.record.name in options.suites
+        for row in suite.rows
+        if wanted(row.case["id"])
+    )
+    if "regressed" in options.fail_on and regressed:
         return FAILED
-    missed = any(each.state == "missed" for each in summary.outcomes)
+    missed = any(
+        each.state == "missed"
+        and (not options.suites or each.target.of[0].partition("/")[0] in options.suites)
+        for each in summary.outcomes
+    )
     return MISSED if missed and ("target" in options.fail_on or options.action == "targets") else 0
 
 
 def show(options: Options, store: Store, console: Console) -> int:
     """Print and write what is stored."""
-    baseline = options.baseline or (engine.AB if options.action == "ab" else PREVIOUS)
+    baseline = options.baseline or (AB if options.action == "ab" else PREVIOUS)
     summary = summarize(store, read_targets(), options.doubt, name=options.name, baseline=baseline)
     if not summary.suites:
         message = f"nothing is stored under {options.name!r} in {store.folder}"

@@ -217,6 +217,7 @@ void register_copy(DType dtype, std::size_t megabytes, std::size_t threads) {
       "copy-" + size_name(dtype, megabytes) + (threads == 2 ? "-2threads" : "");
   benchmark::RegisterBenchmark(name.c_str(), copy, dtype, megabytes, threads)
       ->Unit(benchmark::kMillisecond)
+      ->MeasureProcessCPUTime()
       ->UseRealTime();
 }
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmarks.harness.stats import (
     Interval,
+    exact_p,
     holm,
     interval,
     paired_ratio,
@@ -90,7 +91,8 @@ def compared(new: Record, base: Record, doubt: Doubt) -> tuple[Interval, float]:
     walls = [np.concatenate(each.by_process()) for each in (new, base)]
     ratio = float(np.median(walls[0]) / np.median(walls[1]))
     resampled = medians[0] / medians[1]
-    return interval(ratio, resampled, doubt.confidence), two_sided_p(resampled)
+    p_value = max(two_sided_p(resampled), exact_p(new.by_process(), base.by_process()))
+    return interval(ratio, resampled, doubt.confidence), p_value
 
 
 def _moved(ratio: Interval, noise: float) -> bool:
@@ -98,13 +100,24 @@ def _moved(ratio: Interval, noise: float) -> bool:
     return ratio.high > 1 + noise or ratio.low < 1 - noise
 
 
-def drifted(comparisons: Sequence[_Comparison], doubt: Doubt) -> dict[str, str]:
-    """Return for each copy that moved between the runs by how much."""
-    return {
-        each.new.id: f"{each.new.case['id']} took {each.ratio.value:.2f} times as long itself"
+def drift_of(comparison: _Comparison, comparisons: Sequence[_Comparison], doubt: Doubt) -> str:
+    """Return what a copy of the same two runs says of the machine, or "" where it stood still.
+
+    It is the copy of the same bytes, or the smallest by one thread where there is none.
+    """
+    copies = [
+        each
         for each in comparisons
-        if each.new.case["role"] == "copy" and _moved(each.ratio, doubt.noise)
-    }
+        if each.new.case["role"] == "copy"
+        and (each.new.run, each.base.run) == (comparison.new.run, comparison.base.run)
+    ]
+    own = [each for each in copies if each.new.case["id"] == comparison.new.case["copy"]]
+    single = [each for each in copies if each.new.case["threads"] == 1]
+    smallest = min(single, key=lambda each: float(each.new.case["bytes"]), default=None)
+    nearest = own[0] if own else smallest
+    if nearest is None or nearest is comparison or not _moved(nearest.ratio, doubt.noise):
+        return ""
+    return f"{nearest.new.case['id']} took {nearest.ratio.value:.2f} times as long itself"
 
 
 def _judged(comparison: _Comparison, p_value: float, drift: str, doubt: Doubt) -> Change:
@@ -144,15 +157,10 @@ def changes(pairs: Sequence[tuple[Record, Record]], doubt: Doubt) -> dict[str, C
     """
     comparisons = [_Comparison(new, base, *compared(new, base, doubt)) for new, base in pairs]
     adjusted = holm([each.p_value for each in comparisons])
-    drift = drifted(comparisons, doubt)
-    found = {}
-    for each, p_value in zip(comparisons, adjusted, strict=True):
-        of_copy = drift.get(f"{each.new.suite}/{each.new.case.get('copy', '')}", "")
-        if not of_copy and not each.new.case.get("copy"):
-            # Without a copy of its own any of the run's tells of the machine.
-            of_copy = next(iter(drift.values()), "")
-        found[each.new.id] = _judged(each, p_value, of_copy, doubt)
-    return found
+    return {
+        each.new.id: _judged(each, p_value, drift_of(each, comparisons, doubt), doubt)
+        for each, p_value in zip(comparisons, adjusted, strict=True)
+    }
 
 
 def as_json(change: Change) -> dict[str, Any]:

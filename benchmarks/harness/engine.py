@@ -25,6 +25,7 @@ from benchmarks.harness.google_json import (
 )
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.store import (
+    AB,
     LATEST,
     Record,
     Sample,
@@ -36,8 +37,6 @@ from benchmarks.harness.store import (
 ROOT = Path(__file__).parents[2]
 Watch = Callable[[dict[str, Any]], None]
 WORKER = ("-m", "benchmarks.harness.worker")
-# The baseline that the other build is stored under.
-AB = "ab"
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def _run_worker(
                     elif event["event"] == "failed":
                         measured.failures[event["id"]] = event["error"]
                     elif event["event"] == "only":
-                        only = Sample(process, event["seconds"], event["seconds"], 1)
+                        only = Sample(process, event["wall"], event["cpu"], 1)
                         measured.samples[event["id"]] = [only]
                     repeated |= event["event"] == "sample"
                     watch(event)
@@ -222,7 +221,10 @@ class _Run:
         medians = {}
         for case in self.chosen.cases:
             samples = measured.samples.get(case.id)
-            if samples:
+            if case.id in measured.failures:
+                # What went wrong in one process is not shown because it went well in another.
+                store.retire(suite.name, case.id)
+            elif samples:
                 record = Record(
                     suite=suite.name,
                     case=described(case),
@@ -264,6 +266,7 @@ def measure_two_builds(chosen: Plan, store: Store, watch: Watch, other: str) -> 
         for measured, python in pair:
             watch({"event": "process", "process": process})
             measured.add(run_process(part, process, watch, test=False, python=python))
-    run.keep(store, theirs, AB, settings)
-    run.keep(store, ours, LATEST, settings)
-    return ours.failures | theirs.failures
+    failures = ours.failures | theirs.failures
+    for measured, name in ((theirs, AB), (ours, LATEST)):
+        run.keep(store, replace(measured, failures=failures), name, settings)
+    return failures

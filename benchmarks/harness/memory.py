@@ -90,7 +90,8 @@ def prove(suite: Suite, wanted: Callable[[str], bool]) -> Iterator[Proof]:
             check=False,
         )
         if done.returncode != 0:
-            message = f"{suite.name}/{case.id}: {done.stderr.strip().splitlines()[-1]}"
+            last = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]
+            message = f"{suite.name}/{case.id}: {last}"
             raise BenchmarkFailedError(message)
         yield Proof(**json.loads(done.stdout.splitlines()[-1]))
 

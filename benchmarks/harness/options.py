@@ -64,6 +64,8 @@ def _failures(text: str) -> frozenset[str]:
 
 _COUNT = _number(int, 1, 10_000_000, "a whole number from 1 to 10,000,000")
 _SECONDS = _number(float, 0, 86_400, "a number of seconds from 0 to 86,400")
+_RESAMPLES = _number(int, 10_000, 10_000_000, "a whole number from 10,000 to 10,000,000")
+_MEASUREMENT = _number(float, 0.001, 86_400, "a number of seconds from 0.001 to 86,400")
 _SHARE = _number(float, 1e-9, 1 - 1e-9, "a number between 0 and 1")
 
 
@@ -115,14 +117,14 @@ def parser() -> argparse.ArgumentParser:
     )
     how.add_argument(
         "--measurement-time",
-        type=_SECONDS,
+        type=_MEASUREMENT,
         default=5.0,
         metavar="S",
         help="seconds for the samples of one benchmark (5)",
     )
     how.add_argument(
         "--time-cap",
-        type=_SECONDS,
+        type=_MEASUREMENT,
         default=100.0,
         metavar="S",
         help="seconds after which slow benchmarks get fewer samples (100)",
@@ -152,7 +154,11 @@ def parser() -> argparse.ArgumentParser:
         help="changes within this share are none (0.05)",
     )
     sure.add_argument(
-        "--nresamples", type=_COUNT, default=100_000, metavar="N", help="of each bootstrap (100000)"
+        "--nresamples",
+        type=_RESAMPLES,
+        default=100_000,
+        metavar="N",
+        help="of each bootstrap (100000)",
     )
     stored = made.add_argument_group("what it is compared with").add_mutually_exclusive_group()
     stored.add_argument("--save-baseline", metavar="NAME", help="keep these figures under a name")

@@ -13,6 +13,7 @@ Two reports of one store are the same byte for byte. The index is written last.
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -219,17 +220,16 @@ class _Pages:
     def index(self) -> Path:
         """Write the first page."""
         summary = self._summary
-        counts = dict.fromkeys(targets.SYMBOLS, 0)
-        for outcome in summary.outcomes:
-            counts[outcome.state] += 1
+        states = Counter(each.state for each in summary.outcomes)
+        verdicts = Counter(row.change.verdict for row in summary.rows if row.change)
         return self.write(
             "index.html",
             "index.html.j2",
             summary=summary,
             rows=[(suite, row) for suite in summary.suites for row in suite.rows],
             pages={row.id: (suite, row) for suite in summary.suites for row in suite.rows},
-            counts=counts,
-            verdicts={verdict: summary.count(verdict) for verdict in changes.SYMBOLS},
+            counts={state: states[state] for state in targets.SYMBOLS},
+            verdicts={verdict: verdicts[verdict] for verdict in changes.SYMBOLS},
             fastest=fastest(summary),
             warnings=[(suite, said) for suite in summary.suites for said in suite.warnings],
             environment=environments([suite.record for suite in summary.suites]),

@@ -6,6 +6,7 @@ process by process first: those of one process share its memory layout and its m
 of them are not a hundred witnesses.
 """
 
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -94,7 +95,8 @@ def _medians_by_rank(x: Values, count: int, random: np.random.Generator) -> Valu
 def interval(value: float, resampled: Values, confidence: float) -> Interval:
     """Return the percentile interval of resampled values."""
     tail = (1 - confidence) / 2
-    low, high = np.quantile(resampled, [tail, 1 - tail])
+    # No values in between: some ratios are infinite.
+    low, high = np.quantile(resampled, [tail, 1 - tail], method="nearest")
     return Interval(value, float(low), float(high))
 
 
@@ -114,6 +116,27 @@ def estimate(processes: Sequence[Values], resampled: Values, confidence: float) 
         outliers=int(np.count_nonzero(beyond > 1.5)),
         severe_outliers=int(np.count_nonzero(beyond > 3)),
     )
+
+
+def fewest_for(confidence: float) -> int:
+    """Return how many samples the range of all must have to cover the median so surely.
+
+    All n samples lie on one side of it with probability 2 ** (1 - n).
+    """
+    return 1 + math.ceil(-math.log2(1 - confidence))
+
+
+def exact_p(new: Sequence[Values], base: Sequence[Values]) -> float:
+    """Return the p-value of Mann and Whitney's test: exact where samples are few.
+
+    Each process is one witness where there are several; a bootstrap of a handful of values knows
+    no doubt, and this does.
+    """
+    if len(new) > 1 and len(base) > 1:
+        witnesses = [np.array([np.median(x) for x in each]) for each in (new, base)]
+    else:
+        witnesses = [np.concatenate(each) for each in (new, base)]
+    return float(scipy.stats.mannwhitneyu(*witnesses).pvalue)
 
 
 def two_sided_p(resampled: Values) -> float:

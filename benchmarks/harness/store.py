@@ -13,7 +13,6 @@ written beside its place and moved there, so that an interrupted run leaves what
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -28,6 +27,8 @@ SCHEMA = 1
 LATEST = "new"
 PREVIOUS = "previous"
 MEMORY = "memory"
+# The other build of a run with two.
+AB = "ab"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -123,10 +124,10 @@ def write_atomically(path: Path, text: str) -> None:
 
 def check_name(name: str) -> str:
     """Return the name of a baseline, or refuse it."""
-    if not _NAME.fullmatch(name) or name in {LATEST, PREVIOUS, MEMORY}:
+    if not _NAME.fullmatch(name) or name in {LATEST, PREVIOUS, MEMORY, AB}:
         message = (
             f"{name!r} is no name for a baseline: letters, digits, '_', '.', '-' are, and"
-            f" {LATEST}, {PREVIOUS}, {MEMORY} are taken"
+            f" {LATEST}, {PREVIOUS}, {MEMORY}, {AB} are taken"
         )
         raise StoreError(message)
     return name
@@ -150,11 +151,17 @@ class Store:
     def write(self, record: Record, name: str = LATEST) -> None:
         """Store a benchmark; what was the latest becomes the previous one."""
         path = self._path(record.suite, record.case["id"], name)
-        if name == LATEST and path.exists():
-            shutil.copyfile(path, path.with_name(f"{PREVIOUS}.json"))
+        if name == LATEST:
+            self.retire(record.suite, record.case["id"])
         values = asdict(record)
         del values["memory"]
         write_atomically(path, json.dumps({"schema": SCHEMA, **values}))
+
+    def retire(self, suite: str, case: str) -> None:
+        """Make the latest figures of a benchmark the previous ones; then there are no latest."""
+        path = self._path(suite, case, LATEST)
+        if path.exists():
+            path.replace(path.with_name(f"{PREVIOUS}.json"))
 
     def write_memory(self, suite: str, case: str, figures: dict[str, int]) -> None:
         """Store what a call did to memory; it belongs to no run."""
@@ -267,7 +274,7 @@ class Store:
     def baselines(self) -> list[str]:
         """Return the names that benchmarks are stored under, beside the latest."""
         names = {each.stem for each in self.folder.glob("*/*/*.json")}
-        return sorted(names - {LATEST, PREVIOUS, MEMORY})
+        return sorted(names - {LATEST, PREVIOUS, MEMORY, AB})
 
     def save_as(self, name: str, suites: list[str]) -> None:
         """Keep the latest figures under a name."""

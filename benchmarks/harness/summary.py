@@ -15,7 +15,7 @@ from benchmarks.harness import targets as targets_module
 from benchmarks.harness.changes import Change, Doubt, changes
 from benchmarks.harness.environment import warnings
 from benchmarks.harness.stats import Estimate, Interval, estimate
-from benchmarks.harness.store import LATEST, PREVIOUS, Record, Store, SuiteRecord
+from benchmarks.harness.store import AB, LATEST, PREVIOUS, Record, Store, SuiteRecord
 from benchmarks.harness.targets import Figures, Outcome, Target, outcomes
 from benchmarks.suites import NAMES
 
@@ -92,15 +92,13 @@ class Summary:
         for suite in self.suites:
             yield from suite.rows
 
-    def count(self, verdict: str) -> int:
-        """Return how many benchmarks got a verdict."""
-        return sum(row.change is not None and row.change.verdict == verdict for row in self.rows)
-
 
 def _same_bytes(figures: Figures, id_: str, other: str) -> Interval | None:
     """Return the ratio of two benchmarks for the same bytes, or None."""
     record, reference = figures.record(id_), figures.record(other)
     if record is None or reference is None or not record.case["bytes"]:
+        return None
+    if record.run != reference.run:
         return None
     factor = reference.case["bytes"] / record.case["bytes"] if reference.case["bytes"] else 1.0
     return figures.ratio(id_, other).scaled(factor)
@@ -110,7 +108,9 @@ def _best_peer(
     record: Record, figures: Figures, rivals: list[Record]
 ) -> tuple[Interval, str] | None:
     """Return how many times faster than the fastest peer at the same job, and who that is."""
-    same = [each for each in rivals if each.case["job"] == record.case["job"]]
+    same = [
+        each for each in rivals if each.case["job"] == record.case["job"] and each.run == record.run
+    ]
     if record.case["role"] != "ours" or not record.case["job"] or not same:
         return None
     best = min(same, key=lambda each: figures.median(each.id)[0])
@@ -141,7 +141,8 @@ def _row(
         throughput = figures.interval((case["bytes"] / median, case["bytes"] / resampled))
     to_copy = _same_bytes(figures, record.id, f"{suite}/{case['copy']}") if case["copy"] else None
     to_legacy = None
-    if case["legacy"] and figures.record(f"{suite}/{case['legacy']}"):
+    lists = figures.record(f"{suite}/{case['legacy']}") if case["legacy"] else None
+    if lists and lists.run == record.run:
         to_legacy = figures.ratio(f"{suite}/{case['legacy']}", record.id)
     peer = _best_peer(record, figures, rivals)
     stages = _stages(record)
@@ -206,6 +207,8 @@ def summarize(
         record.id: base
         for record in records.values()
         if (base := store.read(record.suite, record.case["id"], baseline)) is not None
+        # Another build is compared with this one where both ran in turn.
+        and (baseline != AB or base.run == record.run)
     }
     figures = Figures(records.get, doubt)
     rivals = [each for each in records.values() if each.case["role"] == "peer"]

@@ -2,8 +2,9 @@
 """What is promised, and whether the stored figures keep it."""
 
 import functools
+import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,14 @@ from typing import Any, Literal
 import numpy as np
 
 from benchmarks.harness.changes import Doubt
-from benchmarks.harness.stats import Interval, Values, interval, resampled_medians, seed_of
+from benchmarks.harness.stats import (
+    Interval,
+    Values,
+    fewest_for,
+    interval,
+    resampled_medians,
+    seed_of,
+)
 from benchmarks.harness.store import Record
 
 TARGETS = Path(__file__).parents[1] / "targets.toml"
@@ -24,6 +32,15 @@ SYMBOLS: Mapping[State, str] = {
 }
 _UNITS = {"x": 1.0, "us": 1e6, "ms": 1e3, "%": 100.0}
 _NUMBER_OF_OPERANDS = {"ratio": 2, "times": 2, "slope": 2, "overhead": 4, "share": 1, "value": 1}
+
+
+class NotMeasuredError(Exception):
+    """A benchmark has no samples; or several have, but not of one run."""
+
+    def __str__(self) -> str:
+        if len(self.args) == 1:
+            return f"there are no samples of {self.args[0]}"
+        return f"{' and '.join(self.args)} are of different runs"
 
 
 class TargetError(Exception):
@@ -120,32 +137,35 @@ class Figures:
             record = self._find(id_)
             processes = record.by_process(what) if record else []
             if not processes:
-                raise KeyError(id_)
+                raise NotMeasuredError(id_)
             random = seed_of(f"{id_} {what}")
             resampled = resampled_medians(processes, self._doubt.resamples, random)
             self._made[id_, what] = float(np.median(np.concatenate(processes))), resampled
         return self._made[id_, what]
 
     def share(self, id_: str) -> Measured:
-        """Return the part of calls that their stamps put outside the core.
+        """Return the part of calls that they spend outside the core, by their own stamps.
 
-        Numerator and denominator come from the same calls: samples are resampled in pairs.
+        Numerator and denominator come from the same calls. The whole is what the caller waits for;
+        of a block of calls, where only the last has left its stamps, what that one says. Pairs are
+        resampled, or whole processes where there are several.
         """
         if (id_, "share") not in self._made:
             record = self._find(id_)
-            total, core = (
-                np.concatenate(record.by_process(f"stage_{stage}") or [np.empty(0)])
-                if record
-                else np.empty(0)
-                for stage in ("total", "core")
-            )
-            if not len(total):
-                raise KeyError(id_)
+            core = record.by_process("stage_core") if record else []
+            if record is None or not core:
+                raise NotMeasuredError(id_)
+            whole = record.by_process("wall" if record.case["calls"] == 1 else "stage_total")
+            if len(core) > 1:
+                cores, wholes = (np.array([each.sum() for each in of]) for of in (core, whole))
+            else:
+                cores, wholes = core[0], whole[0]
             random = seed_of(f"{id_} share")
-            picks = random.integers(0, len(total), (min(self._doubt.resamples, 20_000), len(total)))
-            sums = total[picks].sum(axis=1), core[picks].sum(axis=1)
-            value = 1 - float(core.sum() / total.sum())
-            self._made[id_, "share"] = value, 1 - sums[1] / sums[0]
+            count = min(self._doubt.resamples, 20_000)
+            picks = random.integers(0, len(cores), (count, len(cores)))
+            value = 1 - float(cores.sum() / wholes.sum())
+            many = 1 - cores[picks].sum(axis=1) / wholes[picks].sum(axis=1)
+            self._made[id_, "share"] = value, many
         return self._made[id_, "share"]
 
     def interval(self, of: Measured) -> Interval:
@@ -155,6 +175,21 @@ class Figures:
     def seconds(self, id_: str, what: str = "wall") -> Interval:
         """Return a median with its interval."""
         return self.interval(self.median(id_, what))
+
+    def check_run(self, ids: Iterable[str]) -> None:
+        """Raise NotMeasuredError unless all were measured in one run: else they met other noise."""
+        runs: dict[str, str] = {}
+        for id_ in ids:
+            record = self._find(id_)
+            if record is None:
+                raise NotMeasuredError(id_)
+            runs.setdefault(record.run, id_)
+        if len(runs) > 1:
+            raise NotMeasuredError(*runs.values())
+
+    def fewest_samples(self, ids: Iterable[str]) -> int:
+        """Return how many samples the one with the fewest has."""
+        return min(len(record.samples) for id_ in ids if (record := self._find(id_)))
 
     def ratio(self, numerator: str, denominator: str, what: str = "wall") -> Interval:
         """Return the ratio of two medians."""
@@ -170,13 +205,20 @@ def _quotient(one: Measured, other: Measured) -> Measured:
     return one[0] / other[0], one[1] / other[1]
 
 
+def _times_less(one: Measured, other: Measured) -> Measured:
+    """Return other / one; where one is nothing, or less, it is less by any factor."""
+    value = other[0] / one[0] if one[0] > 0 else math.inf
+    positive = one[1] > 0
+    return value, np.where(positive, other[1] / np.where(positive, one[1], 1.0), np.inf)
+
+
 _RULES: Mapping[str, Callable[..., Measured]] = {
     "value": lambda one: one,
     "ratio": _quotient,
     "times": lambda one, other: _quotient(other, one),
     "slope": _difference,
     "difference": lambda one, *others: functools.reduce(_difference, others, one),
-    "overhead": lambda a, b, c, d: _quotient(_difference(c, d), _difference(a, b)),
+    "overhead": lambda a, b, c, d: _times_less(_difference(a, b), _difference(c, d)),
 }
 
 
@@ -202,12 +244,16 @@ def outcomes(targets: list[Target], figures: Figures) -> list[Outcome]:
         if target.baseline and figures.record(target.baseline):
             baseline = figures.seconds(target.baseline, target.clock)
         try:
+            figures.check_run(target.of)
             value = achieved(target, figures)
-        except KeyError as error:
-            reason = f"there are no samples of {error.args[0]}"
-            found.append(Outcome(target, "not measured", None, baseline, reason))
+        except NotMeasuredError as error:
+            found.append(Outcome(target, "not measured", None, baseline, str(error)))
             continue
-        found.append(Outcome(target, target.state(value), value, baseline))
+        state, reason = target.state(value), ""
+        fewest = figures.fewest_samples(target.of)
+        if fewest < fewest_for(figures.confidence):
+            state, reason = "undecided", f"{fewest} samples are too few"
+        found.append(Outcome(target, state, value, baseline, reason))
     return found
 
 

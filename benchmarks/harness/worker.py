@@ -124,7 +124,8 @@ def no_collection() -> Iterator[None]:
 def prepared(case: Case) -> tuple[Job, float]:
     """Return a job that has run once and computed the right thing, and its seconds."""
     job = case.prepare()
-    block = timed(job.call, case.calls)
+    with no_collection():
+        block = timed(job.call, case.calls)
     job.verify(block.results[0])
     return job, block.wall
 
@@ -164,8 +165,10 @@ def run(order: dict[str, Any], tell: Tell) -> int:
         samples = settings.samples_of(seconds)
         tell(event="prepared", id=case.id, seconds=seconds / case.calls, samples=samples)
         if samples == 1 and not order["test"]:
-            # The preparing call is the only sample of a benchmark too slow for more.
-            tell(event="only", id=case.id, seconds=seconds / case.calls)
+            # Too slow for google-benchmark, which would first look for the length of a block.
+            with no_collection():
+                block = timed(job.call, case.calls)
+            tell(event="only", id=case.id, wall=block.wall / case.calls, cpu=block.cpu / case.calls)
             continue
         register(Body(case, job, tell), None if order["test"] else samples)
         repeated += 1

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.harness.case import Case, run_by_program
 from benchmarks.harness.changes import Doubt, changes
-from benchmarks.harness.store import Record, Sample
+from benchmarks.harness.store import Record, Sample, described
 
 DOUBT = Doubt(resamples=4000)
 REPETITIONS = 20
@@ -23,7 +24,7 @@ def record(
         for process, walls in enumerate(by_process)
         for wall in walls
     ]
-    case = {"id": name, "title": name, "role": role, "size": 0, "copy": copy}
+    case = described(Case(name, name, run_by_program, role, copy=copy))
     return Record("suite", case, samples, run, {"samples": len(samples)})
 
 
@@ -78,6 +79,40 @@ def test_the_same_build_twice_has_few_false_verdicts(paired: Any) -> None:
     found = [v for _ in range(REPETITIONS) for v in verdicts(random, paired=paired)]
     false = sum(v in {"improved", "regressed"} for v in found)
     assert false <= 0.05 * len(found)
+
+
+@pytest.mark.parametrize("count", [5, 10, 100])
+def test_without_a_threshold_a_suite_has_as_few_false_verdicts_as_is_promised(count: int) -> None:
+    random = np.random.default_rng(8)
+    doubt = Doubt(noise=1e-9, resamples=2000)
+    wrong = 0
+    for _ in range(200):
+        pairs = []
+        for i in range(10):
+            walls = [[random.normal(1, 0.05, count)] for _ in range(2)]
+            pairs.append((record(f"b{i}", walls[0]), record(f"b{i}", walls[1])))
+        found = changes(pairs, doubt).values()
+        wrong += any(each.verdict in {"improved", "regressed"} for each in found)
+    # 5 % of 200 suites, and three standard deviations.
+    assert wrong <= 10 + 9
+
+
+def test_five_samples_are_never_sure_among_many() -> None:
+    apart = (
+        record("apart", [[2.0, 2.1, 2.2, 2.3, 2.4]]),
+        record("apart", [[1.0, 1.1, 1.2, 1.3, 1.4]]),
+    )
+    assert changes([apart], DOUBT)["suite/apart"].p_value == pytest.approx(2 / 252)
+
+
+def test_a_copy_of_another_run_says_nothing_of_the_machine() -> None:
+    ours = [record("b", [[m] * 9], copy="copy", run="new") for m in (1.5, 1.0)]
+    copies = [record("copy", [[m] * 9], role="copy", run="old") for m in (1.5, 1.0)]
+    found = changes([(ours[0], ours[1]), (copies[0], copies[1])], DOUBT)
+    assert found["suite/b"].verdict == "regressed"
+    copies = [record("copy", [[m] * 9], role="copy", run="new") for m in (1.5, 1.0)]
+    found = changes([(ours[0], ours[1]), (copies[0], copies[1])], DOUBT)
+    assert found["suite/b"].verdict == "inconclusive"
 
 
 @pytest.mark.parametrize("paired", [False, True])

@@ -16,7 +16,7 @@ import pytest
 from benchmarks.harness import engine
 from benchmarks.harness.google_json import BenchmarkFailedError
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.store import Store
+from benchmarks.harness.store import AB, Store
 
 FAST = Settings(samples=5, warm_up=0.0, measurement=0.02, time_cap=0.3)
 
@@ -123,6 +123,27 @@ def test_a_suite_is_stored_with_what_surrounds_it(tmp_path: Path) -> None:
     assert set(history["medians"]) == {"quantizing"}
 
 
+def test_a_benchmark_that_fails_now_keeps_no_earlier_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store: Any = Store(tmp_path, "machine")
+    engine.measure_suite(plan("printing", "quantizing"), store, lambda event: None)
+    real = engine.run_process
+    calls = []
+
+    def fails_once(*arguments: Any, **options: Any) -> engine.Measured:
+        measured = real(*arguments, **options)
+        calls.append(1)
+        return replace(measured, failures={"printing": "broken"} if len(calls) == 2 else {})
+
+    monkeypatch.setattr(engine, "run_process", fails_once)
+    settings = replace(FAST, processes=3)
+    chosen = plan("printing", "quantizing", settings=settings)
+    assert engine.measure_suite(chosen, store, lambda event: None) == {"printing": "broken"}
+    assert store.read("planted", "printing") is None
+    assert len(store.read("planted", "quantizing").by_process()) == 3
+
+
 def test_processes_share_the_samples(tmp_path: Path) -> None:
     store: Any = Store(tmp_path, "machine")
     settings = replace(FAST, samples=7, processes=3)
@@ -133,19 +154,30 @@ def test_processes_share_the_samples(tmp_path: Path) -> None:
 def test_two_builds_alternate_and_are_compared_in_pairs(tmp_path: Path) -> None:
     store: Any = Store(tmp_path, "machine")
     settings = replace(FAST, samples=6, processes=3)
+    marks = tmp_path / "marks"
+    other = tmp_path / "python"
+    other.write_text(f'#!/bin/sh\necho >>"{marks}"\nexec "{sys.executable}" "$@"\n')
+    other.chmod(0o755)
     failures = engine.measure_two_builds(
-        plan("printing", settings=settings), store, lambda event: None, sys.executable
+        plan("printing", settings=settings), store, lambda event: None, str(other)
     )
     assert failures == {}
-    ours, theirs = (store.read("planted", "printing", name) for name in ("new", engine.AB))
+    assert len(marks.read_text()) == 3
+    ours, theirs = (store.read("planted", "printing", name) for name in ("new", AB))
     assert ours.run == theirs.run
     assert len(ours.by_process()) == len(theirs.by_process()) == 3
+
+
+def children() -> set[str]:
+    """Return the processes that this one started and that are there."""
+    return set(Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split())
 
 
 def test_interrupting_leaves_the_store_readable_and_no_process(tmp_path: Path) -> None:
     store: Any = Store(tmp_path, "machine")
     engine.measure_suite(plan("printing"), store, lambda event: None)
     before = store.read("planted", "printing")
+    others = children()
 
     def interrupt() -> Any:
         time.sleep(1.0)
@@ -158,4 +190,4 @@ def test_interrupting_leaves_the_store_readable_and_no_process(tmp_path: Path) -
         engine.measure_suite(plan("slow", "printing", settings=long), store, lambda event: None)
     assert store.read("planted", "printing") == before
     assert store.skipped == []
-    assert Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text() == ""
+    assert children() <= others

@@ -7,11 +7,21 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from stored_runs import ENVIRONMENT, QUIET, RESTLESS, make_store
+from stored_runs import (
+    ENVIRONMENT,
+    QUIET,
+    RESTLESS,
+    Simulated,
+    SimulatedSuite,
+    case,
+    make_store,
+    write_run,
+)
 
 from benchmarks.harness import environment
 from benchmarks.harness.changes import Doubt
 from benchmarks.harness.console import print_rows, print_summary, print_targets
+from benchmarks.harness.store import Store
 from benchmarks.harness.summary import Summary, as_csv, as_json, summarize
 from benchmarks.harness.targets import Target
 
@@ -34,6 +44,31 @@ def test_a_ratio_is_that_of_the_medians(summary: Summary) -> None:
         assert row.to_copy is not None
         assert row.to_copy.value == pytest.approx(expected)
         assert row.to_copy.low <= row.to_copy.value <= row.to_copy.high
+
+
+def test_a_ratio_is_of_the_same_bytes(tmp_path: Path) -> None:
+    store = Store(tmp_path, "machine")
+    suite = SimulatedSuite(
+        "numpy_vs_legacy",
+        "Sizes",
+        [
+            Simulated(case("copy", "a copy", "copy", bytes=4000), 4e-6, spread=0),
+            Simulated(case("half", "a half", bytes=2000, copy="copy"), 4e-6, spread=0),
+        ],
+    )
+    write_run(store, suite, "2026-01-05T08:00:00+00:00")
+    rows = {row.case["id"]: row for row in summarize(store, [], Doubt(resamples=500)).rows}
+    assert rows["half"].to_copy is not None
+    assert rows["half"].to_copy.value == pytest.approx(2.0)
+
+
+def test_ratios_are_of_one_run(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    path = store.folder / "numpy_vs_legacy/copy_4mb/new.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"run": "another"}))
+    rows = {row.case["id"]: row for row in summarize(store, [], Doubt(resamples=500)).rows}
+    assert rows["numpy_into_4mb"].to_copy is None
+    assert rows["numpy_into_40mb"].to_copy is not None
 
 
 def test_the_best_peer_does_the_same_job(summary: Summary) -> None:

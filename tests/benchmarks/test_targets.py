@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.harness.case import Case, run_by_program
 from benchmarks.harness.changes import Doubt
 from benchmarks.harness.stats import Interval
-from benchmarks.harness.store import Record, Sample
+from benchmarks.harness.store import Record, Sample, described
 from benchmarks.harness.targets import (
     Figures,
     Target,
@@ -21,13 +22,13 @@ from benchmarks.suites import NAMES
 DOUBT = Doubt(resamples=2000)
 
 
-def record(id_: Any, walls: Any, *, cpu: Any = 1.0, stages: Any = None) -> Any:
+def record(id_: Any, walls: Any, *, cpu: Any = 1.0, stages: Any = None, run: str = "run") -> Any:
     samples = [
         Sample(0, wall, cpu * wall, 1, {f"stage_{k}": v * wall for k, v in (stages or {}).items()})
         for wall in walls
     ]
-    case = {"id": id_, "title": id_, "role": "ours", "size": 0}
-    return Record("s", case, samples, "run", {"samples": len(samples)})
+    case = described(Case(id_, id_, run_by_program))
+    return Record("s", case, samples, run, {"samples": len(samples)})
 
 
 def figures(**walls: Any) -> Any:
@@ -71,6 +72,25 @@ def test_a_rule_makes_of_the_medians_what_it_says(
     assert found.value == pytest.approx(value, rel=0.02)
     assert found.low < found.value < found.high
     assert found.high - found.low < 0.1 * value
+
+
+def test_less_than_nothing_is_less_by_any_factor() -> None:
+    found = achieved(target("overhead", ("s/c", "s/b", "s/a", "s/b"), "x"), figures(a=A, b=B, c=C))
+    assert (found.value, found.low) == (np.inf, np.inf)
+
+
+@pytest.mark.parametrize(("count", "state"), [(1, "undecided"), (5, "undecided"), (6, "met")])
+def test_few_samples_decide_nothing(count: int, state: str) -> None:
+    few = record("a", values(1e-6, count))
+    (found,) = outcomes([target(at_most=2.0)], figures(a=few))
+    assert found.state == state
+    assert found.reason == ("" if state == "met" else f"{count} samples are too few")
+
+
+def test_figures_of_different_runs_are_not_compared() -> None:
+    other = record("b", values(2e-6), run="another")
+    (found,) = outcomes([target("ratio", ("s/a", "s/b"), "x")], figures(a=A, b=other))
+    assert (found.state, found.reason) == ("not measured", "s/a and s/b are of different runs")
 
 
 def test_a_share_is_of_the_same_calls() -> None:
