@@ -45,7 +45,7 @@ def _check_size(source: Path, out: Path) -> None:
 
 def quantize(source: Path, out: Path, *, sync: bool, io: str) -> None:
     """Do the job with quarrow."""
-    qr.quantize_file(source, out, FORMAT, sync=sync, io=io)
+    qr.quantize_file(source, out, FORMAT, sync=sync, io=io, threads=2)
 
 
 @functools.cache
@@ -72,6 +72,11 @@ def copy_plainly(source: Path, out: Path, *, sync: bool) -> None:
 def _job(id_: str, way: FileJob, check: FileJob) -> Job:
     source, out = source_of(LARGE), folder() / f"{id_}.out"
     return Job(lambda: way(source, out), lambda _: check(source, out), lambda _: [])
+
+
+def _peer_job(id_: str, peer: file_peers.FilePeer) -> Job:
+    peer.load()
+    return _job(id_, peer.run, _check_size)
 
 
 def cases() -> Iterator[Case]:
@@ -107,5 +112,10 @@ def cases() -> Iterator[Case]:
     yield case("file_mapped", "quantize_file, mapped input", mapped, check_restored)
     for peer in file_peers.installed():
         made = case(peer.id, peer.title, peer.run, _check_size)
-        seconds = peer.seconds_per_gb * LARGE.megabytes / 1000
-        yield replace(made, role="peer", package=peer.package, seconds=seconds)
+        yield replace(
+            made,
+            prepare=partial(_peer_job, made.id, peer),
+            role="peer",
+            package=peer.package,
+            seconds=peer.seconds_per_gb * LARGE.megabytes / 1000,
+        )

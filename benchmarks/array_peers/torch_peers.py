@@ -24,7 +24,9 @@ def torch() -> Any:
 
 
 def with_threads(threads: int, call: Callable[[], object]) -> Callable[[], object]:
-    """Return a call for which torch uses so many threads."""
+    """Return a call for which torch uses so many threads; 0 leaves them as they are."""
+    if not threads:
+        return call
     set_threads = torch().set_num_threads
 
     def run() -> object:
@@ -116,6 +118,8 @@ def _eager_fp8(w: Array, threads: int) -> Job:
 def fbgemm_int4(w: Array, threads: int) -> Job:
     """Return FBGEMM's job of 4 bits in rows of 128, with their scale and bias behind them."""
     quantized = torch().ops.quantized
+    # Looked up once: a small call takes little longer than that.
+    prepack = quantized.embedding_bag_4bit_prepack
     rows = torch().from_numpy(w).view(-1, 128)
 
     def verify(result: Any) -> None:
@@ -124,11 +128,12 @@ def fbgemm_int4(w: Array, threads: int) -> Job:
         # Scale and bias are float16.
         check_restored(restored.numpy(), w, group=128, bits=4, most=0.55)
 
-    return Job(with_threads(threads, lambda: quantized.embedding_bag_4bit_prepack(rows)), verify)
+    return Job(with_threads(threads, partial(prepack, rows)), verify)
 
 
 def _fbgemm_int8(w: Array, threads: int) -> Job:
     quantized = torch().ops.quantized
+    prepack = quantized.embedding_bag_byte_prepack
     rows = torch().from_numpy(w)
 
     def verify(result: Any) -> None:
@@ -136,7 +141,7 @@ def _fbgemm_int8(w: Array, threads: int) -> Job:
         restored = quantized.embedding_bag_byte_unpack(result[:CHECKED_ROWS])
         check_restored(restored.numpy(), w, group=w.shape[1], bits=8, most=0.51)
 
-    return Job(with_threads(threads, lambda: quantized.embedding_bag_byte_prepack(rows)), verify)
+    return Job(with_threads(threads, partial(prepack, rows)), verify)
 
 
 def _peer(id_: str, title: str, job: str, way: Any, seconds_per_mb: float, **how: Any) -> ArrayPeer:

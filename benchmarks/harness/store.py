@@ -11,6 +11,7 @@ written beside its place and moved there, so that an interrupted run leaves what
 """
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -133,6 +134,20 @@ def check_name(name: str) -> str:
     return name
 
 
+def _is_of(record: Record, suite: str, case: str) -> bool:
+    return (
+        (record.suite, record.case["id"]) == (suite, case)
+        and set(record.case) >= _DESCRIPTION
+        and int(record.settings["samples"]) > 0
+        and len(record.samples) > 0
+    )
+
+
+def _is_whole(sample: Sample) -> bool:
+    numbers = [sample.wall, sample.cpu, *sample.counters.values()]
+    return sample.wall > 0 and all(math.isfinite(each) for each in numbers)
+
+
 class Store:
     """The figures of one machine."""
 
@@ -189,8 +204,10 @@ class Store:
         line = {"suite": suite.name, "started": suite.started, "medians": medians}
         path = self.folder / "history.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
+        # A line that was cut off by a crash must not take this one with it.
+        torn = path.exists() and not path.read_bytes().endswith(b"\n")
         with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write("\n" * torn + json.dumps(line) + "\n")
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         try:
@@ -215,13 +232,8 @@ class Store:
         try:
             samples = [Sample(**each) for each in value.pop("samples")]
             record = Record(samples=samples, **value, memory=self._read_memory(suite, case))
-            usable = (
-                set(record.case) >= _DESCRIPTION
-                and (record.suite, record.case["id"]) == (suite, case)
-                and len(samples) > 0
-                and all(each.wall > 0 for each in samples)
-            )
-        except (TypeError, KeyError):
+            usable = _is_of(record, suite, case) and all(map(_is_whole, samples))
+        except (TypeError, KeyError, ValueError, AttributeError):
             usable = False
         if not usable:
             self.skipped.append(f"{path}: damaged, not the samples of a benchmark")
@@ -235,10 +247,14 @@ class Store:
         if value is None:
             return None
         try:
-            return SuiteRecord(**value)
-        except TypeError:
-            self.skipped.append(f"{path}: damaged, not a suite")
-            return None
+            record = SuiteRecord(**value)
+            whole = record.environment["machine"]["cpus"] > 0 and record.noise["load_before"] >= 0
+        except (TypeError, KeyError):
+            whole = False
+        if whole:
+            return record
+        self.skipped.append(f"{path}: damaged, not a suite")
+        return None
 
     def suites(self) -> list[str]:
         """Return the names of the suites that something is stored of."""
@@ -261,7 +277,11 @@ class Store:
         """Return the runs in the order in which they were made."""
         path = self.folder / "history.jsonl"
         runs = []
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        try:
+            lines = path.read_bytes().splitlines() if path.exists() else []
+        except OSError as error:
+            self.skipped.append(f"{path}: {error.strerror}")
+            return []
         for number, line in enumerate(lines, 1):
             try:
                 run = json.loads(line)

@@ -221,6 +221,8 @@ def summarize(
     for suite in sorted(store.suites(), key=lambda each: order.get(each, len(order))):
         record = store.read_suite(suite, name)
         mine = [each for each in records.values() if each.suite == suite]
+        if mine and record is None:
+            store.skipped.append(f"{suite}: its benchmarks, because suite-{name}.json is not there")
         if record is None or not mine:
             continue
         found = changes([(each, bases[each.id]) for each in mine if each.id in bases], doubt)

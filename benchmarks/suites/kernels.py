@@ -15,7 +15,7 @@ ABOUT = (
     " The result is compared with the slowest instruction set's first."
 )
 PROGRAM = Path(__file__).parents[2] / "build/bench/benchmarks/cpp/quarrow_kernels_benchmark"
-BUILD = "cmake --preset bench && cmake --build --preset bench"
+BUILD = "tools/setup kernels builds it"
 COLUMNS = 4096
 ELEMENT_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
 
@@ -54,12 +54,9 @@ def _case(name: str) -> Case:
     )
 
 
-def _cases(path: Path) -> Iterator[Case]:
-    done = subprocess.run(
-        [path, "--benchmark_list_tests=true"], capture_output=True, text=True, check=True
-    )
+def _cases(listed: str) -> Iterator[Case]:
     # Options are appended to names: "copy-f32-4mb/real_time".
-    for line in done.stdout.split():
+    for line in listed.split():
         yield _case(line.partition("/")[0])
 
 
@@ -69,4 +66,9 @@ def suite() -> Suite:
     if not path.exists():
         missing = {path.name: f"not built: {BUILD}"}
         return Suite("kernels", "Kernels in C++", ABOUT, (), missing)
-    return Suite("kernels", "Kernels in C++", ABOUT, tuple(_cases(path)), program=path)
+    listing = [str(path), "--benchmark_list_tests=true"]
+    done = subprocess.run(listing, capture_output=True, text=True, check=False)
+    if done.returncode:
+        missing = {path.name: f"does not run: {done.stderr.strip()[-200:]}; {BUILD}"}
+        return Suite("kernels", "Kernels in C++", ABOUT, (), missing)
+    return Suite("kernels", "Kernels in C++", ABOUT, tuple(_cases(done.stdout)), program=path)

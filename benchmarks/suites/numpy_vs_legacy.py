@@ -34,7 +34,7 @@ LEGACY_SECONDS_PER_MB = 0.05
 
 
 def _quantize(w: Array, out: qr.QuantizedTensor | None = None) -> qr.QuantizedTensor:
-    return qr.quantize(w, "int8", group_size="tensor", out=out)
+    return qr.quantize(w, "int8", group_size="tensor", out=out, threads=2)
 
 
 def _numpy(megabytes: int, *, into: bool, cold: bool) -> Job:

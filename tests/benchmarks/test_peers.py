@@ -81,14 +81,21 @@ def test_making_the_suite_imports_no_library() -> None:
 @pytest.mark.parametrize("format_", peers.FORMATS)
 @pytest.mark.parametrize("megabytes", [4, 40, 400])
 def test_a_peer_does_the_job_of_ours(format_: str, megabytes: int) -> None:
-    jobs = {CASES[f"{format_}_{how}_{megabytes}mb"].job for how in ("into", "fresh")}
-    rivals = [case for case in CASES.values() if case.role == "peer" and {case.job} == jobs]
-    assert f"numpy_{format_}_{megabytes}mb" in {case.id for case in rivals}
+    job = CASES[f"{format_}_fresh_{megabytes}mb"].job
+    rivals = {case.id for case in CASES.values() if case.role == "peer" and case.job == job}
+    assert f"numpy_{format_}_{megabytes}mb" in rivals
+
+
+def test_memory_that_exists_is_compared_with_the_copy_alone() -> None:
+    into = [case for case in CASES.values() if "_into_" in case.id]
+    assert len(into) == 18
+    assert all(case.job == "" and case.copy for case in into)
 
 
 def test_one_thread_is_compared_with_one_thread() -> None:
     for case in CASES.values():
-        assert case.job.endswith("one thread") == case.id.endswith("_1_thread"), case.id
+        if case.job:
+            assert case.job.endswith("one thread") == case.id.endswith("_1_thread"), case.id
 
 
 def test_peers_are_compared_with_a_copy_of_the_same_bytes() -> None:

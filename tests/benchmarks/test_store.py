@@ -24,8 +24,8 @@ SUITE = SuiteRecord(
     about="",
     order=["b", "a"],
     missing={},
-    environment={},
-    noise={},
+    environment={"machine": {"cpus": 2}},
+    noise={"load_before": 0.0},
     started="2026-01-01T00:00:00+00:00",
     seconds=1.0,
     settings={},
@@ -120,6 +120,11 @@ def test_a_damaged_or_older_file_is_said_and_skipped(store: Any, text: Any, said
         {"case": {"id": "a"}},
         {"case": described(Case("../a", "", run_by_program))},
         {"suite": "another"},
+        {"settings": {}},
+        {"settings": {"samples": "many"}},
+        {"samples": [{"process": 0, "wall": 1, "cpu": "x", "iterations": 1, "counters": {}}]},
+        {"samples": [{"process": 0, "wall": 1, "cpu": 1, "iterations": 1, "counters": 5}]},
+        {"samples": [{"process": 0, "wall": 1e999, "cpu": 1, "iterations": 1, "counters": {}}]},
         {"samples": [{"process": 0, "wall": 0.0, "cpu": 0, "iterations": 1, "counters": {}}]},
         {"samples": [{"process": 0, "wall": "x", "cpu": 0, "iterations": 1, "counters": {}}]},
     ],
@@ -132,14 +137,25 @@ def test_a_record_that_says_nothing_is_skipped(store: Any, change: Any) -> None:
     assert "damaged" in store.skipped[0]
 
 
+@pytest.mark.parametrize("change", [{"environment": {}}, {"noise": {}}, {"extra": 1}])
+def test_a_suite_that_says_nothing_is_skipped(store: Any, change: Any) -> None:
+    store.write_suite(SUITE)
+    path = store.folder / "suite/suite-new.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change), encoding="utf-8")
+    assert store.read_suite("suite") is None
+    assert "damaged, not a suite" in store.skipped[0]
+
+
 def test_damaged_lines_of_the_history_are_skipped(store: Any) -> None:
     store.add_history(SUITE, {"a": 1.0})
     path = store.folder / "history.jsonl"
     with path.open("a", encoding="utf-8") as file:
         file.write('{"suite": "suite"\n[1]\n{"suite": "s", "started": "", "medians": {"a": "x"}}\n')
+    with path.open("ab") as file:
+        file.write(b'\xff\n{"suite": "cut o')
     store.add_history(replace(SUITE, started="later"), {"a": 2.0})
     assert [run["medians"]["a"] for run in store.history()] == [1.0, 2.0]
-    assert len(store.skipped) == 3
+    assert len(store.skipped) == 5
 
 
 def test_what_failed_has_no_latest_figures(store: Any) -> None:
