@@ -19,7 +19,7 @@ from benchmarks.verification import check_quantized, require
 ABOUT = (
     "One matrix [rows, 1024] of float32 in memory, quantized by quarrow and by the libraries that"
     " are installed, beside np.copyto. 'into' writes arrays that exist (out=), 'fresh' makes new"
-    " ones, as most of the others always do. Who does the same job is compared with ours; the title"
+    " ones, as most of the others always do: that is compared with who does the same job. The title"
     " says where a peer's format or work is not quite the same. Others (nf4, fp8, Q4_0...) stand"
     " beside the copy alone. Two threads may work, where a library uses threads. ggml's functions"
     " use none: a half of the rows goes to each of two threads. One-thread figures are benchmarks"
