@@ -4,6 +4,7 @@
 import functools
 import importlib
 import importlib.util
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -107,8 +108,8 @@ def _whole_job(count: int) -> Job:
     )
 
 
-def _bytes(layers: Layers) -> int:
-    return sum(w.nbytes for w in layers.values())
+def _real_bytes(count: int) -> int:
+    return sum(4 * math.prod(REAL_SHAPES[i % len(REAL_SHAPES)]) for i in range(count))
 
 
 def _copy_job(make: Callable[[], Layers]) -> Job:
@@ -182,11 +183,12 @@ def _tiny_cases(count: int) -> Iterator[Case]:
 
 def _real_cases(count: int) -> Iterator[Case]:
     make = partial(real_layers, count)
+    count_bytes = _real_bytes(count)
     case = partial(
         Case,
         size=count,
         size_unit="layers",
-        bytes=_bytes(make()),
+        bytes=count_bytes,
         threads=2,
         copy=copy_id(REAL_COPIES[count]),
         job=f"int4, {count} layers of an adapter",
@@ -197,7 +199,7 @@ def _real_cases(count: int) -> Iterator[Case]:
         prepare=partial(_batch_job, make, 2),
         line="batch, real",
         # Codes, scales and zero points; narrow layers have a scale for every 16 values.
-        memory=_bytes(make()) // 8 + _bytes(make()) // 16 // 4 * 5 if count == 1000 else None,
+        memory=count_bytes // 8 + count_bytes // 64 * 5 if count == 1000 else None,
     )
     yield case(
         id=f"single_{count}_real",
