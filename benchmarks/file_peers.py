@@ -3,7 +3,6 @@
 
 import contextlib
 import importlib
-import importlib.util
 import io
 import sys
 from collections.abc import Callable
@@ -11,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+from benchmarks.array_peers.peer import is_installed
 
 FileJob = Callable[[Path, Path], None]
 
@@ -31,6 +32,8 @@ class FilePeer:
         About, of its input.
     inner : str
         A module inside of `module` that the job imports.
+    needs : str
+        Another module that it imports, and that its package does not always bring.
     """
 
     id: str
@@ -40,6 +43,14 @@ class FilePeer:
     run: FileJob
     seconds_per_gb: float
     inner: str = ""
+    needs: str = ""
+
+    @property
+    def lacks(self) -> str:
+        """Why it cannot run here; "" where it can, as far as one sees without importing it."""
+        if not is_installed(self.module):
+            return "not installed"
+        return f"needs {self.needs}" if self.needs and not is_installed(self.needs) else ""
 
     def load(self) -> None:
         """Import what the job needs, so that no time is that of an import; two threads for it."""
@@ -120,16 +131,16 @@ ALL = (
         _convert_to_quant,
         40.0,
         inner="convert_to_quant.convert_to_quant",
+        needs="triton",
     ),
 )
 
 
 def installed() -> list[FilePeer]:
     """Return those that can be imported."""
-    return [each for each in ALL if importlib.util.find_spec(each.module) is not None]
+    return [each for each in ALL if not each.lacks]
 
 
 def missing() -> dict[str, str]:
-    """Return the others and why."""
-    there = installed()
-    return {each.package: "not installed" for each in ALL if each not in there}
+    """Return the other packages and why."""
+    return {each.package: each.lacks for each in ALL if each.lacks}
