@@ -88,11 +88,11 @@ HWY_INLINE Extremes find_extremes(const std::byte* data, std::size_t count, std:
   const auto minus_zero = hn::BitCast(du, hn::SignBit(di));
   auto hi = hn::Zero(di);
   auto lo = minus_zero;
-  const auto include = [&](const std::byte* at) HWY_ATTR {
-    const auto pattern = Group::load(at);
+  const auto include_pattern = [&](auto pattern) HWY_ATTR {
     hi = hn::Max(hi, hn::BitCast(di, pattern));
     lo = hn::Max(lo, pattern);
   };
+  const auto include = [&](const std::byte* at) HWY_ATTR { include_pattern(Group::load(at)); };
   const std::size_t bytes = count * kBytes;
   if (bytes >= kVectorBytes) {
     std::size_t at = 0;
@@ -103,6 +103,13 @@ HWY_INLINE Extremes find_extremes(const std::byte* data, std::size_t count, std:
     for (; at + kVectorBytes <= bytes; at += kVectorBytes) include(data + at);
     // The last vector overlaps the one before, which changes no maximum.
     if (at != bytes) include(data + bytes - kVectorBytes);
+  } else if (kVectorBytes == hn::MaxLanes(ByteTag()) && 2 * bytes >= kVectorBytes) {
+    // Two halves that overlap: a copy into memory would have to wait until it can be read again.
+    const hn::Half<ByteTag> half;
+    const auto* first = reinterpret_cast<const std::uint8_t*>(data);
+    const auto* last = first + bytes - kVectorBytes / 2;
+    include_pattern(
+        hn::BitCast(du, hn::Combine(ByteTag(), hn::LoadU(half, last), hn::LoadU(half, first))));
   } else {
     alignas(64) std::byte padded[kVectorBytes] = {};
     if (bytes != 0) std::memcpy(padded, data, bytes);

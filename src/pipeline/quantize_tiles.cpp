@@ -42,7 +42,7 @@ bool QuantizeTiles::has_first_pass(const TensorPlan& tensor) const {
 void QuantizeTiles::first_pass(std::size_t tile, std::size_t tensor, std::size_t worker) {
   const std::size_t index = layer_of(tensor).first_tile + tile;
   const InputTile input = read(plan_.layers.tiles[index], tensor, buffers(worker));
-  shared_kernels(target_).range(input, ranges_[index], reports_[index]);
+  find_range(input, target_, ranges_[index], reports_[index]);
 }
 
 void QuantizeTiles::finish_first_pass(std::size_t tensor) {

@@ -99,7 +99,7 @@ class QuantizeJob {
         plan_, context_,
         [&](std::size_t index, const Tile& tile, const LayerPlan& layer, std::size_t) {
           if (!layer.range_pass) return;
-          shared_kernels(context_.target).range(input(tile, layer), found[index], reports_[index]);
+          find_range(input(tile, layer), context_.target, found[index], reports_[index]);
         });
     if (!completed) return false;
     join_ranges(found);

@@ -19,6 +19,20 @@ CodeRule code_rule(const LayerPlan& layer, NonFinitePolicy policy) noexcept {
           .random_key = layer.random_key};
 }
 
+// Whole rows of the layer, one behind the other, seen as one; other tiles as they are. Where no row
+// has a scale of its own, narrow rows cost what wide ones do.
+InputTile as_one_row(InputTile input) noexcept {
+  const std::size_t row_bytes = input.cols * size_of(input.dtype);
+  if (input.rows > 1 && input.cols == input.layer_cols &&
+      input.row_stride_bytes == static_cast<std::ptrdiff_t>(row_bytes)) {
+    input.cols *= input.rows;
+    input.layer_cols = input.cols;
+    input.row_stride_bytes *= static_cast<std::ptrdiff_t>(input.rows);
+    input.rows = 1;
+  }
+  return input;
+}
+
 }  // namespace
 
 InputTile input_tile(const LayerPlan& layer, const Tile& tile, const void* data,
@@ -53,20 +67,30 @@ TileOutput tile_output(const LayerPlan& layer, const Tile& tile,
   return output;
 }
 
+void find_range(const InputTile& input, Target target, Range& range, TileReport& report) noexcept {
+  shared_kernels(target).range(as_one_row(input), range, report);
+}
+
 void quantize_tile(const LayerPlan& layer, const InputTile& input, const TileOutput& output,
                    const Range* range, NonFinitePolicy policy, Target target,
                    TileReport& report) noexcept {
-  const QuantizeTile tile{.input = input,
-                          .group_size = layer.geometry.group_columns,
-                          .rule = code_rule(layer, policy),
-                          .range = range,
-                          .codes = output.first.codes,
-                          .codes_row_bytes = output.codes_row_bytes,
-                          .stream_codes = output.stream_codes,
-                          .fetch_ahead = output.fetch_ahead,
-                          .scales = output.first.scales,
-                          .zero_points = output.first.zero_points,
-                          .scales_row_stride = output.scales_row_stride};
+  QuantizeTile tile{.input = input,
+                    .group_size = layer.geometry.group_columns,
+                    .rule = code_rule(layer, policy),
+                    .range = range,
+                    .codes = output.first.codes,
+                    .codes_row_bytes = output.codes_row_bytes,
+                    .stream_codes = output.stream_codes,
+                    .fetch_ahead = output.fetch_ahead,
+                    .scales = output.first.scales,
+                    .zero_points = output.first.zero_points,
+                    .scales_row_stride = output.scales_row_stride};
+  const std::size_t code_bits =
+      input.cols * (tile.rule.packed ? static_cast<std::size_t>(tile.rule.bits) : 8);
+  if (layer.geometry.range_span == RangeSpan::kTensor && code_bits == output.codes_row_bytes * 8) {
+    tile.input = as_one_row(input);
+    tile.group_size = std::max(tile.group_size, tile.input.cols);
+  }
   layer.format.spec->kernels(target).quantize(tile, report);
 }
 

@@ -17,6 +17,9 @@ namespace quarrow {
 InputTile input_tile(const LayerPlan& layer, const Tile& tile, const void* data,
                      std::ptrdiff_t row_stride_bytes) noexcept;
 
+// The range of all elements of a tile, and its non-finite values.
+void find_range(const InputTile& input, Target target, Range& range, TileReport& report) noexcept;
+
 // Quantizes one tile. `output` points at the tile's own first code, scale and zero point, laid out
 // as in the layer (placement() says where) or tightly, with the strides given. `range`: what the
 // range pass found for the tile's span, or null when the layer has no range pass.
