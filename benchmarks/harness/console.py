@@ -141,7 +141,10 @@ def print_rows(console: Console, rows: Sequence[Row], baseline: str) -> None:
     compared = any(row.change for row in rows)
     cut = any(row.cut for row in rows)
     against = [f"against {baseline}"] if compared else []
-    for column in ("median", "interval", "", "x copy", *against, *(["samples"] if cut else [])):
+    # What a narrow window has no room for is in the report.
+    wide = console.width >= 110
+    columns = ["median", "interval", *["throughput"] * wide, "x copy", *against]
+    for column in (*columns, *["samples"] * cut):
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         unit, length = time_unit(row.estimate.median.value)
@@ -150,10 +153,10 @@ def print_rows(console: Console, rows: Sequence[Row], baseline: str) -> None:
             row.case["id"],
             f"{digits(median.value)} {unit}",
             f"[{digits(median.low)}, {digits(median.high)}]",
-            rate_text(row.throughput.value) if row.throughput else "",
+            *([rate_text(row.throughput.value) if row.throughput else ""] if wide else []),
             digits(row.to_copy.value) if row.to_copy else "",
             *([_change_text(row)] if compared else []),
-            *([row.samples_text] if cut else []),
+            *([row.samples_text.partition(" samples")[0]] if cut else []),
         )
     console.print(table)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The machine, what is installed on it, and how quiet it is."""
 
+import functools
 import hashlib
 import importlib.metadata
 import os
@@ -93,6 +94,12 @@ def _ticks() -> tuple[float, float]:
     return (sum(values), values[7]) if len(values) == 8 else (0.0, 0.0)
 
 
+@functools.cache
+def load_at_start() -> float:
+    """Return the load before this process measured anything: what comes later is our own."""
+    return os.getloadavg()[0]
+
+
 @dataclass
 class NoiseMeter:
     """What else the machine did from `start` to `stop`."""
@@ -101,7 +108,7 @@ class NoiseMeter:
     _switches: int = field(
         default_factory=lambda: resource.getrusage(resource.RUSAGE_CHILDREN).ru_nivcsw
     )
-    _load: float = field(default_factory=lambda: os.getloadavg()[0])
+    _load: float = field(default_factory=load_at_start)
     _began: float = field(default_factory=time.monotonic)
 
     def stop(self) -> dict[str, float]:

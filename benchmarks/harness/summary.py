@@ -146,7 +146,7 @@ def _row(
         to_legacy = figures.ratio(f"{suite}/{case['legacy']}", record.id)
     peer = _best_peer(record, figures, rivals)
     stages = _stages(record)
-    share = figures.interval(figures.share(record.id)) if stages else None
+    share = figures.interval(figures.share(record.id)) if record.by_process("stage_whole") else None
     return Row(
         record=record,
         estimate=estimate(record.by_process(), resampled, figures.confidence),

@@ -146,16 +146,16 @@ class Figures:
     def share(self, id_: str) -> Measured:
         """Return the part of calls that they spend outside the core, by their own stamps.
 
-        Numerator and denominator come from the same calls. The whole is what the caller waits for;
-        of a block of calls, where only the last has left its stamps, what that one says. Pairs are
-        resampled, or whole processes where there are several.
+        Numerator and denominator come from the same calls. The whole is what the caller waits for
+        where the benchmark is one call, and what the calls' own stamps say where it is more. Pairs
+        are resampled, or whole processes where there are several.
         """
         if (id_, "share") not in self._made:
             record = self._find(id_)
             core = record.by_process("stage_core") if record else []
-            if record is None or not core:
+            whole = record.by_process("stage_whole") if record else []
+            if not core or not whole:
                 raise NotMeasuredError(id_)
-            whole = record.by_process("wall" if record.case["calls"] == 1 else "stage_total")
             if len(core) > 1:
                 cores, wholes = (np.array([each.sum() for each in of]) for of in (core, whole))
             else:

@@ -19,7 +19,7 @@ from typing import Any
 
 import google_benchmark
 
-from benchmarks.harness.case import Case, Job
+from benchmarks.harness.case import Case, Job, call_stats
 from benchmarks.harness.environment import environment
 from benchmarks.harness.google_json import python_flags
 from benchmarks.harness.settings import Settings
@@ -44,27 +44,30 @@ def events_alone_on_stdout() -> Tell:
 
 @dataclass
 class Block:
-    """What one timed block of calls took."""
+    """What one timed block of calls took, and the last result."""
 
     wall: float
     cpu: float
-    free: float
-    results: list[object]
+    result: object
 
 
 def timed(call: Callable[[], object], calls: int) -> Block:
-    """Time a block of calls; their results live until the clocks have been read."""
-    results: list[object] = [None] * calls
+    """Time a block of calls.
+
+    The last result lives until the clocks have been read; those before it are dropped one by one,
+    as a program that makes many small calls does.
+    """
+    result: object = None
     cpu = time.process_time()
     start = time.perf_counter()
     if calls == 1:
-        results[0] = call()
+        result = call()
     else:
-        for i in range(calls):
-            results[i] = call()
+        for _ in range(calls):
+            result = call()
     wall = time.perf_counter() - start
     cpu = time.process_time() - cpu
-    return Block(wall, cpu, 0.0, results)
+    return Block(wall, cpu, result)
 
 
 class Body:
@@ -80,17 +83,19 @@ class Body:
         calls = self.case.calls
         cpu = free = 0.0
         count = 0
-        stages = dict.fromkeys(STAGES, 0.0)
+        stages = dict.fromkeys((*STAGES, "whole"), 0.0)
+        # The caller of a job that is one call of quarrow waits for all of it.
+        is_the_call = calls == 1 and self.job.stats is call_stats
         usage = resource.getrusage(resource.RUSAGE_SELF)
         while state:
             block = timed(self.job.call, calls)
             state.set_iteration_time(block.wall)
             cpu += block.cpu
-            for stats in self.job.stats(block.results[-1]):
+            for stats in self.job.stats(block.result):
                 for stage in STAGES:
                     stages[stage] += getattr(stats, f"{stage}_seconds")
+                stages["whole"] += block.wall if is_the_call else stats.total_seconds
             start = time.perf_counter()
-            block.results.clear()
             del block
             free += time.perf_counter() - start
             count += 1
@@ -126,7 +131,7 @@ def prepared(case: Case) -> tuple[Job, float]:
     job = case.prepare()
     with no_collection():
         block = timed(job.call, case.calls)
-    job.verify(block.results[0])
+    job.verify(block.result)
     return job, block.wall
 
 

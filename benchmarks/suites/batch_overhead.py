@@ -19,9 +19,9 @@ from benchmarks.verification import check_layers, check_lists, check_quantized, 
 ABOUT = (
     "Layers become int4 in groups of 128. 'tiny': 1 MB in all, cut into 1, 10, 100 or 1000"
     " layers, one thread, so that only the number of layers differs; what 100 layers cost beyond"
-    " one is the overhead. 'real': the layers of a LoRA of rank 16, two threads, beside one"
-    " tensor of their bytes. Making the dict is a part of a batch call. 'torch' gives the same"
-    " layers as tensors."
+    " one is the overhead. 'real': the layers of a LoRA of rank 16, two threads, beside"
+    " their rows in a tensor for each width. Making the dict is a part of a batch call. 'torch'"
+    " gives the same layers as tensors."
 )
 COUNTS = (1, 10, 100, 1000)
 TINY_VALUES = 256_000
@@ -99,13 +99,21 @@ def _list_job(count: int) -> Job:
 
 
 def _whole_job(count: int) -> Job:
-    parts = [w.ravel() for w in real_layers(count).values()]
-    values = np.concatenate(parts)
-    whole = values[: len(values) // 1024 * 1024].reshape(-1, 1024)
-    return Job(
-        lambda: qr.quantize(whole, "int4", threads=2),
-        lambda q: check_quantized(q, whole),
-    )
+    """Return the same rows in as few tensors as there are widths: the same work for the kernels."""
+    layers = list(real_layers(count).values())
+    wholes = [
+        np.concatenate([w for w in layers if w.shape[1] == width])
+        for width in sorted({w.shape[1] for w in layers})
+    ]
+
+    def call() -> list[qr.QuantizedTensor]:
+        return [qr.quantize(w, "int4", threads=2) for w in wholes]
+
+    def verify(result: list[qr.QuantizedTensor]) -> None:
+        for q, w in zip(result, wholes, strict=True):
+            check_quantized(q, w)
+
+    return Job(call, verify, lambda result: [q.stats for q in result])
 
 
 def _real_bytes(count: int) -> int:
@@ -220,9 +228,9 @@ def _real_cases(count: int) -> Iterator[Case]:
     )
     yield case(
         id=f"whole_{count}_real",
-        title=f"one tensor of the bytes of {count} layers of an adapter",
+        title=f"the rows of {count} layers of an adapter, a tensor for each width",
         prepare=partial(_whole_job, count),
-        line="one tensor, real",
+        line="a tensor for each width, real",
     )
 
 

@@ -54,7 +54,9 @@ def test_a_sample_is_of_one_call_and_has_its_stages() -> None:
     for sample in found.samples["quantizing"]:
         assert 0 < sample.wall < 1e-3
         stages = {key: value for key, value in sample.counters.items() if key.startswith("stage_")}
-        assert set(stages) == {f"stage_{s}" for s in ("view", "alloc", "core", "export", "total")}
+        assert set(stages) == {
+            f"stage_{s}" for s in ("view", "alloc", "core", "export", "total", "whole")
+        }
         assert {"cpu", "free", "page_faults", "switches"} - {"cpu"} <= set(sample.counters)
         assert 0 < stages["stage_core"] <= stages["stage_total"] < 10 * sample.wall
 

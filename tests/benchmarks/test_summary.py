@@ -91,7 +91,7 @@ def test_the_share_outside_of_the_core_is_that_of_the_stamps(summary: Summary) -
     stamped = [row for row in summary.rows if row.share]
     assert stamped
     for row in stamped:
-        total = sum(float(each.sum()) for each in row.record.by_process("stage_total"))
+        total = sum(float(each.sum()) for each in row.record.by_process("stage_whole"))
         core = sum(float(each.sum()) for each in row.record.by_process("stage_core"))
         assert row.share is not None
         assert row.share.value == pytest.approx(1 - core / total)

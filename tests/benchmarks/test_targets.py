@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ def test_figures_of_different_runs_are_not_compared() -> None:
 
 
 def test_a_share_is_of_the_same_calls() -> None:
-    calls = record("a", values(1e-3), stages={"total": 1.0, "core": 0.98})
+    calls = record("a", values(1e-3), stages={"total": 0.99, "core": 0.98, "whole": 1.0})
     found = achieved(target("share", unit="%"), figures(a=calls))
     assert found.value == pytest.approx(2.0)
     assert found.high - found.low < 1e-6
@@ -120,6 +121,17 @@ def test_what_was_not_measured_is_said_to_be_so() -> None:
     (found,) = outcomes([target(of=("s/absent",))], figures(a=A))
     assert (found.state, found.reason) == ("not measured", "there are no samples of s/absent")
     assert found.achieved is None
+
+
+def test_the_share_of_several_processes_is_judged_by_processes() -> None:
+    calls = record("a", values(1e-3, 30), stages={"core": 0.98, "whole": 1.0})
+    apart = []
+    for i, each in enumerate(calls.samples):
+        core = (0.9 + 0.04 * (i // 10)) * each.wall
+        apart.append(replace(each, process=i // 10, counters=each.counters | {"stage_core": core}))
+    found = achieved(target("share", unit="%"), figures(a=replace(calls, samples=apart)))
+    assert found.value == pytest.approx(6.0, abs=0.1)
+    assert found.high - found.low > 5
 
 
 def test_a_share_without_stamps_was_not_measured() -> None:

@@ -104,6 +104,7 @@ def samples(what: Simulated, factor: float, processes: int, seed: str) -> list[S
                 "stage_core": inside,
                 "stage_export": 0.2 * rest,
                 "stage_total": wall,
+                "stage_whole": wall,
             }
         cpu = wall * what.case.threads * 0.97
         process = index * processes // what.count
