@@ -81,13 +81,15 @@ def machine_lines(summary: Summary) -> Iterator[str]:
 def target_row(outcome: Outcome) -> list[str]:
     """Return a line of the table of targets."""
     target = outcome.target
+    figures = interval_text(outcome.achieved, target.unit) if outcome.achieved else ""
+    reason = f"({outcome.reason})" if outcome.achieved and outcome.reason else outcome.reason
     return [
         target.metric,
         target.stated,
         target.stated_target,
         time_interval_text(outcome.baseline) if outcome.baseline else "",
         target.goal,
-        interval_text(outcome.achieved, target.unit) if outcome.achieved else outcome.reason,
+        f"{figures} {reason}".strip(),
         f"{SYMBOLS[outcome.state]} {outcome.state}",
         target.peer,
     ]
@@ -117,7 +119,8 @@ def plot(suite: SuiteSummary, path: Path) -> bool:
     long = {name: rows for name, rows in lines.items() if len(rows) > 1}
     if not any(rows[0].case["role"] != "copy" for rows in long.values()):
         return False
-    figure = Figure(figsize=(9, 6), layout="constrained")
+    # As high as its legend.
+    figure = Figure(figsize=(10, max(5.0, 0.2 * len(long))), layout="constrained")
     axes = figure.add_subplot(xscale="log", yscale="log")
     styles = {"ours": "-", "copy": "--", "legacy": ":", "peer": "-.", "control": ":"}
     for name, rows in long.items():
@@ -136,6 +139,7 @@ def plot(suite: SuiteSummary, path: Path) -> bool:
     sizes = sorted({float(row.case["size"]) for rows in long.values() for row in rows})
     axes.set_xticks(sizes, [f"{size:g}" for size in sizes], minor=False)
     axes.set_xticks([], minor=True)
+    axes.yaxis.set_major_formatter("{x:g}")
     units = {row.case["size_unit"] for rows in long.values() for row in rows}
     axes.set_xlabel(" or ".join(sorted(units)))
     axes.set_ylabel("milliseconds, median")
