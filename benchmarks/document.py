@@ -4,6 +4,7 @@
 Nothing is measured, and nothing in the document comes from elsewhere.
 """
 
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -145,8 +146,11 @@ def plot(suite: SuiteSummary, path: Path) -> bool:
     axes.set_ylabel("milliseconds, median")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None, "Creator": None})
+    picture = io.StringIO()
+    figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
+    # matplotlib ends lines with spaces.
+    lines_of_picture = (line.rstrip() for line in picture.getvalue().splitlines())
+    write_atomically(path, "\n".join(lines_of_picture) + "\n")
     return True
 
 

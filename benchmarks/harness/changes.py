@@ -26,9 +26,9 @@ from benchmarks.harness.store import Record
 
 Verdict = Literal["improved", "no change", "regressed", "inconclusive"]
 SYMBOLS: Mapping[Verdict, str] = {
-    "improved": "▲",
+    "improved": "\u25b2",
     "no change": "=",
-    "regressed": "▼",
+    "regressed": "\u25bc",
     "inconclusive": "?",
 }
 FEWEST_SAMPLES = 5

@@ -212,7 +212,7 @@ def print_proofs(console: Console, proofs: list[Proof]) -> None:
     for column in ("", "benchmark", "peak grew by", "its result has", "input copied"):
         table.add_column(column)
     for proof in proofs:
-        state = Text("✓ holds", "green") if proof.holds else Text("✗ broken", "red")
+        state = Text("\u2713 holds", "green") if proof.holds else Text("\u2717 broken", "red")
         table.add_row(
             state,
             proof.id,

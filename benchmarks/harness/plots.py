@@ -25,9 +25,9 @@ SYMBOLS = (
 )  # fmt: skip
 STAGE_WORDS = {"view": "take the input", "alloc": "allocate", "core": "core", "export": "hand out"}
 _SIGNS = {
-    "<=": "≤",
-    ">=": "≥",
-    " us": " µs",
+    "<=": "\u2264",
+    ">=": "\u2265",
+    " us": " \u00b5s",
     " x": " \N{MULTIPLICATION SIGN}",
     "-": "\N{MINUS SIGN}",
 }

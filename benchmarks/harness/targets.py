@@ -25,8 +25,8 @@ from benchmarks.harness.store import Record
 TARGETS = Path(__file__).parents[1] / "targets.toml"
 State = Literal["met", "missed", "undecided", "not measured"]
 SYMBOLS: Mapping[State, str] = {
-    "met": "✓",
-    "missed": "✗",
+    "met": "\u2713",
+    "missed": "\u2717",
     "undecided": "?",
     "not measured": "-",
 }

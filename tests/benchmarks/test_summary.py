@@ -139,7 +139,7 @@ def test_targets_are_printed_with_their_state(summary: Summary) -> None:
     print_targets(console, summary)
     print_rows(console, list(summary.rows)[:3], "previous")
     assert isinstance(console.file, io.StringIO)
-    assert "✓ met" in console.file.getvalue()
+    assert "\u2713 met" in console.file.getvalue()
 
 
 def test_another_machine_has_another_name() -> None:
