@@ -24,6 +24,13 @@ def matrix_bytes(megabytes: int) -> int:
 
 
 @functools.cache
+def _block() -> Array:
+    block = np.random.default_rng(1).standard_normal((40 * COLUMNS // 4, COLUMNS), np.float32)
+    block *= np.float32(0.02)
+    return block
+
+
+@functools.cache
 def pool() -> Array:
     """Return weights whose bytes are twice the last cache, and 800 MB at least, [rows, 1024].
 
@@ -31,15 +38,14 @@ def pool() -> Array:
     round again.
     """
     wanted = max(2 * last_level_cache_bytes(), 2 * matrix_bytes(max(SIZES)))
-    block = np.random.default_rng(1).standard_normal((40 * COLUMNS // 4, COLUMNS), np.float32)
-    block *= np.float32(0.02)
-    times = -(-wanted // block.nbytes)
-    return np.tile(block, (times, 1))
+    return np.tile(_block(), (-(-wanted // _block().nbytes), 1))
 
 
 def weights(megabytes: int) -> Array:
     """Return normally distributed weights of a size, standard deviation 0.02, [rows, 1024]."""
-    return pool()[: matrix_bytes(megabytes) // (4 * COLUMNS)]
+    rows = matrix_bytes(megabytes) // (4 * COLUMNS)
+    # The pool repeats a block: a small part of it needs no more than that.
+    return (_block() if rows <= len(_block()) else pool())[:rows]
 
 
 def cold_weights(megabytes: int) -> Sequence[Array]:
