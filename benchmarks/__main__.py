@@ -156,7 +156,7 @@ def other_python(venv: str) -> str:
     """Return the interpreter of another venv that can run benchmarks."""
     path = Path(venv)
     python = path / "bin" / "python" if path.is_dir() else path
-    needed = "import quarrow, google_benchmark, scipy, rich"
+    needed = "import quarrow, google_benchmark, scipy, rich, xxhash"
     try:
         done = subprocess.run([python, "-c", needed], capture_output=True, text=True, check=False)
     except OSError as error:
