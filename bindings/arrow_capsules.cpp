@@ -13,7 +13,7 @@
 namespace nb = nanobind;
 
 // In CPython under one of the two names.
-extern "C" __attribute__((weak)) int Py_IsFinalizing();
+extern "C" __attribute__((weak)) int Py_IsFinalizing();  // NOLINT(readability-identifier-naming)
 extern "C" __attribute__((weak)) int _Py_IsFinalizing();
 
 namespace quarrow::python {
