@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib.figure import Figure
 
 from benchmarks.harness.changes import Doubt
 from benchmarks.harness.environment import fingerprint
@@ -26,11 +27,8 @@ from benchmarks.harness.words import (
     time_text,
 )
 
-mpl.use("svg")
 # The same picture for the same figures: no random names in it, and its text as text.
 mpl.rcParams |= {"svg.hashsalt": "quarrow", "svg.fonttype": "none"}
-
-from matplotlib.figure import Figure  # noqa: E402 (the backend is chosen before)
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
 INTRODUCTION = """\
