@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compare results with the slow plain reference of the tests, so that nothing wrong is timed."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
 import reference
 
 _ROWS = 8
+_GROUPS = 64
 
 
 def require(condition: object, what: str) -> None:
@@ -36,16 +38,21 @@ def _fields(format_: qr.Format) -> reference.Fields:
 def check_quantized(q: qr.QuantizedTensor, w: NDArray[Any]) -> None:
     """Compare the first and the last rows of a quantized matrix, byte for byte.
 
-    One scale for a whole tensor follows from its smallest and largest value: the reference gets the
-    same rows and these two.
+    One row of whole groups is looked at as rows of at most 64 groups. One scale for a whole tensor
+    follows from its smallest and largest value: the reference gets the same rows and these two.
     """
+    require(q.shape == w.shape, f"the shape is {q.shape} instead of {w.shape}")
+    fields = _fields(q.format)
+    one_scale = fields.group_size == "tensor"
     matrix = w.reshape(len(w), -1) if w.ndim > 1 else w.reshape(1, -1)
+    if len(matrix) == 1 and isinstance(fields.group_size, int):
+        groups, rest = divmod(w.size, fields.group_size)
+        together = math.gcd(groups, _GROUPS) * fields.group_size
+        matrix = matrix if rest else matrix.reshape(-1, together)
     chosen = np.unique(np.arange(-_ROWS, _ROWS) % len(matrix))
     rows = matrix[chosen]
-    fields = _fields(q.format)
-    require(q.shape == w.shape, f"the shape is {q.shape} instead of {w.shape}")
     codes = q.codes.reshape(len(matrix), -1)[chosen]
-    if fields.group_size == "tensor":
+    if one_scale:
         given = np.concatenate([rows.ravel(), [w.min(), w.max()]]).astype(w.dtype)
         expected = reference.quantize(given.reshape(1, -1), fields)
         wanted = expected.codes.ravel()[: codes.size].reshape(codes.shape)
@@ -53,14 +60,14 @@ def check_quantized(q: qr.QuantizedTensor, w: NDArray[Any]) -> None:
         expected = reference.quantize(rows, fields)
         wanted = expected.codes
     require(np.array_equal(codes, wanted), f"{q.format.name}: codes differ from the reference")
-    spans = chosen if len(q.scales) == len(matrix) else [0]
-    scales = q.scales[spans]
+    spans = (1, [0]) if one_scale else (len(matrix), chosen)
+    scales = q.scales.reshape(spans[0], -1)[spans[1]]
     same = np.array_equal(scales.ravel(), expected.scales.ravel())
     require(same, f"{q.format.name}: scales differ from the reference")
     there = (q.zero_points is None) == (expected.zero_points is None)
     require(there, f"{q.format.name}: zero points where there should be none, or none")
     if expected.zero_points is not None and q.zero_points is not None:
-        zero_points = q.zero_points[spans]
+        zero_points = q.zero_points.reshape(spans[0], -1)[spans[1]]
         same = np.array_equal(zero_points.ravel(), expected.zero_points.ravel())
         require(same, f"{q.format.name}: zero points differ from the reference")
 

@@ -80,6 +80,7 @@ W = np.random.default_rng(0).standard_normal((32, 256), np.float32)
         {"format": "int4", "group_size": "tensor", "packed": False},
         {"format": "int8_rowwise"},
         {"format": "int4", "symmetric": True},
+        {"format": "int4", "group_size": 4},
     ],
 )
 @pytest.mark.parametrize("shape", [(32, 256), (8192,), (4, 8, 256)])
@@ -93,11 +94,12 @@ def test_a_right_result_passes_and_a_wrong_one_does_not(
         array = getattr(q, part)
         if array is None:
             continue
-        before = array.flat[0]
-        array.flat[0] = before + 1
-        with pytest.raises(WrongResultError, match=part.replace("_", " ")):
-            verification.check_quantized(q, w)
-        array.flat[0] = before
+        for place in (0, -1):
+            before = array.flat[place]
+            array.flat[place] = before + 1
+            with pytest.raises(WrongResultError, match=part.replace("_", " ")):
+                verification.check_quantized(q, w)
+            array.flat[place] = before
     with pytest.raises(WrongResultError):
         verification.check_quantized(q, w.reshape(-1, 2))
 
