@@ -36,8 +36,6 @@ enum class Encode {
   kCarefulDivide,  // x / scale, any x
 };
 
-inline constexpr std::size_t kEncodeStep = 4 * kLanes;
-
 // What the encoding of a group needs. Codes are unsigned until `offset` is taken off. Always made
 // as an aggregate: an implicit default constructor would not be compiled for the target.
 struct GroupCode {
@@ -54,11 +52,13 @@ HWY_INLINE Ints to_codes(Floats quotient, const GroupCode& code) {
   return hn::Sub(hn::BitCast(IntTag(), rounded), code.bias);
 }
 
-HWY_INLINE Bytes to_bytes(Floats q0, Floats q1, Floats q2, Floats q3, const GroupCode& code) {
-  const auto low = narrow_32(to_codes(q0, code), to_codes(q1, code));
-  const auto high = narrow_32(to_codes(q2, code), to_codes(q3, code));
-  const auto codes = hn::Min(restore_order(narrow_16(low, high)), code.levels);
-  return hn::Sub(codes, code.offset);
+// `low` for the first two vectors, `high` for the others.
+HWY_INLINE Bytes to_bytes(Floats q0, Floats q1, Floats q2, Floats q3, const GroupCode& low,
+                          const GroupCode& high) {
+  const auto first = narrow_32(to_codes(q0, low), to_codes(q1, low));
+  const auto last = narrow_32(to_codes(q2, high), to_codes(q3, high));
+  const auto codes = hn::Min(restore_order(narrow_16(first, last)), low.levels);
+  return hn::Sub(codes, low.offset);
 }
 
 // How far q is from the integer next to it.
@@ -81,9 +81,11 @@ HWY_INLINE Floats careful_quotient(Floats x, Floats factor, bool divide) {
   return hn::Min(hn::Max(quotient, hn::Set(df, -kMaxQuotient)), hn::Set(df, kMaxQuotient));
 }
 
-// kEncodeStep elements. `index`: the flat index of the first.
+// kEncodeStep elements, the first half of the group `low` and the others of `high`, which may be
+// the same. `index`: the flat index of the first.
 template <Encode kEncode, DType kDType>
-HWY_INLINE Bytes encode_step(const std::byte* data, const GroupCode& code, std::uint64_t index) {
+HWY_INLINE Bytes encode_step(const std::byte* data, const GroupCode& low, const GroupCode& high,
+                             std::uint64_t index) {
   using In = Source<kDType>;
   constexpr std::size_t kVectorBytes = kLanes * In::kBytes;
   const auto x0 = In::load(data);
@@ -91,31 +93,34 @@ HWY_INLINE Bytes encode_step(const std::byte* data, const GroupCode& code, std::
   const auto x2 = In::load(data + 2 * kVectorBytes);
   const auto x3 = In::load(data + 3 * kVectorBytes);
   const auto each = [&](auto quotient) HWY_ATTR {
-    return to_bytes(quotient(x0, 0), quotient(x1, 1), quotient(x2, 2), quotient(x3, 3), code);
+    return to_bytes(quotient(x0, low, 0), quotient(x1, low, 1), quotient(x2, high, 2),
+                    quotient(x3, high, 3), low, high);
   };
   if constexpr (kEncode == Encode::kMultiply) {
-    return each([&](Floats x, std::size_t) HWY_ATTR { return hn::Mul(x, code.inverse); });
+    return each([](Floats x, const GroupCode& code, std::size_t)
+                    HWY_ATTR { return hn::Mul(x, code.inverse); });
   } else if constexpr (kEncode == Encode::kCareful) {
-    return each([&](Floats x, std::size_t)
+    return each([](Floats x, const GroupCode& code, std::size_t)
                     HWY_ATTR { return careful_quotient(x, code.inverse, /*divide=*/false); });
   } else if constexpr (kEncode == Encode::kCarefulDivide) {
-    return each([&](Floats x, std::size_t)
+    return each([](Floats x, const GroupCode& code, std::size_t)
                     HWY_ATTR { return careful_quotient(x, code.scale, /*divide=*/true); });
   } else if constexpr (kEncode == Encode::kStochastic) {
-    return each([&](Floats x, std::size_t vector) HWY_ATTR {
+    return each([&](Floats x, const GroupCode& code, std::size_t vector) HWY_ATTR {
       const auto quotient = careful_quotient(x, code.inverse, /*divide=*/false);
       const auto random = philox_uniform(code.key, index + vector * kLanes);
       return hn::Floor(hn::Add(quotient, random));
     });
   } else {
-    const auto q0 = hn::Mul(x0, code.inverse);
-    const auto q1 = hn::Mul(x1, code.inverse);
-    const auto q2 = hn::Mul(x2, code.inverse);
-    const auto q3 = hn::Mul(x3, code.inverse);
+    const auto q0 = hn::Mul(x0, low.inverse);
+    const auto q1 = hn::Mul(x1, low.inverse);
+    const auto q2 = hn::Mul(x2, high.inverse);
+    const auto q3 = hn::Mul(x3, high.inverse);
     if (HWY_UNLIKELY(near_a_tie(q0, q1, q2, q3))) {
-      return each([&](Floats x, std::size_t) HWY_ATTR { return hn::Div(x, code.scale); });
+      return each([](Floats x, const GroupCode& code, std::size_t)
+                      HWY_ATTR { return hn::Div(x, code.scale); });
     }
-    return to_bytes(q0, q1, q2, q3, code);
+    return to_bytes(q0, q1, q2, q3, low, high);
   }
 }
 
@@ -142,7 +147,7 @@ HWY_INLINE void encode_span(const EncodeSpan& span, const GroupCode& code) {
          line += kCacheLine) {
       fetch(span.ahead + i * kBytes / 2 + line);
     }
-    store_codes(encode_step<kEncode, kDType>(span.data + i * kBytes, code, span.index + i),
+    store_codes(encode_step<kEncode, kDType>(span.data + i * kBytes, code, code, span.index + i),
                 span.codes + i, stream);
   }
   if (i == span.count) return;
@@ -153,7 +158,7 @@ HWY_INLINE void encode_span(const EncodeSpan& span, const GroupCode& code) {
     std::memcpy(padded, data, (span.count - i) * kBytes);
     data = padded;
   }
-  const Bytes codes = encode_step<kEncode, kDType>(data, code, span.index + i);
+  const Bytes codes = encode_step<kEncode, kDType>(data, code, code, span.index + i);
   if (span.writable - i >= kEncodeStep) {
     hn::StoreU(codes, d8, span.codes + i);
     return;

@@ -17,7 +17,11 @@ namespace quarrow {
 namespace HWY_NAMESPACE {
 
 inline constexpr std::size_t kBlockGroups = 64;  // a multiple of every vector's lanes
-inline constexpr std::size_t kBlockElements = 1024;
+inline constexpr std::size_t kBlockElements = 2048;
+inline constexpr std::size_t kLeastDense = 512;
+
+// Elements that are encoded at once.
+inline constexpr std::size_t kEncodeStep = 4 * kLanes;
 
 // x + kMagic has the integer nearest to x (ties to even) in its low bits, for |x| < 2^22.
 inline constexpr float kMagic = 0x1.8p23F;
@@ -35,6 +39,10 @@ struct GroupBlock {
   bool fetch_ahead = true;  // see QuantizeTile
   std::size_t count = 0;
   std::size_t bytes = 0;  // of input
+  // Whole encoding steps, one behind the other in one row, each of one group or of two: only the
+  // first of `spans` is there.
+  bool is_dense = false;
+  std::size_t dense_group_bytes = 0;
   GroupSpan spans[kBlockGroups];
   // Lanes beyond `count` are computed like the others, and ignored.
   alignas(64) float lo[kBlockGroups] = {};
@@ -45,6 +53,15 @@ struct GroupBlock {
   bool bounded = true;                                // no |x / scale| beyond kMaxQuotient
   bool non_finite = false;                            // some group holds NaN or Inf
   bool overflow = false;                              // some group's hi - lo overflows
+
+  HWY_INLINE GroupSpan span(std::size_t g) const {
+    if (!is_dense) return spans[g];
+    GroupSpan span = spans[0];
+    span.data += g * dense_group_bytes;
+    span.col += g * span.count;
+    span.group += g;
+    return span;
+  }
 };
 
 // Quotients up to here survive the way through kMagic and 16-bit integers; real ones stay below
@@ -78,10 +95,16 @@ class GroupWalk {
       : tile_(tile.input),
         group_size_(std::max<std::size_t>(1, std::min(tile.group_size, tile.input.cols))),
         group_bytes_(group_size_ * size_of(tile.input.dtype)),
+        whole_groups_(tile.input.cols / group_size_),
+        most_dense_(group_size_ % kEncodeStep == 0 || group_size_ == kEncodeStep / 2
+                        ? std::min(kBlockGroups, kBlockElements / group_size_)
+                        : 0),
         next_{.data = tile.input.data, .count = 0, .row = 0, .col = 0, .group = 0} {}
 
   // Fills the spans of the block; false when no group is left.
   HWY_INLINE bool next(GroupBlock& block) {
+    block.is_dense = next_dense(block);
+    if (block.is_dense) return true;
     std::size_t elements = 0;
     block.count = 0;
     while (next_.row < tile_.rows && block.count < kBlockGroups) {
@@ -89,18 +112,33 @@ class GroupWalk {
       if (block.count != 0 && elements + next_.count > kBlockElements) break;
       block.spans[block.count++] = next_;
       elements += next_.count;
-      step();
+      step(1, next_.count);
     }
     block.bytes = elements * size_of(tile_.dtype);
     return block.count != 0;
   }
 
  private:
-  HWY_INLINE void step() {
-    next_.col += next_.count;
+  // A few groups at the end of each row are taken together with the next row's instead.
+  HWY_INLINE bool next_dense(GroupBlock& block) {
+    std::size_t groups = std::min(most_dense_, whole_groups_ - next_.group);
+    if (group_size_ < kEncodeStep) groups = groups / 2 * 2;
+    const std::size_t elements = groups * group_size_;
+    if (elements < kLeastDense || next_.row == tile_.rows) return false;
+    next_.count = group_size_;
+    block.spans[0] = next_;
+    block.count = groups;
+    block.bytes = groups * group_bytes_;
+    block.dense_group_bytes = group_bytes_;
+    step(groups, elements);
+    return true;
+  }
+
+  HWY_INLINE void step(std::size_t groups, std::size_t elements) {
+    next_.col += elements;
     if (next_.col != tile_.cols) {
-      next_.data += group_bytes_;
-      ++next_.group;
+      next_.data += groups * group_bytes_;
+      next_.group += groups;
       return;
     }
     ++next_.row;
@@ -113,8 +151,37 @@ class GroupWalk {
   const InputTile tile_;
   const std::size_t group_size_;
   const std::size_t group_bytes_;
+  const std::size_t whole_groups_;  // of a row
+  const std::size_t most_dense_;    // groups in a dense block
   GroupSpan next_;
 };
+
+// Writes the extremes of the groups of a dense block, hi and lo of each. kStep elements at once.
+template <DType kDType, std::size_t kStep>
+HWY_INLINE void store_dense_extremes(const GroupBlock& block, std::int32_t* out) {
+  using Group = Patterns<kDType>;
+  constexpr std::size_t kVectorBytes = Group::kCount * Source<kDType>::kBytes;
+  constexpr std::size_t kStepBytes = kStep * Source<kDType>::kBytes;
+  const std::byte* data = block.spans[0].data;
+  std::uintptr_t ahead = fetched_by_range(block, data);
+  for (std::size_t g = 0; g < block.count; ++g) {
+    auto even = Largest<kDType>::nothing();
+    auto odd = Largest<kDType>::nothing();
+    for (const std::byte* const end = data + block.dense_group_bytes; data != end;
+         data += kStepBytes) {
+      if (ahead != 0) {
+        for (std::size_t line = 0; line < kStepBytes / 2; line += kCacheLine) fetch(ahead + line);
+        ahead += kStepBytes / 2;
+      }
+      for (std::size_t at = 0; at < kStepBytes; at += 2 * kVectorBytes) {
+        even.include(Group::load(data + at));
+        if (at + kVectorBytes < kStepBytes) odd.include(Group::load(data + at + kVectorBytes));
+      }
+    }
+    even.include(odd);
+    store_extremes(even.extremes(), out + 2 * g);
+  }
+}
 
 // Finds lo and hi of every group of the block; groups with non-finite values are reported, and have
 // the range of their finite ones.
@@ -126,10 +193,17 @@ HWY_INLINE void find_ranges(const InputTile& input, GroupBlock& block, TileRepor
   // taken for a non-finite value.
   alignas(64) std::int32_t magnitudes[2 * kBlockGroups];
   std::fill_n(magnitudes + 2 * block.count, 2 * (kLanes - 1 - (block.count - 1) % kLanes), 0);
-  for (std::size_t g = 0; g < block.count; ++g) {
-    const GroupSpan& span = block.spans[g];
-    store_extremes(find_extremes<kDType>(span.data, span.count, fetched_by_range(block, span.data)),
-                   magnitudes + 2 * g);
+  if (block.is_dense && block.spans[0].count < kEncodeStep) {
+    store_dense_extremes<kDType, kEncodeStep / 2>(block, magnitudes);
+  } else if (block.is_dense) {
+    store_dense_extremes<kDType, kEncodeStep>(block, magnitudes);
+  } else {
+    for (std::size_t g = 0; g < block.count; ++g) {
+      const GroupSpan& span = block.spans[g];
+      store_extremes(
+          find_extremes<kDType>(span.data, span.count, fetched_by_range(block, span.data)),
+          magnitudes + 2 * g);
+    }
   }
   auto largest = hn::Zero(di);
   for (std::size_t g = 0; g < block.count; g += kLanes) {
@@ -146,7 +220,7 @@ HWY_INLINE void find_ranges(const InputTile& input, GroupBlock& block, TileRepor
   if (!block.non_finite) return;
   for (std::size_t g = 0; g < block.count; ++g) {
     if (is_finite(block.lo[g]) && is_finite(block.hi[g])) continue;
-    const GroupSpan& span = block.spans[g];
+    const GroupSpan span = block.span(g);
     const Range range =
         finite_range<kDType>(span.data, span.count, flat_index(input, span), report);
     block.lo[g] = range.lo;
@@ -169,20 +243,34 @@ inline void report_overflow(const InputTile& input, const GroupBlock& block, Til
   for (std::size_t g = 0; g < block.count; ++g) {
     if (is_finite(block.hi[g] - block.lo[g])) continue;
     report.range_overflow = true;
-    report.first_overflow = flat_index(input, block.spans[g]);
+    report.first_overflow = flat_index(input, block.span(g));
     return;
   }
 }
 
-inline void write_parameters(const QuantizeTile& tile, const GroupBlock& block) {
+HWY_INLINE void write_parameters(const QuantizeTile& tile, const GroupBlock& block) {
+  if (tile.scales == nullptr) return;
   float* const scales = tile.scales;
   std::uint8_t* const zero_points = tile.zero_points;
   const std::size_t row_stride = tile.scales_row_stride;
-  for (std::size_t g = 0; g < block.count; ++g) {
-    const std::size_t at = block.spans[g].row * row_stride + block.spans[g].group;
-    if (scales != nullptr) scales[at] = block.scale[g];
-    if (zero_points != nullptr) zero_points[at] = static_cast<std::uint8_t>(block.zero_point[g]);
+  if (!block.is_dense) {
+    for (std::size_t g = 0; g < block.count; ++g) {
+      const std::size_t at = block.spans[g].row * row_stride + block.spans[g].group;
+      scales[at] = block.scale[g];
+      if (zero_points != nullptr) zero_points[at] = static_cast<std::uint8_t>(block.zero_point[g]);
+    }
+    return;
   }
+  const std::size_t first = block.spans[0].row * row_stride + block.spans[0].group;
+  std::copy_n(block.scale, block.count, scales + first);
+  if (zero_points == nullptr) return;
+  const IntTag di;
+  const hn::Rebind<std::uint8_t, IntTag> d8;
+  alignas(64) std::uint8_t narrow[kBlockGroups];
+  for (std::size_t g = 0; g < block.count; g += kLanes) {
+    hn::Store(hn::DemoteTo(d8, hn::Load(di, block.zero_point + g)), d8, narrow + g);
+  }
+  std::copy_n(narrow, block.count, zero_points + first);
 }
 
 }  // namespace HWY_NAMESPACE

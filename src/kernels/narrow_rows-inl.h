@@ -43,7 +43,7 @@ struct ElementParameters {
   HWY_INLINE std::size_t fill(const GroupBlock& block) {
     std::size_t end = 0;
     for (std::size_t g = 0; g < block.count; ++g) {
-      const std::size_t count = block.spans[g].count;
+      const std::size_t count = block.span(g).count;
       set(block, g, end, count);
       end += count;
     }

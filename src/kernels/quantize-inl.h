@@ -84,22 +84,89 @@ class PackedRow {
   alignas(64) std::uint8_t codes_[2 * kChunk + kPackStep<2>];
 };
 
+// What the codes of a tile have in common.
+struct TileCode {
+  Bytes levels;
+  Bytes offset;
+  std::uint64_t key;
+};
+
+HWY_INLINE TileCode tile_code(const CodeRule& rule) {
+  const ByteTag d8;
+  return {.levels = hn::Set(d8, static_cast<std::uint8_t>((1U << rule.bits) - 1)),
+          .offset = hn::Set(d8, is_packed(rule) ? std::uint8_t{0} : sign_offset(rule)),
+          .key = rule.random_key};
+}
+
+HWY_INLINE GroupCode group_code(const TileCode& common, const GroupBlock& block, std::size_t g) {
+  const FloatTag df;
+  return {.scale = hn::Set(df, block.scale[g]),
+          .inverse = hn::Set(df, block.inverse[g]),
+          .bias = hn::Set(IntTag(), kMagicBits - block.zero_point[g]),
+          .levels = common.levels,
+          .offset = common.offset,
+          .key = common.key};
+}
+
+// The groups of a dense block, one code a byte, to `codes`; `index` is that of the first element.
+template <Encode kEncode, DType kDType>
+HWY_INLINE void encode_dense(const GroupBlock& block, const TileCode& common, std::uint64_t index,
+                             std::uint8_t* codes, bool stream) {
+  constexpr std::size_t kStepBytes = kEncodeStep * Source<kDType>::kBytes;
+  const std::byte* data = block.spans[0].data;
+  std::uintptr_t ahead = fetched_by_encode(block, data);
+  const auto step = [&](const GroupCode& low, const GroupCode& high) HWY_ATTR {
+    if (ahead != 0) {
+      for (std::size_t line = 0; line < kStepBytes / 2; line += kCacheLine) fetch(ahead + line);
+      ahead += kStepBytes / 2;
+    }
+    store_codes(encode_step<kEncode, kDType>(data, low, high, index), codes, stream);
+    data += kStepBytes;
+    codes += kEncodeStep;
+    index += kEncodeStep;
+  };
+  const std::size_t group_size = block.spans[0].count;
+  if (group_size < kEncodeStep) {
+    for (std::size_t g = 0; g < block.count; g += 2) {
+      step(group_code(common, block, g), group_code(common, block, g + 1));
+    }
+    return;
+  }
+  for (std::size_t g = 0; g < block.count; ++g) {
+    const GroupCode code = group_code(common, block, g);
+    for (std::size_t i = 0; i < group_size; i += kEncodeStep) step(code, code);
+  }
+}
+
+template <Encode kEncode, DType kDType>
+HWY_NOINLINE void encode_dense_block(const QuantizeTile& tile, const GroupBlock& block,
+                                     PackedRow& packed) {
+  const TileCode common = tile_code(tile.rule);
+  const GroupSpan& first = block.spans[0];
+  const std::size_t count = first.count * block.count;
+  const std::uint64_t index = flat_index(tile.input, first);
+  std::uint8_t* const row = tile.codes + first.row * tile.codes_row_bytes;
+  if (!is_packed(tile.rule)) {
+    std::uint8_t* const codes = row + first.col;
+    const bool stream = tile.stream_codes && can_stream(codes);
+    encode_dense<kEncode, kDType>(block, common, index, codes, stream);
+    return;
+  }
+  if (first.col == 0) packed.start(row);
+  encode_dense<kEncode, kDType>(block, common, index, packed.space(), /*stream=*/false);
+  packed.add(count);
+  if (first.col + count == tile.input.cols) packed.finish();
+}
+
 template <Encode kEncode, DType kDType>
 HWY_NOINLINE void encode_block(const QuantizeTile& tile, const GroupBlock& block,
                                PackedRow& packed) {
-  const ByteTag d8;
-  const FloatTag df;
+  if (block.is_dense) return encode_dense_block<kEncode, kDType>(tile, block, packed);
+  const TileCode common = tile_code(tile.rule);
   const bool is_tile_packed = is_packed(tile.rule);
-  const auto levels = hn::Set(d8, static_cast<std::uint8_t>((1U << tile.rule.bits) - 1));
-  const auto offset = hn::Set(d8, is_tile_packed ? std::uint8_t{0} : sign_offset(tile.rule));
   for (std::size_t g = 0; g < block.count; ++g) {
     const GroupSpan& span = block.spans[g];
-    const GroupCode code{.scale = hn::Set(df, block.scale[g]),
-                         .inverse = hn::Set(df, block.inverse[g]),
-                         .bias = hn::Set(IntTag(), kMagicBits - block.zero_point[g]),
-                         .levels = levels,
-                         .offset = offset,
-                         .key = tile.rule.random_key};
+    const GroupCode code = group_code(common, block, g);
     std::uint8_t* row = tile.codes + span.row * tile.codes_row_bytes;
     EncodeSpan part{.data = span.data,
                     .ahead = fetched_by_encode(block, span.data),
@@ -159,20 +226,19 @@ class NarrowRows {
       encode<Rule, kDType>(tile_, block, packed_);
       return;
     }
-    const ByteTag d8;
     const bool is_tile_packed = is_packed(tile_.rule);
-    const auto levels = hn::Set(d8, static_cast<std::uint8_t>((1U << tile_.rule.bits) - 1));
-    const auto offset = hn::Set(d8, is_tile_packed ? std::uint8_t{0} : sign_offset(tile_.rule));
+    const TileCode common = tile_code(tile_.rule);
     const std::size_t row = block.spans[0].row;
     const std::size_t left = (tile_.input.rows - row) * tile_.input.cols;
     std::uint8_t* const codes = tile_.codes + row * tile_.codes_row_bytes;
     if (!is_tile_packed) {
-      encode_rows<Rule::kDivides, kDType>(block, left, levels, offset, codes, left);
+      encode_rows<Rule::kDivides, kDType>(block, left, common.levels, common.offset, codes, left);
       return;
     }
     if (!started_) packed_.start(codes);
     started_ = true;
-    packed_.add(encode_rows<Rule::kDivides, kDType>(block, left, levels, offset, packed_.space(),
+    packed_.add(encode_rows<Rule::kDivides, kDType>(block, left, common.levels, common.offset,
+                                                    packed_.space(),
                                                     PackedRow::kChunk + kEncodeStep));
   }
 
@@ -188,14 +254,35 @@ class NarrowRows {
   bool started_ = false;
 };
 
+// The same tile as one row, where its rows are whole groups that lie one behind the other, values,
+// codes and parameters alike.
+inline QuantizeTile with_joined_rows(QuantizeTile tile) {
+  InputTile& input = tile.input;
+  const std::size_t cols = input.cols;
+  const std::size_t bits = tile.rule.packed ? static_cast<std::size_t>(tile.rule.bits) : 8;
+  if (tile.range != nullptr || cols == 0 || tile.group_size == 0) return tile;
+  const std::size_t group_size = std::min(tile.group_size, cols);
+  const bool groups_are_whole = tile.scales_row_stride * group_size == cols;
+  const bool values_follow =
+      input.layer_cols == cols &&
+      input.row_stride_bytes == static_cast<std::ptrdiff_t>(cols * size_of(input.dtype));
+  const bool codes_follow = tile.codes_row_bytes * 8 == cols * bits;
+  if (!groups_are_whole || !values_follow || !codes_follow) return tile;
+  tile.group_size = group_size;
+  input.cols *= input.rows;
+  input.rows = std::min<std::size_t>(input.rows, 1);
+  return tile;
+}
+
 template <class Rule, DType kDType>
-HWY_NOINLINE void quantize_from(const QuantizeTile& tile, TileReport& report) {
+HWY_NOINLINE void quantize_from(const QuantizeTile& given, TileReport& report) {
+  const bool is_narrow = rows_are_a_run(given);
+  const QuantizeTile tile = is_narrow ? given : with_joined_rows(given);
   GroupWalk walk(tile);
   GroupBlock block;
   block.fetch_ahead = tile.fetch_ahead;
   PackedRow packed(tile);
   NarrowRows<Rule, kDType> narrow_rows(tile, packed);
-  const bool is_narrow = rows_are_a_run(tile);
   while (walk.next(block)) {
     if (tile.range != nullptr) {
       use_range(*tile.range, block);

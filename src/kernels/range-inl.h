@@ -76,6 +76,35 @@ struct Patterns<DType::kF16> : Patterns16 {};
 template <>
 struct Patterns<DType::kBF16> : Patterns16 {};
 
+// The largest patterns that were seen. Always made by nothing(): an implicit default constructor
+// would not be compiled for the target.
+template <DType kDType>
+struct Largest {
+  using Group = Patterns<kDType>;
+  using Unsigned = typename Group::Tag;
+  using Signed = hn::RebindToSigned<Unsigned>;
+
+  hn::Vec<Signed> hi;
+  hn::Vec<Unsigned> lo;
+
+  static HWY_INLINE hn::Vec<Unsigned> minus_zero() {
+    return hn::BitCast(Unsigned(), hn::SignBit(Signed()));
+  }
+  static HWY_INLINE Largest nothing() { return {hn::Zero(Signed()), minus_zero()}; }
+
+  HWY_INLINE void include(hn::Vec<Unsigned> pattern) {
+    hi = hn::Max(hi, hn::BitCast(Signed(), pattern));
+    lo = hn::Max(lo, pattern);
+  }
+  HWY_INLINE void include(const Largest& other) {
+    hi = hn::Max(hi, other.hi);
+    lo = hn::Max(lo, other.lo);
+  }
+  HWY_INLINE Extremes extremes() const {
+    return {Group::widen(hi), Group::widen(hn::BitCast(Signed(), hn::Xor(lo, minus_zero())))};
+  }
+};
+
 // `ahead`: what to fetch meanwhile, half as many lines as are read; 0 for nothing.
 template <DType kDType>
 HWY_INLINE Extremes find_extremes(const std::byte* data, std::size_t count, std::uintptr_t ahead) {
@@ -83,16 +112,8 @@ HWY_INLINE Extremes find_extremes(const std::byte* data, std::size_t count, std:
   constexpr std::size_t kBytes = Source<kDType>::kBytes;
   constexpr std::size_t kVectorBytes = Group::kCount * kBytes;
   constexpr std::size_t kStepBytes = std::max(2 * kCacheLine, kVectorBytes);
-  const typename Group::Tag du;
-  const hn::RebindToSigned<typename Group::Tag> di;
-  const auto minus_zero = hn::BitCast(du, hn::SignBit(di));
-  auto hi = hn::Zero(di);
-  auto lo = minus_zero;
-  const auto include_pattern = [&](auto pattern) HWY_ATTR {
-    hi = hn::Max(hi, hn::BitCast(di, pattern));
-    lo = hn::Max(lo, pattern);
-  };
-  const auto include = [&](const std::byte* at) HWY_ATTR { include_pattern(Group::load(at)); };
+  auto largest = Largest<kDType>::nothing();
+  const auto include = [&](const std::byte* at) HWY_ATTR { largest.include(Group::load(at)); };
   const std::size_t bytes = count * kBytes;
   if (bytes >= kVectorBytes) {
     std::size_t at = 0;
@@ -108,14 +129,14 @@ HWY_INLINE Extremes find_extremes(const std::byte* data, std::size_t count, std:
     const hn::Half<ByteTag> half;
     const auto* first = reinterpret_cast<const std::uint8_t*>(data);
     const auto* last = first + bytes - kVectorBytes / 2;
-    include_pattern(
-        hn::BitCast(du, hn::Combine(ByteTag(), hn::LoadU(half, last), hn::LoadU(half, first))));
+    largest.include(hn::BitCast(typename Group::Tag(), hn::Combine(ByteTag(), hn::LoadU(half, last),
+                                                                   hn::LoadU(half, first))));
   } else {
     alignas(64) std::byte padded[kVectorBytes] = {};
     if (bytes != 0) std::memcpy(padded, data, bytes);
     include(padded);
   }
-  return {Group::widen(hi), Group::widen(hn::BitCast(di, hn::Xor(lo, minus_zero)))};
+  return largest.extremes();
 }
 
 template <class Tag>

@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+import quarrow as qr
 from bit_identity import ROWWISE, assert_engine_is_reference, assert_same_stored, engine
 from numpy.typing import NDArray
 from reference import Fields, quantize
@@ -41,6 +42,39 @@ def test_group_sizes(format_: str, group_size: int) -> None:
     for symmetric in (False, True):
         fields = Fields.of(format_, group_size=group_size, symmetric=symmetric)
         assert_engine_is_reference(w, fields)
+
+
+# Kernels take many such groups at once, from one row or from rows that lie one behind the other,
+# by whole steps of 16, 32 or 64 elements (or two groups in a step).
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("group_size", [8, 16, 32, 64, 128, 192])
+def test_many_groups_of_whole_steps(group_size: int, dtype: str) -> None:
+    one_row = values_of("normal", (1, 67 * group_size + 5))
+    layers = [
+        one_row,
+        one_row[:, :-5],
+        one_row[:, :-5].reshape(67, group_size),
+        values_of("normal", (7, 21 * group_size)),
+        values_of("normal", (6, 65 * group_size))[::2],
+        values_of("normal", (5, 9 * group_size + 16)),
+    ]
+    for w in (typed(layer, dtype) for layer in layers):
+        for fields in (
+            Fields.of("int4", group_size=group_size),
+            Fields.of("int8", group_size=group_size, symmetric=True),
+            Fields.of("int2", group_size=group_size, rounding="stochastic"),
+        ):
+            assert_same_stored(engine(w, fields), quantize(w, fields))
+
+
+@pytest.mark.parametrize("column", [0, 4095, 4096, 8191])
+def test_a_nan_among_many_groups_is_found_where_it_is(column: int) -> None:
+    w = values_of("normal", (3, 8192))
+    w[1, column] = np.nan
+    with pytest.raises(
+        qr.NonFiniteError, match=rf"index {8192 + column} \(row 1, column {column}\)"
+    ):
+        qr.quantize(w, "int4", group_size=32)
 
 
 @pytest.mark.parametrize(

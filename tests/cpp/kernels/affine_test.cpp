@@ -74,6 +74,39 @@ TEST_P(Affine, LongRowsAndManyGroups) {
   }
 }
 
+// Many groups of whole steps are taken at once, from one row or from rows that follow each other.
+TEST_P(Affine, ManyGroupsOfWholeStepsInOneRowAndInMany) {
+  struct Shape {
+    std::size_t rows;
+    std::size_t groups;
+    std::size_t rest;
+  };
+  std::mt19937 random(12);
+  const CodeRule packed{.bits = 4, .packed = true};
+  const CodeRule saturating{.bits = 2, .packed = true, .saturate = true};
+  const CodeRule whole_bytes{.bits = 8, .symmetric = true};
+  const CodeRule stochastic{.bits = 4, .stochastic = true, .random_key = 77};
+  for (const DType dtype : kAllDTypes) {
+    for (const std::size_t group : {8U, 16U, 32U, 64U, 192U}) {
+      for (const auto [rows, groups, rest] :
+           {Shape{1, 147, 0}, Shape{1, 83, 5}, Shape{7, 9, 0}, Shape{3, 81, 0}, Shape{2, 70, 8}}) {
+        for (const CodeRule& rule : {packed, saturating, whole_bytes, stochastic}) {
+          const std::size_t cols = groups * group + rest;
+          reference::Job job = make_job(Values::kNormal, dtype, rows, cols, group, rule, random);
+          job.layer_cols = cols;
+          if (rule.saturate) job.values[random() % job.values.size()] = std::nan("");
+          check(job,
+                {.dtype = dtype, .slack = groups % 2, .row_padding = groups % 9 == 0 ? 4U : 0});
+          job.values.back() = std::nan("");
+          job.rule.saturate = true;
+          check(job, {.dtype = dtype});
+          if (HasFailure()) return;
+        }
+      }
+    }
+  }
+}
+
 TEST_P(Affine, EveryPatternOfTheNarrowTypesSaturating) {
   for (const DType dtype : {DType::kF16, DType::kBF16}) {
     for (const bool symmetric : {false, true}) {

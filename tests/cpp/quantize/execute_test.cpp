@@ -211,8 +211,10 @@ class Stop final : public Poll {
 
 TEST(Execute, AStoppedJobSaysSoForEveryLayer) {
   Batch batch;
-  batch.add(format("int8", GroupSize::tensor()), 9000, 4000, 1);
-  // Slow enough that the poll is due: the scalar target, one thread.
+  // Slow enough that the poll is due: random numbers, on the scalar target, by one thread.
+  Format random = format("int8", GroupSize::tensor());
+  random.rounding = Rounding::kStochastic;
+  batch.add(random, 9000, 4000, 1);
   Stop stop;
   Context slow = context(1);
   slow.target = runnable_targets().back();
