@@ -17,7 +17,8 @@ namespace quarrow {
 namespace HWY_NAMESPACE {
 
 inline constexpr std::size_t kBlockGroups = 64;  // a multiple of every vector's lanes
-inline constexpr std::size_t kBlockElements = 2048;
+inline constexpr std::size_t kBlockElements = 4096;
+// Fewer are not worth a block of their own: see GroupBlock::is_dense.
 inline constexpr std::size_t kLeastDense = 512;
 
 // Elements that are encoded at once.
@@ -76,7 +77,7 @@ inline std::uint64_t flat_index(const InputTile& input, const GroupSpan& span) {
 // Each pass takes one half of the bytes kFetchDistance behind the block: fetching in one pass alone
 // would leave the memory idle during the other. It is the input to come where rows lie one behind
 // the other; elsewhere, and beyond the input, it is harmless.
-inline constexpr std::uintptr_t kFetchDistance = 8 * 1024;
+inline constexpr std::uintptr_t kFetchDistance = 12 * 1024;
 
 HWY_INLINE std::uintptr_t fetched_by_range(const GroupBlock& block, const std::byte* data) {
   if (!block.fetch_ahead) return 0;

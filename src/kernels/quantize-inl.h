@@ -44,6 +44,7 @@ class PackedRow {
       : bits_(tile.rule.bits), flip_(sign_flip(tile.rule)), stream_(tile.stream_codes) {}
 
   static constexpr std::size_t kChunk = 4096;
+  static_assert(kChunk >= kBlockElements, "a block is added at once");
 
   void start(std::uint8_t* packed) { packed_ = packed; }
 
