@@ -18,11 +18,17 @@ namespace HWY_NAMESPACE {
 
 inline constexpr std::size_t kBlockGroups = 64;  // a multiple of every vector's lanes
 inline constexpr std::size_t kBlockElements = 4096;
+inline constexpr std::size_t kBlockBytes = 16 * 1024;
 // Fewer are not worth a block of their own: see GroupBlock::is_dense.
 inline constexpr std::size_t kLeastDense = 512;
 
 // Elements that are encoded at once.
 inline constexpr std::size_t kEncodeStep = 4 * kLanes;
+
+// Whether groups of this size can be dense: see GroupBlock.
+constexpr bool makes_steps(std::size_t group_size) {
+  return group_size % kEncodeStep == 0 || group_size == kEncodeStep / 2;
+}
 
 // x + kMagic has the integer nearest to x (ties to even) in its low bits, for |x| < 2^22.
 inline constexpr float kMagic = 0x1.8p23F;
@@ -40,8 +46,8 @@ struct GroupBlock {
   bool fetch_ahead = true;  // see QuantizeTile
   std::size_t count = 0;
   std::size_t bytes = 0;  // of input
-  // Whole encoding steps, one behind the other in one row, each of one group or of two: only the
-  // first of `spans` is there.
+  // Whole encoding steps, one behind the other in one row, each of one group or of two. Then only
+  // the first of `spans` is there: ask span().
   bool is_dense = false;
   std::size_t dense_group_bytes = 0;
   GroupSpan spans[kBlockGroups];
@@ -74,9 +80,9 @@ inline std::uint64_t flat_index(const InputTile& input, const GroupSpan& span) {
 }
 
 // What to fetch while `data`, in the block, is read for its range, or to be encoded; 0 for nothing.
-// Each pass takes one half of the bytes kFetchDistance behind the block: fetching in one pass alone
-// would leave the memory idle during the other. It is the input to come where rows lie one behind
-// the other; elsewhere, and beyond the input, it is harmless.
+// Each pass takes one half of the bytes that begin kFetchDistance behind its first: fetching in one
+// pass alone would leave the memory idle during the other. It is the input to come where rows lie
+// one behind the other; elsewhere, and beyond the input, it is harmless.
 inline constexpr std::uintptr_t kFetchDistance = 12 * 1024;
 
 HWY_INLINE std::uintptr_t fetched_by_range(const GroupBlock& block, const std::byte* data) {
@@ -97,42 +103,56 @@ class GroupWalk {
         group_size_(std::max<std::size_t>(1, std::min(tile.group_size, tile.input.cols))),
         group_bytes_(group_size_ * size_of(tile.input.dtype)),
         whole_groups_(tile.input.cols / group_size_),
-        most_dense_(group_size_ % kEncodeStep == 0 || group_size_ == kEncodeStep / 2
-                        ? std::min(kBlockGroups, kBlockElements / group_size_)
-                        : 0),
-        next_{.data = tile.input.data, .count = 0, .row = 0, .col = 0, .group = 0} {}
+        most_elements_(std::min(kBlockElements, kBlockBytes / size_of(tile.input.dtype))),
+        most_dense_(makes_steps(group_size_) ? std::min(kBlockGroups, most_elements_ / group_size_)
+                                             : 0),
+        next_{.data = tile.input.data, .count = 0, .row = 0, .col = 0, .group = 0},
+        rows_start_dense_(dense_groups() != 0) {}
 
   // Fills the spans of the block; false when no group is left.
   HWY_INLINE bool next(GroupBlock& block) {
-    block.is_dense = next_dense(block);
-    if (block.is_dense) return true;
-    std::size_t elements = 0;
     block.count = 0;
-    while (next_.row < tile_.rows && block.count < kBlockGroups) {
-      next_.count = std::min(group_size_, tile_.cols - next_.col);
-      if (block.count != 0 && elements + next_.count > kBlockElements) break;
-      block.spans[block.count++] = next_;
-      elements += next_.count;
-      step(1, next_.count);
+    if (next_.row == tile_.rows) return false;
+    const std::size_t dense = dense_groups();
+    block.is_dense = dense != 0;
+    if (block.is_dense) {
+      fill_dense(block, dense);
+    } else {
+      fill(block);
     }
-    block.bytes = elements * size_of(tile_.dtype);
-    return block.count != 0;
+    return true;
   }
 
  private:
-  // A few groups at the end of each row are taken together with the next row's instead.
-  HWY_INLINE bool next_dense(GroupBlock& block) {
+  // Those of a dense block that begins here; 0 where they are too few.
+  HWY_INLINE std::size_t dense_groups() const {
     std::size_t groups = std::min(most_dense_, whole_groups_ - next_.group);
     if (group_size_ < kEncodeStep) groups = groups / 2 * 2;
-    const std::size_t elements = groups * group_size_;
-    if (elements < kLeastDense || next_.row == tile_.rows) return false;
+    return groups * group_size_ < kLeastDense ? 0 : groups;
+  }
+
+  HWY_INLINE void fill_dense(GroupBlock& block, std::size_t groups) {
     next_.count = group_size_;
     block.spans[0] = next_;
     block.count = groups;
     block.bytes = groups * group_bytes_;
     block.dense_group_bytes = group_bytes_;
-    step(groups, elements);
-    return true;
+    step(groups, groups * group_size_);
+  }
+
+  HWY_INLINE void fill(GroupBlock& block) {
+    std::size_t elements = 0;
+    while (next_.row < tile_.rows && block.count < kBlockGroups) {
+      next_.count = std::min(group_size_, tile_.cols - next_.col);
+      if (block.count != 0) {
+        if (elements + next_.count > most_elements_) break;
+        if (next_.col == 0 && rows_start_dense_) break;
+      }
+      block.spans[block.count++] = next_;
+      elements += next_.count;
+      step(1, next_.count);
+    }
+    block.bytes = elements * size_of(tile_.dtype);
   }
 
   HWY_INLINE void step(std::size_t groups, std::size_t elements) {
@@ -153,8 +173,10 @@ class GroupWalk {
   const std::size_t group_size_;
   const std::size_t group_bytes_;
   const std::size_t whole_groups_;  // of a row
-  const std::size_t most_dense_;    // groups in a dense block
+  const std::size_t most_elements_;
+  const std::size_t most_dense_;  // groups
   GroupSpan next_;
+  const bool rows_start_dense_;
 };
 
 // Writes the extremes of the groups of a dense block, hi and lo of each. kStep elements at once.
@@ -170,10 +192,7 @@ HWY_INLINE void store_dense_extremes(const GroupBlock& block, std::int32_t* out)
     auto odd = Largest<kDType>::nothing();
     for (const std::byte* const end = data + block.dense_group_bytes; data != end;
          data += kStepBytes) {
-      if (ahead != 0) {
-        for (std::size_t line = 0; line < kStepBytes / 2; line += kCacheLine) fetch(ahead + line);
-        ahead += kStepBytes / 2;
-      }
+      ahead = fetch_for_step<kStepBytes>(ahead);
       for (std::size_t at = 0; at < kStepBytes; at += 2 * kVectorBytes) {
         even.include(Group::load(data + at));
         if (at + kVectorBytes < kStepBytes) odd.include(Group::load(data + at + kVectorBytes));
@@ -250,20 +269,19 @@ inline void report_overflow(const InputTile& input, const GroupBlock& block, Til
 }
 
 HWY_INLINE void write_parameters(const QuantizeTile& tile, const GroupBlock& block) {
-  if (tile.scales == nullptr) return;
   float* const scales = tile.scales;
   std::uint8_t* const zero_points = tile.zero_points;
   const std::size_t row_stride = tile.scales_row_stride;
   if (!block.is_dense) {
     for (std::size_t g = 0; g < block.count; ++g) {
       const std::size_t at = block.spans[g].row * row_stride + block.spans[g].group;
-      scales[at] = block.scale[g];
+      if (scales != nullptr) scales[at] = block.scale[g];
       if (zero_points != nullptr) zero_points[at] = static_cast<std::uint8_t>(block.zero_point[g]);
     }
     return;
   }
   const std::size_t first = block.spans[0].row * row_stride + block.spans[0].group;
-  std::copy_n(block.scale, block.count, scales + first);
+  if (scales != nullptr) std::copy_n(block.scale, block.count, scales + first);
   if (zero_points == nullptr) return;
   const IntTag di;
   const hn::Rebind<std::uint8_t, IntTag> d8;

@@ -19,22 +19,25 @@ namespace HWY_NAMESPACE {
 
 // From here on a row is worth steps of its own.
 inline constexpr std::size_t kNarrowColumns = 64;
+static_assert(kLeastDense >= kNarrowColumns, "no block of narrow rows is dense");
 
-// Whether the tile's rows are narrow, of one group each, and lie one behind the other, values and
-// codes alike.
+// Whether the rows of a tile lie one behind the other, values and codes alike.
+inline bool rows_follow(const QuantizeTile& tile) {
+  const std::size_t cols = tile.input.cols;
+  const auto row_bytes = static_cast<std::ptrdiff_t>(cols * size_of(tile.input.dtype));
+  const std::size_t bits = tile.rule.packed ? static_cast<std::size_t>(tile.rule.bits) : 8;
+  return tile.input.row_stride_bytes == row_bytes && tile.codes_row_bytes * 8 == cols * bits;
+}
+
+// Whether the tile's rows are narrow, of one group each, and follow each other.
 inline bool rows_are_a_run(const QuantizeTile& tile) {
   const std::size_t cols = tile.input.cols;
-  if (cols == 0 || cols >= kNarrowColumns || tile.group_size < cols) return false;
-  const auto row_bytes = static_cast<std::ptrdiff_t>(cols * size_of(tile.input.dtype));
-  if (tile.input.row_stride_bytes != row_bytes) return false;
-  const std::size_t code_bits =
-      cols * (tile.rule.packed ? static_cast<std::size_t>(tile.rule.bits) : 8);
-  return code_bits % 8 == 0 && tile.codes_row_bytes == code_bits / 8;
+  return cols != 0 && cols < kNarrowColumns && tile.group_size >= cols && rows_follow(tile);
 }
 
 // The parameters of a block, repeated for each element, and for one step beyond them.
 struct ElementParameters {
-  static constexpr std::size_t kMost = kBlockElements + kEncodeStep;
+  static constexpr std::size_t kMost = kBlockGroups * (kNarrowColumns - 1) + kEncodeStep;
   alignas(64) float scale[kMost];
   alignas(64) float inverse[kMost];
   alignas(64) std::int32_t bias[kMost];
@@ -43,7 +46,7 @@ struct ElementParameters {
   HWY_INLINE std::size_t fill(const GroupBlock& block) {
     std::size_t end = 0;
     for (std::size_t g = 0; g < block.count; ++g) {
-      const std::size_t count = block.span(g).count;
+      const std::size_t count = block.spans[g].count;
       set(block, g, end, count);
       end += count;
     }

@@ -117,10 +117,7 @@ HWY_INLINE void encode_dense(const GroupBlock& block, const TileCode& common, st
   const std::byte* data = block.spans[0].data;
   std::uintptr_t ahead = fetched_by_encode(block, data);
   const auto step = [&](const GroupCode& low, const GroupCode& high) HWY_ATTR {
-    if (ahead != 0) {
-      for (std::size_t line = 0; line < kStepBytes / 2; line += kCacheLine) fetch(ahead + line);
-      ahead += kStepBytes / 2;
-    }
+    ahead = fetch_for_step<kStepBytes>(ahead);
     store_codes(encode_step<kEncode, kDType>(data, low, high, index), codes, stream);
     data += kStepBytes;
     codes += kEncodeStep;
@@ -255,20 +252,16 @@ class NarrowRows {
   bool started_ = false;
 };
 
-// The same tile as one row, where its rows are whole groups that lie one behind the other, values,
-// codes and parameters alike.
+// The same tile as one row, where its rows are whole groups that follow each other, parameters too.
+// A tile with a given range is a piece of one group, and one row already or of a scale that its
+// rows share.
 inline QuantizeTile with_joined_rows(QuantizeTile tile) {
   InputTile& input = tile.input;
   const std::size_t cols = input.cols;
-  const std::size_t bits = tile.rule.packed ? static_cast<std::size_t>(tile.rule.bits) : 8;
   if (tile.range != nullptr || cols == 0 || tile.group_size == 0) return tile;
   const std::size_t group_size = std::min(tile.group_size, cols);
   const bool groups_are_whole = tile.scales_row_stride * group_size == cols;
-  const bool values_follow =
-      input.layer_cols == cols &&
-      input.row_stride_bytes == static_cast<std::ptrdiff_t>(cols * size_of(input.dtype));
-  const bool codes_follow = tile.codes_row_bytes * 8 == cols * bits;
-  if (!groups_are_whole || !values_follow || !codes_follow) return tile;
+  if (!groups_are_whole || input.layer_cols != cols || !rows_follow(tile)) return tile;
   tile.group_size = group_size;
   input.cols *= input.rows;
   input.rows = std::min<std::size_t>(input.rows, 1);
@@ -277,8 +270,10 @@ inline QuantizeTile with_joined_rows(QuantizeTile tile) {
 
 template <class Rule, DType kDType>
 HWY_NOINLINE void quantize_from(const QuantizeTile& given, TileReport& report) {
-  const bool is_narrow = rows_are_a_run(given);
-  const QuantizeTile tile = is_narrow ? given : with_joined_rows(given);
+  const QuantizeTile joined = with_joined_rows(given);
+  const bool is_dense = joined.input.rows == 1 && makes_steps(joined.group_size);
+  const bool is_narrow = rows_are_a_run(given) && !is_dense;
+  const QuantizeTile& tile = is_narrow ? given : joined;
   GroupWalk walk(tile);
   GroupBlock block;
   block.fetch_ahead = tile.fetch_ahead;

@@ -40,6 +40,20 @@ HWY_INLINE void fetch(std::uintptr_t line) {
   __builtin_prefetch(reinterpret_cast<const void*>(line + kFarther), /*rw=*/0, /*locality=*/2);
 }
 
+// Fetches half as much as a step reads from `ahead` on, once for each line, and returns from where
+// on the next step fetches; 0 for nothing.
+template <std::size_t kStepBytes>
+HWY_INLINE std::uintptr_t fetch_for_step(std::uintptr_t ahead) {
+  constexpr std::size_t kFetched = kStepBytes / 2;
+  if (ahead == 0) return 0;
+  if constexpr (kFetched < kCacheLine) {
+    if (ahead % kCacheLine < kFetched) fetch(ahead);
+  } else {
+    for (std::size_t line = 0; line < kFetched; line += kCacheLine) fetch(ahead + line);
+  }
+  return ahead + kFetched;
+}
+
 // The magnitudes of the extremes of one group in a register, as far as they were seen: patterns
 // without their sign, those of 16-bit types in the upper half.
 struct Extremes {

@@ -38,6 +38,9 @@ def cases() -> dict[str, Case]:
         "float64": values_of("normal", (90, 777)).astype(np.float64) * (1 + 2.0**-30),
         "float64 denormal": values_of("normal", (60, 131)).astype(np.float64) * 1e-40,
         "narrow": values_of("normal", (40, 3)),
+        "rows of a group": values_of("normal", (700, 32)),
+        "whole steps": values_of("normal", (9, 1024)),
+        "whole steps and a rest": values_of("normal", (3, 4104)).astype(np.float16),
         "adapter": values_of("normal", (5000, 16)),
         "adapter of mixed magnitudes": values_of("mixed_magnitudes", (300, 24)),
     }

@@ -56,7 +56,24 @@ TEST_P(Int8Rowwise, QuotientsNextToTheMiddleRoundAsTrueDivisionDoes) {
     }
     job.cols = job.values.size();
     check(job, {});
+    job.values.resize(1024);  // whole steps
+    job.cols = job.layer_cols = job.values.size();
+    check(job, {});
     if (HasFailure()) return;
+  }
+}
+
+TEST_P(Int8Rowwise, ManyRowsOfWholeSteps) {
+  std::mt19937 random(5);
+  for (const DType dtype : kAllDTypes) {
+    for (const std::size_t cols : {8U, 16U, 32U, 64U, 320U, 4096U}) {
+      for (const Values kind : {Values::kNormal, Values::kTies}) {
+        reference::Job job = make_job(kind, dtype, 8192 / cols + 3, cols, cols, kRule, random);
+        job.layer_cols = cols;
+        check(job, {.dtype = dtype});
+        if (HasFailure()) return;
+      }
+    }
   }
 }
 
