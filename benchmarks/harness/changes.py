@@ -95,8 +95,15 @@ def compared(new: Record, base: Record, doubt: Doubt) -> tuple[Interval, float]:
     return interval(ratio, resampled, doubt.confidence), p_value
 
 
-def _moved(ratio: Interval, noise: float) -> bool:
-    """Tell whether a reference is another one: its interval does not lie within the noise."""
+def _moved(reference: _Comparison, noise: float) -> bool:
+    """Tell whether a reference is another one: its interval does not lie within the noise.
+
+    Processes in turn have met the same machine. What is left between their references is chance,
+    so that the value counts and not how uncertain it is.
+    """
+    ratio = reference.ratio
+    if paired(reference.new, reference.base):
+        return not 1 - noise <= ratio.value <= 1 + noise
     return ratio.high > 1 + noise or ratio.low < 1 - noise
 
 
@@ -115,7 +122,7 @@ def drift_of(comparison: _Comparison, comparisons: Sequence[_Comparison], doubt:
     single = [each for each in copies if each.new.case["threads"] == 1]
     smallest = min(single, key=lambda each: float(each.new.case["bytes"]), default=None)
     nearest = own[0] if own else smallest
-    if nearest is None or nearest is comparison or not _moved(nearest.ratio, doubt.noise):
+    if nearest is None or nearest is comparison or not _moved(nearest, doubt.noise):
         return ""
     return f"{nearest.new.case['id']} took {nearest.ratio.value:.2f} times as long itself"
 

@@ -155,6 +155,21 @@ def test_alternating_processes_see_through_a_machine_that_gets_slower() -> None:
     assert found["suite/slow"].verdict == "regressed"
 
 
+def test_a_restless_copy_hides_no_regression_between_processes_in_turn() -> None:
+    def verdict(copy: Any) -> Any:
+        pairs = [
+            (record("copy", copy, role="copy"), record("copy", [[1.0] * 9] * 10, role="copy")),
+            (
+                record("slow", [[1.11 + i / 1000] * 9 for i in range(10)], copy="copy"),
+                record("slow", [[1.0] * 9] * 10, copy="copy"),
+            ),
+        ]
+        return changes(pairs, DOUBT)["suite/slow"].verdict
+
+    assert verdict([[1.0 + 0.1 * (-1) ** i] * 9 for i in range(10)]) == "regressed"
+    assert verdict([[1.1 + i / 1000] * 9 for i in range(10)]) == "inconclusive"
+
+
 def test_small_changes_are_nobodys_business() -> None:
     random = np.random.default_rng(6)
     new, base = (record("a", noisy(random, m, count=5000, offset=0)) for m in (1.03, 1.0))
