@@ -60,15 +60,16 @@ def check_quantized(q: qr.QuantizedTensor, w: NDArray[Any]) -> None:
         expected = reference.quantize(rows, fields)
         wanted = expected.codes
     require(np.array_equal(codes, wanted), f"{q.format.name}: codes differ from the reference")
-    spans = (1, [0]) if one_scale else (len(matrix), chosen)
-    scales = q.scales.reshape(spans[0], -1)[spans[1]]
-    same = np.array_equal(scales.ravel(), expected.scales.ravel())
+
+    def of_chosen(parameters: NDArray[Any]) -> NDArray[Any]:
+        return parameters if one_scale else parameters.reshape(len(matrix), -1)[chosen]
+
+    same = np.array_equal(of_chosen(q.scales).ravel(), expected.scales.ravel())
     require(same, f"{q.format.name}: scales differ from the reference")
     there = (q.zero_points is None) == (expected.zero_points is None)
     require(there, f"{q.format.name}: zero points where there should be none, or none")
     if expected.zero_points is not None and q.zero_points is not None:
-        zero_points = q.zero_points.reshape(spans[0], -1)[spans[1]]
-        same = np.array_equal(zero_points.ravel(), expected.zero_points.ravel())
+        same = np.array_equal(of_chosen(q.zero_points).ravel(), expected.zero_points.ravel())
         require(same, f"{q.format.name}: zero points differ from the reference")
 
 

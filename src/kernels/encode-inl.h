@@ -127,7 +127,7 @@ HWY_INLINE Bytes encode_step(const std::byte* data, const GroupCode& low, const 
 // Elements of one group, whole or in part.
 struct EncodeSpan {
   const std::byte* data;
-  std::uintptr_t ahead;  // to fetch meanwhile, see fetch(); 0 for nothing
+  std::uintptr_t ahead;  // to fetch meanwhile, see fetch_for_step()
   std::size_t count;
   std::size_t readable;  // elements from `data` to the end of the row
   std::uint64_t index;   // the flat index of the first
@@ -141,12 +141,10 @@ HWY_INLINE void encode_span(const EncodeSpan& span, const GroupCode& code) {
   constexpr std::size_t kBytes = Source<kDType>::kBytes;
   const ByteTag d8;
   const bool stream = span.stream && can_stream(span.codes);
+  std::uintptr_t ahead = span.ahead;
   std::size_t i = 0;
   for (; i + kEncodeStep <= span.count; i += kEncodeStep) {
-    for (std::size_t line = 0; span.ahead != 0 && line < kEncodeStep * kBytes / 2;
-         line += kCacheLine) {
-      fetch(span.ahead + i * kBytes / 2 + line);
-    }
+    ahead = fetch_for_step<kEncodeStep * kBytes>(ahead);
     store_codes(encode_step<kEncode, kDType>(span.data + i * kBytes, code, code, span.index + i),
                 span.codes + i, stream);
   }

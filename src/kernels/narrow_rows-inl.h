@@ -118,11 +118,9 @@ HWY_NOINLINE std::size_t encode_rows(const GroupBlock& block, std::size_t readab
   ElementParameters each;
   const std::size_t count = each.fill(block);
   const std::byte* const data = block.spans[0].data;
-  const std::uintptr_t ahead = fetched_by_encode(block, data);
+  std::uintptr_t ahead = fetched_by_encode(block, data);
   for (std::size_t i = 0; i < count; i += kEncodeStep) {
-    for (std::size_t line = 0; ahead != 0 && line < kEncodeStep * kBytes / 2; line += kCacheLine) {
-      fetch(ahead + i * kBytes / 2 + line);
-    }
+    ahead = fetch_for_step<kEncodeStep * kBytes>(ahead);
     alignas(64) std::byte padded[kEncodeStep * kBytes];
     const std::byte* at = data + i * kBytes;
     if (readable - i < kEncodeStep) {

@@ -132,7 +132,7 @@ HWY_INLINE Extremes find_extremes(const std::byte* data, std::size_t count, std:
   if (bytes >= kVectorBytes) {
     std::size_t at = 0;
     for (; at + kStepBytes <= bytes; at += kStepBytes) {
-      if (ahead != 0) fetch(ahead + at / 2);
+      ahead = fetch_for_step<kStepBytes>(ahead);
       for (std::size_t i = 0; i < kStepBytes; i += kVectorBytes) include(data + at + i);
     }
     for (; at + kVectorBytes <= bytes; at += kVectorBytes) include(data + at);
