@@ -143,13 +143,16 @@ int pulled_next(ArrowArrayStream* stream, ArrowArray* out) {
   }
   const nb::gil_scoped_acquire locked;
   try {
-    own.fill(out);
-    return 0;
-  } catch (const nb::python_error& error) {
-    own.error = text_of(error);
-    return EINVAL;
-  } catch (const std::exception& error) {
-    own.error = error.what();
+    try {
+      own.fill(out);
+      return 0;
+    } catch (const nb::python_error& error) {
+      own.error = text_of(error);
+      return error.matches(PyExc_MemoryError) ? ENOMEM : EINVAL;
+    }
+  } catch (const std::bad_alloc&) {
+    // Of the job, or of the words about its failure; these here are so few that they need none.
+    own.error = "out of memory";
     return ENOMEM;
   }
 }

@@ -32,7 +32,8 @@ struct alignas(64) Counters {
 
 constinit std::array<Counters, kEntryPoints> all_counters{};
 
-constinit thread_local CallRecord* innermost = nullptr;
+// Initial-exec: the loader ends the process when it finds no memory for other kinds.
+[[gnu::tls_model("initial-exec")]] constinit thread_local CallRecord* innermost = nullptr;
 
 Counters& counters_of(EntryPoint entry) noexcept {
   return all_counters[static_cast<std::size_t>(entry)];
