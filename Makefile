@@ -1,5 +1,7 @@
 # Every target does all its set-up first (tools/setup); a second call finds it done.
-.PHONY: help demo test bench format lint clean
+PYTEST = .venv/bin/python -m pytest -q -n auto --maxprocesses=8 --dist worksteal
+
+.PHONY: help demo test test-quick bench format lint clean
 
 # Not Make's own rules: these are commands, not files, and none may run beside another.
 .NOTPARALLEL:
@@ -8,6 +10,8 @@
 help:
 	@echo 'make demo    write a ControlNet and a LoRA, quantize both, show size, time and error'
 	@echo 'make test    build everything and run every C++ and Python test'
+	@echo 'make test-quick'
+	@echo '             the same without what takes long, and with fewer examples of each property'
 	@echo 'make bench   measure everything beside copies and peers, write build/benchmarks/report'
 	@echo 'make format  format the C++ and the Python sources'
 	@echo 'make lint    formatters, linters and type checker, without changing a file'
@@ -24,7 +28,12 @@ demo:
 test:
 	@tools/setup package cpp-tests benchmarks
 	@tools/run_ctest release
-	@.venv/bin/python -m pytest -q
+	@$(PYTEST)
+
+test-quick:
+	@tools/setup package cpp-tests benchmarks
+	@tools/run_ctest release
+	@$(PYTEST) -m 'not slow' --hypothesis-profile=quick
 
 bench:
 	@tools/setup package benchmarks kernels

@@ -12,16 +12,17 @@ from hypothesis import core, settings
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Of every property. Each run draws new examples, also where CI is set, which would draw the same.
-settings.register_profile(
-    "often", max_examples=500, deadline=None, print_blob=True, derandomize=False
-)
+often = settings(max_examples=500, deadline=None, print_blob=True, derandomize=False)
+settings.register_profile("often", often)
+settings.register_profile("quick", often, max_examples=25)
 settings.load_profile("often")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the seed, so that it can be printed."""
+    """Choose the seed, so that it can be printed; processes beside this one take it over."""
     if config.getoption("hypothesis_seed") is None:
-        setattr(core, "global_force_seed", secrets.randbits(32))  # noqa: B010
+        config.option.hypothesis_seed = secrets.randbits(32)
+        setattr(core, "global_force_seed", config.option.hypothesis_seed)  # noqa: B010
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import quarrow as qr
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[1] / "support" / "entry_points.py"
 
 

@@ -13,6 +13,8 @@ import quarrow as qr
 from bit_cases import cases, reference_digest
 from reference import quantize, stored_values
 
+pytestmark = pytest.mark.slow
+
 SUPPORT = Path(__file__).parents[1] / "support"
 
 

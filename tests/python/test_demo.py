@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from safetensors import safe_open
+
+pytestmark = pytest.mark.slow
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo.py"
 

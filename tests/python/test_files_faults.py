@@ -294,6 +294,7 @@ def layers(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", [QUANTIZE, DEQUANTIZE])
 def test_kill_at_random_moments(script: str, tmp_path: Path) -> None:
     source = layers(tmp_path / "in.safetensors")
@@ -336,6 +337,7 @@ for name in ("int8_rowwise", "int8") * 50:
 """
 
 
+@pytest.mark.slow
 def test_an_index_always_finds_its_shards(tmp_path: Path) -> None:
     """Killed while one checkpoint in several files replaces another of the same names."""
     source = layers(tmp_path / "in.safetensors")

@@ -13,6 +13,8 @@ from checkpoints import header_bytes, write_zeros
 from safetensors import safe_open
 from workload import LARGE_FILES
 
+pytestmark = pytest.mark.slow
+
 LIMIT_BYTES = 64 << 20
 # Peaks of a fresh process over what it had after its imports: of all its memory, and (of mapped
 # files the pages do not count) of its own, sampled.
