@@ -198,9 +198,10 @@ def dequantize_file(
 ) -> FileReport:
     """Write a copy of a checkpoint in which quantized layers are float tensors again.
 
-    They get the names, shapes and dtypes that they had (float64 ones become float32), and the
-    values of ``QuantizedTensor.dequantize``. All other tensors and metadata stay; layers of formats
-    that are not known here stay too. As to memory and crashes, see ``quantize_file``.
+    They get the names, shapes and dtypes that they had, and the values of
+    ``QuantizedTensor.dequantize`` (in float64 the float32 ones). All other tensors and metadata
+    stay; layers of formats that are not known here stay too. As to memory and crashes, see
+    ``quantize_file``.
 
     Parameters
     ----------

@@ -264,9 +264,7 @@ FilePlan plan_restored(const Checkpoint& source, const StoredLayers& layers,
       planned.source = &tensor;
       planned.stored = layer;
       planned.layer = static_cast<std::uint32_t>(layer - layers.layers().data());
-      // The engine restores to 32 bits and less.
-      const DType dtype = options.dtype.value_or(*float_dtype(layer->dtype));
-      planned.dtype = stored_dtype(dtype == DType::kF64 ? DType::kF32 : dtype);
+      planned.dtype = stored_dtype(options.dtype.value_or(*float_dtype(layer->dtype)));
     }
     plan.tensors.push_back(planned);
     const EncodedEntry entry = kept_entry(planned);

@@ -2,12 +2,26 @@
 #include "pipeline/restore_tiles.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "pipeline/layer_reader.h"
 #include "pipeline/layer_writer.h"
 #include "quantize/run_tile.h"
 
 namespace quarrow {
+namespace {
+
+// Values of f32, the last ones of a buffer, become f64 from its first byte on.
+void widen(const std::byte* from, std::uint64_t count, std::byte* to) noexcept {
+  for (std::uint64_t i = 0; i < count; ++i) {
+    float value = 0;
+    std::memcpy(&value, from + i * sizeof(float), sizeof(float));
+    const double wide = value;
+    std::memcpy(to + i * sizeof(double), &wide, sizeof(double));
+  }
+}
+
+}  // namespace
 
 RestoreTiles::RestoreTiles(const Checkpoint& source, const FilePlan& plan, Outputs outputs,
                            const Context& context)
@@ -21,6 +35,10 @@ RestoreTiles::RestoreTiles(const Checkpoint& source, const FilePlan& plan, Outpu
     elements_ = std::max(elements_, tile.rows * tile.cols);
     code_bytes_ = std::max(code_bytes_, tile.rows * (at.code_row_bytes + kMaxRowAlignment));
     scale_count_ = std::max(scale_count_, tile.rows * at.scale_row_count);
+  }
+  for (const TensorPlan& tensor : plan.tensors) {
+    if (tensor.action != Action::kRestore) continue;
+    value_bytes_ = std::max(value_bytes_, size_of(*float_dtype(tensor.dtype)));
   }
 }
 
@@ -46,11 +64,15 @@ std::uint64_t RestoreTiles::run(std::size_t index, std::size_t tensor, std::size
   stored.scales_row_stride =
       layer.geometry.scale_rows == 1 ? 0 : placement(layer, tile).scale_row_count;
   const DType dtype = *float_dtype(planned.dtype);
-  const std::uint64_t row_bytes = tile.cols * size_of(dtype);
-  dequantize_tile(layer, tile, stored, target_, {mine.values.get(), dtype},
-                  static_cast<std::size_t>(row_bytes));
+  // The engine restores to 32 bits and less, which 64 hold exactly.
+  const DType computed = dtype == DType::kF64 ? DType::kF32 : dtype;
+  const std::uint64_t count = tile.rows * tile.cols;
+  std::byte* values = mine.values.get() + count * (size_of(dtype) - size_of(computed));
+  dequantize_tile(layer, tile, stored, target_, {values, computed},
+                  static_cast<std::size_t>(tile.cols * size_of(computed)));
+  if (dtype == DType::kF64) widen(values, count, mine.values.get());
   outputs_[planned.output]->write_at(
-      mine.values.get(), static_cast<std::size_t>(tile.rows * row_bytes),
+      mine.values.get(), static_cast<std::size_t>(count * size_of(dtype)),
       planned.data_position + (tile.row * layer.cols + tile.col) * size_of(dtype));
   // Equal parts of the layer's entries, which add up to all of them.
   const bool last = index + 1 == layer.tile_count;
@@ -64,7 +86,7 @@ RestoreTiles::Buffers& RestoreTiles::buffers(std::size_t worker) {
     buffers.codes = std::make_unique_for_overwrite<std::uint8_t[]>(code_bytes_);
     buffers.scales = std::make_unique_for_overwrite<float[]>(scale_count_);
     buffers.zero_points = std::make_unique_for_overwrite<std::uint8_t[]>(scale_count_);
-    buffers.values = std::make_unique_for_overwrite<std::byte[]>(elements_ * sizeof(float));
+    buffers.values = std::make_unique_for_overwrite<std::byte[]>(elements_ * value_bytes_);
   }
   return buffers;
 }

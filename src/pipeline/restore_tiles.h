@@ -37,6 +37,7 @@ class RestoreTiles final : public TileWork {
   std::uint64_t code_bytes_ = 0;  // of the largest tile
   std::uint64_t scale_count_ = 0;
   std::uint64_t elements_ = 0;
+  std::size_t value_bytes_ = 0;  // of the widest dtype that is written
   std::vector<Buffers> buffers_;
 };
 

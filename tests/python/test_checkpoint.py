@@ -103,22 +103,32 @@ def test_restored_files_hold_what_dequantize_gives(
                     np.testing.assert_array_equal(tensor.numpy(), wanted, strict=True)
 
 
+@pytest.mark.parametrize("format_", ["int8_rowwise", "int8"])
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
-def test_the_dtype_before_comes_back(dtype: str, tmp_path: Path) -> None:
-    save_file(weights(dtype), tmp_path / "in")
-    for format_ in ("int8_rowwise", "int8"):
-        qr.quantize_file(tmp_path / "in", tmp_path / "q", format_, sync=False)
-        report = qr.dequantize_file(tmp_path / "q", tmp_path / "out", sync=False)
-        restored = load_file(tmp_path / "out")
-        for layer in report.layers:
-            if layer.action == "restored":
-                assert layer.dtype == {"float16": "F16", "float64": "F64"}[dtype]
-                # The engine computes in 32 bits.
-                expected = np.float16 if dtype == "float16" else np.float32
-                assert restored[layer.name].dtype == expected
-                break
-        else:
-            pytest.fail("no layer was restored")
+def test_the_dtype_before_comes_back(dtype: str, format_: str, tmp_path: Path) -> None:
+    before = weights(dtype)
+    save_file(before, tmp_path / "in")
+    qr.quantize_file(tmp_path / "in", tmp_path / "q", format_, sync=False)
+    report = qr.dequantize_file(tmp_path / "q", tmp_path / "out", sync=False)
+    restored = load_file(tmp_path / "out")
+    layers = [layer for layer in report.layers if layer.action == "restored"]
+    assert layers
+    # The engine computes in 32 bits.
+    computed = "float16" if dtype == "float16" else "float32"
+    with qr.open(tmp_path / "q") as quantized:
+        for layer in layers:
+            q = quantized[layer.name]
+            assert isinstance(q, qr.QuantizedTensor)
+            spelling = {"float16": "F16", "float64": "F64"}[dtype]
+            assert (layer.dtype, layer.dtype_out) == (spelling, spelling)
+            values = q.dequantize(dtype=computed).astype(dtype)
+            np.testing.assert_array_equal(restored[layer.name], values, strict=True)
+    in_memory = qr.dequantize_state_dict(qr.quantize_state_dict(before, format_))
+    assert set(in_memory) == set(restored)
+    for name, value in restored.items():
+        np.testing.assert_array_equal(in_memory[name], value, strict=True)
+    qr.dequantize_file(tmp_path / "q", tmp_path / "single", dtype="float32", sync=False)
+    assert load_file(tmp_path / "single")["big.weight"].dtype == np.float32
 
 
 def test_a_real_lora_comes_back_with_its_names(tmp_path: Path) -> None:
