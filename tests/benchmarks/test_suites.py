@@ -104,6 +104,29 @@ def test_a_right_result_passes_and_a_wrong_one_does_not(
         verification.check_quantized(q, w.reshape(-1, 2))
 
 
+def test_a_wrong_batch_does_not_pass() -> None:
+    layers = {"first": W, "middle": W[:9], "last": 2 * W}
+    right = {name: qr.quantize(w, "int4") for name, w in layers.items()}
+    verification.check_layers(right, layers)
+    for name in ("first", "last"):
+        with pytest.raises(WrongResultError, match="codes differ"):
+            verification.check_layers({**right, name: qr.quantize(-layers[name], "int4")}, layers)
+    with pytest.raises(WrongResultError, match="2 layers instead of 3"):
+        verification.check_layers({"first": right["first"], "last": right["last"]}, layers)
+
+
+def test_wrong_lists_do_not_pass() -> None:
+    layers = {"a": W, "b": 2 * W}
+    right = qr.legacy.quantize({name: w.tolist() for name, w in layers.items()}, bit_width=8)
+    verification.check_lists(right, layers)
+    for part in ("codes", "scales"):
+        wrong = [0] * len(right["b"][part])
+        with pytest.raises(WrongResultError, match=f"b: .*{part}"):
+            verification.check_lists({**right, "b": {**right["b"], part: wrong}}, layers)
+    with pytest.raises(WrongResultError, match="1 layers instead of 2"):
+        verification.check_lists({"a": right["a"]}, layers)
+
+
 def test_cold_inputs_are_more_than_the_cache_holds() -> None:
     inputs = fixtures.cold_weights(4)
     assert sum(w.nbytes for w in inputs) > environment.last_level_cache_bytes()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arrow in and out: types, shapes, slices, empties."""
 
+import json
 import pickle
 
 import numpy as np
@@ -31,6 +32,24 @@ def test_the_schema_is_documented_types() -> None:
         "format": pa.string(),
         "params": pa.string(),
     }
+
+
+def test_params_are_all_fields_of_the_format() -> None:
+    format_ = qr.Format("int4", group_size=16, rounding="stochastic", seed=7)
+    layers = some_layers(2, "float16")
+    result = quantize(table_of(layers), format_).to_pyarrow()
+    assert [json.loads(params) for params in result["params"].to_pylist()] == 2 * [
+        {
+            "group_size": 16,
+            "symmetric": False,
+            "scale_dtype": "float32",
+            "packed": True,
+            "rounding": "stochastic",
+            "seed": 7,
+            "dtype": "float16",
+        }
+    ]
+    assert_rows_are(result, singles(layers, format_))
 
 
 # Types of the columns.
@@ -229,6 +248,37 @@ def test_items_of_lists_that_begin_further_on() -> None:
     table = pa.table({"layer_name": list("abcdefgh"), "weights": fixed}).slice(2, 3)
     layers = {name: values[4 + 12 * i : 16 + 12 * i] for i, name in enumerate("abcde") if i > 1}
     assert_rows_are(quantize(table, "int4").to_pyarrow(), singles(layers))
+
+
+@pytest.mark.parametrize("text", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+def test_a_dictionary_that_begins_further_on(text: pa.DataType) -> None:
+    layers = some_layers(3)
+    words = pa.array(["not", None, "these", *layers, "nor this"]).cast(text)
+    names = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 0], pa.int8()), words.slice(3, 3))
+    rows = dict(zip(["l0", "l1", "l2"], layers.values(), strict=True))
+    table = table_of(rows, layer_name=names.slice(0, 3))
+    assert_rows_are(quantize(table, "int4").to_pyarrow(), singles(rows))
+    part = {name: layers[name] for name in ("l1", "l2")}
+    assert_rows_are(quantize(table.slice(1), "int4").to_pyarrow(), singles(part))
+
+
+@pytest.mark.parametrize("item", [pa.int32(), pa.int64()], ids=str)
+@pytest.mark.parametrize("start", [0, 1, 3])
+def test_dimensions_that_begin_further_on(item: pa.DataType, start: int) -> None:
+    """In the list of a row, in its column and in the items below it."""
+    layers = some_layers(4)
+    dimensions = pa.array([7, 7, *(d for w in layers.values() for d in w.shape)], item).slice(2)
+    lists = {
+        "list": pa.ListArray.from_arrays(pa.array([0, 2, 4, 6, 8], pa.int32()), dimensions),
+        "large_list": pa.LargeListArray.from_arrays(pa.array([0, 2, 4, 6, 8]), dimensions),
+        "fixed_size_list": pa.FixedSizeListArray.from_arrays(dimensions, 2),
+    }
+    rest = singles(dict(list(layers.items())[start:]))
+    for shapes in lists.values():
+        shifted = pa.concat_arrays([shapes[:1], shapes])[1:]
+        for column in (shapes, shifted):
+            table = table_of(layers, shape=column)
+            assert_rows_are(quantize(table.slice(start), "int4").to_pyarrow(), rest)
 
 
 def test_chunks_that_differ_between_columns() -> None:

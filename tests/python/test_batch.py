@@ -154,13 +154,13 @@ def test_a_crooked_result_is_refused(tensors: Any, errors: Any) -> None:
 
 
 def test_stats_are_of_the_whole_call() -> None:
-    layers = some_layers(4)
-    layers["transposed"] = weights(6, 5).T
+    turned = {"transposed": weights(6, 5).T, "turned too": weights(3, 4).T}
+    layers = turned | some_layers(4)
     r = qr.quantize_batch(layers, "int4", copy=True)
     stats = r.stats
     assert stats.bytes_in == sum(w.nbytes for w in layers.values())
     assert stats.bytes_out == r.nbytes
-    assert stats.bytes_copied == layers["transposed"].nbytes
+    assert stats.bytes_copied == sum(w.nbytes for w in turned.values())
     parts = stats.view_seconds + stats.alloc_seconds + stats.core_seconds + stats.export_seconds
     assert 0 < parts <= stats.total_seconds * (1 + 1e-9)
     assert (stats.threads, stats.isa) == (1, qr.info()["isa"])
@@ -267,6 +267,14 @@ def test_progress_counts_every_layer_once() -> None:
     assert {total for _, total, _ in calls} == {len(layers)}
     assert {name for _, _, name in calls} == set(layers)
     assert len(r) == len(layers) - 2
+
+
+def test_progress_names_the_layers_as_they_finish() -> None:
+    """What there is nothing to do for is finished before the first tile."""
+    layers = {"a": weights(2, 8), "empty": np.zeros((0, 8), np.float32), "b": weights(3, 8)}
+    names: list[str] = []
+    qr.quantize_batch(layers, "int4", progress=lambda _done, _total, name: names.append(name))
+    assert names == ["empty", "a", "b"]
 
 
 def test_an_empty_batch_has_no_progress() -> None:

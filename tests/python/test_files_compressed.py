@@ -85,6 +85,21 @@ def test_entries_hold_what_the_engine_makes(
     assert sorted(group["targets"]) == sorted(SHAPES)
 
 
+@pytest.mark.parametrize("shape", [(33, 16), (33, 4, 8), (33, 2, 2, 4), (33, 2, 2, 2, 2)], ids=str)
+def test_every_number_of_dimensions_comes_back(shape: tuple[int, ...], tmp_path: Path) -> None:
+    source = {"l.weight": np.random.default_rng(1).normal(size=shape).astype("f")}
+    save_file(source, tmp_path / "in")
+    rows = qr.Format("int4", group_size="row")
+    rules = [("", rows)]  # small ones too
+    qr.quantize_file(tmp_path / "in", tmp_path / "q", rows, rules=rules)
+    qr.dequantize_file(tmp_path / "q", tmp_path / "out")
+    with qr.open(tmp_path / "q") as quantized, qr.open(tmp_path / "out") as restored:
+        assert isinstance(quantized["l.weight"], qr.QuantizedTensor)
+        assert quantized["l.weight"].shape == restored["l.weight"].shape == shape
+    in_memory = qr.dequantize_state_dict(qr.quantize_state_dict(source, rows, rules=rules))
+    assert in_memory["l.weight"].shape == shape
+
+
 def test_the_file_does_not_depend_on_threads(tmp_path: Path) -> None:
     save_file(weights(), tmp_path / "in")
     files = []
