@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -91,44 +92,106 @@ bool is_refusal() {
   return true;
 }
 
-// torch's own export, for exactly torch.Tensor: its __dlpack__ is Python code that takes longer
-// than quantizing a small tensor. Nothing for any other type.
-nb::handle torch_export(nb::handle tensor) {
-  static std::atomic<PyObject*> tensor_type = nullptr;  // set after to_dlpack
-  static std::atomic<PyObject*> to_dlpack = nullptr;
-  if (tensor_type == nullptr && std::string_view(Py_TYPE(tensor.ptr())->tp_name) == "Tensor") {
-    const nb::object module = nb::borrow(PyDict_GetItemString(PyImport_GetModuleDict(), "torch"));
-    if (module.is_valid() && nb::getattr(module, "Tensor", nb::none()).is(tensor.type())) {
-      to_dlpack = nb::object(module.attr("utils").attr("dlpack").attr("to_dlpack")).release().ptr();
-      tensor_type = nb::borrow(tensor.type()).release().ptr();
+// What torch calls its things.
+struct Torch {
+  nb::object tensor;
+  nb::object parameter;
+  // Its own export: the __dlpack__ of its tensors is Python code that takes longer than quantizing
+  // a small one.
+  nb::object to_dlpack;
+};
+
+// Kept for ever once torch has been imported; null before, when nothing can be a tensor of it.
+const Torch* imported_torch() {
+  static std::atomic<const Torch*> found = nullptr;
+  if (found == nullptr) {
+    const nb::object none = nb::none();
+    const nb::handle module = PyDict_GetItemString(PyImport_GetModuleDict(), "torch");
+    if (!module.is_valid()) {
+      return nullptr;
     }
+    const auto find = [&](std::initializer_list<const char*> path) {
+      nb::object at = nb::borrow(module);
+      for (const char* name : path) {
+        at = nb::getattr(at, name, none);
+      }
+      return at;
+    };
+    const Torch torch{find({"Tensor"}), find({"nn", "Parameter"}),
+                      find({"utils", "dlpack", "to_dlpack"})};
+    // While it is being imported some are missing.
+    if (!nb::isinstance<nb::type_object>(torch.tensor) || torch.parameter.is_none() ||
+        torch.to_dlpack.is_none()) {
+      return nullptr;
+    }
+    found = new Torch(torch);
   }
-  return tensor.type().is(tensor_type.load()) ? nb::handle(to_dlpack.load()) : nb::handle();
+  return found;
+}
+
+// A tensor of torch whose class adds nothing to it, so that it is what lies in its memory.
+bool is_plain(nb::handle tensor, const Torch& torch) {
+  return tensor.type().is(torch.tensor) || tensor.type().is(torch.parameter);
+}
+
+bool is_instance(nb::handle object, nb::handle type) {
+  return PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(object.type().ptr()),
+                          reinterpret_cast<PyTypeObject*>(type.ptr())) != 0;
+}
+
+// What a method without arguments returns; nothing when it refuses.
+nb::object ask(nb::handle object, PyObject* method) {
+  nb::object answer = nb::steal(PyObject_CallMethodNoArgs(object.ptr(), method));
+  if (!answer.is_valid()) {
+    is_refusal();
+  }
+  return answer;
 }
 
 // Whether a torch tensor stands for the negative of what lies in its memory: its export does not
 // say.
 bool is_negated(nb::handle tensor) {
   static PyObject* const is_neg = PyUnicode_InternFromString("is_neg");
-  const nb::object answer = nb::steal(PyObject_CallMethodNoArgs(tensor.ptr(), is_neg));
-  if (!answer.is_valid()) {
-    is_refusal();
+  return ask(tensor, is_neg).is(nb::handle(Py_True));
+}
+
+// Where the storage of a torch tensor lies; empty where there is none.
+std::span<const std::byte> storage_of(nb::handle tensor) {
+  static PyObject* const untyped_storage = PyUnicode_InternFromString("untyped_storage");
+  static PyObject* const data_ptr = PyUnicode_InternFromString("data_ptr");
+  static PyObject* const nbytes = PyUnicode_InternFromString("nbytes");
+  const nb::object storage = ask(tensor, untyped_storage);
+  const nb::object address = storage.is_valid() ? ask(storage, data_ptr) : nb::object();
+  const nb::object size = address.is_valid() ? ask(storage, nbytes) : nb::object();
+  if (!size.is_valid()) {
+    return {};
   }
-  return answer.is(nb::handle(Py_True));
+  return {static_cast<const std::byte*>(PyLong_AsVoidPtr(address.ptr())),
+          nb::cast<std::size_t>(size)};
+}
+
+// numpy would make an array of new memory of it, with whatever lies there.
+[[noreturn]] void raise_null_address(nb::handle tensor, nb::handle name) {
+  raise_invalid_input("got " + nb::cast<std::string>(tensor.type().attr("__name__")) +
+                          ", whose address is null; pass an array that has memory",
+                      name);
 }
 
 // What __dlpack__ returns; nothing when there is none, or when it refuses. The capsule itself is
 // read, not the object: nanobind marks a capsule that it was handed as used, so that one which is
-// offered twice is not freed twice.
-nb::object dlpack_capsule(nb::handle tensor) {
+// offered twice is not freed twice. `torch`: given for its tensors.
+nb::object dlpack_capsule(nb::handle tensor, const Torch* torch) {
   if (PyCapsule_CheckExact(tensor.ptr())) {
     return nb::borrow(tensor);
   }
-  if (PyType_Check(tensor.ptr()) != 0 || is_negated(tensor)) {
+  if (PyType_Check(tensor.ptr()) != 0) {
     return {};
   }
-  if (const nb::handle torch = torch_export(tensor)) {
-    nb::object capsule = nb::steal(PyObject_CallOneArg(torch.ptr(), tensor.ptr()));
+  if (torch != nullptr) {
+    if (!is_plain(tensor, *torch) || is_negated(tensor)) {
+      return {};
+    }
+    nb::object capsule = nb::steal(PyObject_CallOneArg(torch->to_dlpack.ptr(), tensor.ptr()));
     if (!capsule.is_valid()) {
       is_refusal();
     }
@@ -184,6 +247,9 @@ bool InputArray::borrow_buffer(nb::handle tensor, nb::handle name, std::optional
     return false;
   }
   holds_buffer_ = true;
+  if (buffer_.buf == nullptr && buffer_.len != 0) {
+    raise_null_address(tensor, name);
+  }
   if (!dtype) {
     dtype = dtype_of_buffer(buffer_.format);
   }
@@ -206,10 +272,21 @@ bool InputArray::borrow_buffer(nb::handle tensor, nb::handle name, std::optional
 }
 
 bool InputArray::borrow_dlpack(nb::handle tensor, nb::handle name) {
-  const nb::object capsule = dlpack_capsule(tensor);
+  const Torch* torch = imported_torch();
+  if (torch != nullptr && !is_instance(tensor, torch->tensor)) {
+    torch = nullptr;
+  }
+  const nb::object capsule = dlpack_capsule(tensor, torch);
   nb::ndarray<nb::ro> array;
   if (!capsule.is_valid() || !nb::try_cast(capsule, array, false)) {
     PyErr_Clear();
+    return false;
+  }
+  if (array.device_type() == nb::device::cpu::value && array.data() == nullptr &&
+      array.size() != 0) {
+    if (torch == nullptr) {
+      raise_null_address(tensor, name);
+    }
     return false;
   }
   const std::optional<DType> dtype = dtype_of_dlpack(array.dtype());
@@ -224,6 +301,10 @@ bool InputArray::borrow_dlpack(nb::handle tensor, nb::handle name) {
     strides[i] = array.stride(i) * static_cast<std::int64_t>(size_of(*dtype));
   }
   if (!set_view(array.data(), *dtype, {strides, array.ndim()}, name)) {
+    return false;
+  }
+  // A storage can be freed or cut while tensors still look at it, and an export does not say so.
+  if (torch != nullptr && !lies_in(storage_of(tensor))) {
     return false;
   }
   dlpack_ = std::move(array);
@@ -271,13 +352,27 @@ bool InputArray::overlaps(const void* data, std::uint64_t bytes) const noexcept 
   if (view_.elements() == 0 || bytes == 0) {
     return false;
   }
+  const auto [first, last] = extent();
+  const auto begin = reinterpret_cast<std::intptr_t>(data);
+  const std::intptr_t end = begin + static_cast<std::intptr_t>(bytes);
+  return begin < last && first < end;
+}
+
+bool InputArray::lies_in(std::span<const std::byte> memory) const noexcept {
+  if (view_.elements() == 0) {
+    return true;
+  }
+  const auto [first, last] = extent();
+  const auto begin = reinterpret_cast<std::intptr_t>(memory.data());
+  return begin <= first && last <= begin + static_cast<std::intptr_t>(memory.size());
+}
+
+std::pair<std::intptr_t, std::intptr_t> InputArray::extent() const noexcept {
   const auto row_bytes = static_cast<std::intptr_t>(view_.cols * size_of(view_.dtype));
   const auto first = reinterpret_cast<std::intptr_t>(view_.data);
   const std::intptr_t last =
       first + static_cast<std::intptr_t>(view_.rows - 1) * view_.row_stride_bytes;
-  const auto begin = reinterpret_cast<std::intptr_t>(data);
-  const std::intptr_t end = begin + static_cast<std::intptr_t>(bytes);
-  return begin < std::max(first, last) + row_bytes && std::min(first, last) < end;
+  return {std::min(first, last), std::max(first, last) + row_bytes};
 }
 
 }  // namespace quarrow::python

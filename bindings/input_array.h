@@ -6,6 +6,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -19,8 +20,10 @@ namespace quarrow::python {
 // Reads f32, f16, f64 through the buffer protocol (numpy, read-only too; array.array; memoryview)
 // and f32, f16, bf16, f64 through DLPack (versioned and old capsules). What neither gives is handed
 // to quarrow.input_coercion, which views, copies (when `copy` is true) or raises the
-// InvalidInputError that says what is wrong. Keeps the memory alive and exported for its own
-// lifetime. Needs the lock in constructor and destructor.
+// InvalidInputError that says what is wrong. A tensor whose values do not lie in memory of its own
+// is never read: a null pointer, a torch storage that was freed or cut, a class of torch that only
+// stands for values. Keeps the memory alive and exported for its own lifetime. Needs the lock in
+// constructor and destructor.
 class InputArray {
  public:
   // `name`: the layer's name for messages, or None.
@@ -45,6 +48,10 @@ class InputArray {
   void release_buffer() noexcept;
   bool set_view(const void* data, DType dtype, std::span<const std::int64_t> strides_bytes,
                 nanobind::handle name);
+  // Whether every byte that is read lies in `memory`.
+  bool lies_in(std::span<const std::byte> memory) const noexcept;
+  // The addresses of the first byte and of the one after the last; there must be an element.
+  std::pair<std::intptr_t, std::intptr_t> extent() const noexcept;
   void coerce(nanobind::handle tensor, nanobind::handle name, bool copy);
 
   TensorView view_;

@@ -11,23 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quarrow.exceptions import InvalidInputError
+from quarrow.rejection import Rejection
+from quarrow.torch_tensors import first_line, is_torch_tensor, plain_tensor, torch_alone
 
 _ACCEPTED = "float32, float16, bfloat16 or float64"
 _FLOATS = ("float32", "float16", "float64")
 _LONGEST_REPR = 60
 # DLPack's kDLCPU and kDLCUDAHost.
 _READABLE_DEVICES = (1, 3)
-
-
-class _Rejection:
-    """Makes the errors of one input."""
-
-    def __init__(self, name: str | None) -> None:
-        self._name = name
-
-    def __call__(self, message: str) -> NoReturn:
-        prefix = "" if self._name is None else f"layer {self._name!r}: "
-        raise InvalidInputError(prefix + message, name=self._name)
 
 
 def readable(w: object, name: str | None, copy: bool) -> tuple[object, str | None, int]:  # noqa: FBT001
@@ -53,9 +44,9 @@ def readable(w: object, name: str | None, copy: bool) -> tuple[object, str | Non
     InvalidInputError
         It cannot be read, or only after a copy that was not permitted.
     """
-    reject = _Rejection(name)
+    reject = Rejection(name)
     _reject_non_tensors(w, reject)
-    if _is_torch_tensor(w):
+    if is_torch_tensor(w):
         return _readable_torch(w, reject, copy=copy)
     array, copied = _as_numpy(w, reject, copy=copy)
     if array.dtype.name not in (*_FLOATS, "bfloat16"):
@@ -78,7 +69,7 @@ def _short(value: object) -> str:
     return text if len(text) <= _LONGEST_REPR else text[:_LONGEST_REPR] + "..."
 
 
-def _reject_non_tensors(w: object, reject: _Rejection) -> None:
+def _reject_non_tensors(w: object, reject: Rejection) -> None:
     if w is None:
         reject("got None instead of a tensor; pass a numpy array or a DLPack tensor")
     if isinstance(w, bool | int | float | complex | np.generic):
@@ -97,43 +88,40 @@ def _reject_non_tensors(w: object, reject: _Rejection) -> None:
         reject("got dict; pass its tensors one by one")
 
 
-def _is_torch_tensor(w: object) -> bool:
-    return any(
-        base.__module__ in ("torch", "torch.nn.parameter") and base.__name__ == "Tensor"
-        for base in type(w).__mro__
-    )
-
-
-def _readable_torch(w: Any, reject: _Rejection, *, copy: bool) -> tuple[object, None, int]:
-    tensor = w.detach()
+def _readable_torch(w: Any, reject: Rejection, *, copy: bool) -> tuple[object, None, int]:
+    tensor = plain_tensor(w, reject)
     dtype = str(tensor.dtype).removeprefix("torch.")
-    if str(tensor.layout) != "torch.strided":
-        reject(f"got a tensor of layout {tensor.layout}; pass tensor.to_dense()")
-    if tensor.is_quantized or dtype not in (*_FLOATS, "bfloat16"):
+    if tensor.is_quantized:
+        reject(f"got a tensor of {dtype}; accepted are {_ACCEPTED}; pass tensor.dequantize()")
+    if dtype not in (*_FLOATS, "bfloat16"):
         reject(f"got a tensor of {dtype}; accepted are {_ACCEPTED}; pass tensor.float()")
-    if tensor.device.type != "cpu":
+    with torch_alone():
+        reason = _why_a_copy(tensor, reject)
+        if not reason:
+            return tensor, None, 0
         if not copy:
-            reject(
-                f"the tensor is on the device {str(tensor.device)!r}; pass tensor.cpu(), or "
-                "copy=True"
-            )
-        return tensor.cpu().contiguous(), None, tensor.numel() * tensor.element_size()
+            reject(f"{reason}, or copy=True")
+        try:
+            copied = tensor.cpu().resolve_neg().contiguous()
+        except RuntimeError as error:
+            reject(f"the tensor cannot be copied ({first_line(error)}); copy it to the CPU first")
+        return copied, None, copied.nbytes
+
+
+def _why_a_copy(tensor: Any, reject: Rejection) -> str:
+    """Why it cannot be read in place, and what to pass; empty when it can."""
+    if tensor.device.type != "cpu":
+        return f"the tensor is on the device {str(tensor.device)!r}; pass tensor.cpu()"
     if tensor.dim() == 0:
         reject(f"got a 0-d tensor ({_short(tensor)}); pass tensor.reshape(1)")
     if tensor.is_neg():
-        if not copy:
-            reject("the tensor has its negative bit set; pass tensor.resolve_neg(), or copy=True")
-        tensor = tensor.resolve_neg().contiguous()
-        return tensor, None, tensor.numel() * tensor.element_size()
+        return "the tensor has its negative bit set; pass tensor.resolve_neg()"
     if not _torch_columns_contiguous(tensor):
-        if not copy:
-            reject(
-                f"the tensor of shape {tuple(tensor.shape)} and strides {tensor.stride()} is not "
-                "contiguous within its rows; pass tensor.contiguous(), or copy=True"
-            )
-        copied = tensor.contiguous()
-        return copied, None, copied.numel() * copied.element_size()
-    return tensor, None, 0
+        return (
+            f"the tensor of shape {tuple(tensor.shape)} and strides {tensor.stride()} is not "
+            "contiguous within its rows; pass tensor.contiguous()"
+        )
+    return ""
 
 
 def _torch_columns_contiguous(tensor: Any) -> bool:
@@ -142,7 +130,7 @@ def _torch_columns_contiguous(tensor: Any) -> bool:
     return tensor.shape[0] == 0 or cast("bool", tensor[0].is_contiguous())
 
 
-def _as_numpy(w: Any, reject: _Rejection, *, copy: bool) -> tuple[NDArray[Any], int]:
+def _as_numpy(w: Any, reject: Rejection, *, copy: bool) -> tuple[NDArray[Any], int]:
     """View `w` through numpy; also the bytes that had to be copied for it."""
     if isinstance(w, np.ndarray):
         return w, 0
@@ -175,7 +163,7 @@ def _columns_contiguous(array: NDArray[Any]) -> bool:
     return cast("bool", array[0].flags.c_contiguous)
 
 
-def _reject_dtype(dtype: np.dtype[Any], reject: _Rejection) -> NoReturn:
+def _reject_dtype(dtype: np.dtype[Any], reject: Rejection) -> NoReturn:
     if dtype.kind == "c":
         remedy = "pass its .real and .imag one by one"
     elif dtype.kind == "f":

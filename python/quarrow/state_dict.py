@@ -8,7 +8,8 @@ from quarrow import _core
 from quarrow.exceptions import InvalidInputError
 from quarrow.files import Progress, check_options, check_word, run_skipping
 from quarrow.layer_rules import LayerRules, Rule, as_format
-from quarrow.stored_dtypes import from_bytes, is_torch_tensor, stored_bytes
+from quarrow.stored_dtypes import from_bytes, stored_bytes
+from quarrow.torch_tensors import is_torch_tensor
 
 
 class StateDict(dict[str, Any]):

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from quarrow.exceptions import InvalidInputError
+from quarrow.rejection import Rejection
+from quarrow.torch_tensors import is_torch_tensor, plain_tensor, torch_alone
 
 # Of numpy itself.
 _NUMPY = {
@@ -66,12 +68,6 @@ def torch_dtype(stored: str) -> Any:
     return getattr(sys.modules["torch"], names[0]) if names else sys.modules["torch"].uint8
 
 
-def is_torch_tensor(value: object) -> bool:
-    """Whether it is a tensor of torch, which is not imported to find out."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
-
-
 def stored_bytes(value: Any, name: str) -> tuple[str, tuple[int, ...], npt.NDArray[np.uint8], int]:
     """Return stored dtype, shape and bytes of an array or a torch tensor, and how many were copied.
 
@@ -80,22 +76,22 @@ def stored_bytes(value: Any, name: str) -> tuple[str, tuple[int, ...], npt.NDArr
     Raises
     ------
     InvalidInputError
-        It is neither, or safetensors has no such dtype.
+        It is neither, safetensors has no such dtype, or the tensor has no memory of its own.
     """
+    reject = Rejection(name)
     if is_torch_tensor(value):
-        if value.device.type != "cpu":
-            msg = f"layer {name!r}: the tensor is on {value.device}; move it to the CPU with .cpu()"
-            raise InvalidInputError(msg, name=name)
-        if str(value.layout) != "torch.strided":
-            msg = f"layer {name!r}: the tensor has layout {value.layout}; pass tensor.to_dense()"
-            raise InvalidInputError(msg, name=name)
-        dtype = _TORCH.get(str(value.dtype).removeprefix("torch."))
+        tensor = plain_tensor(value, reject)
+        if tensor.device.type != "cpu":
+            reject(f"the tensor is on {tensor.device}; move it to the CPU with .cpu()")
+        dtype = _TORCH.get(str(tensor.dtype).removeprefix("torch."))
         if dtype is not None:
             torch = sys.modules["torch"]
-            plain = value.detach().resolve_conj().resolve_neg().contiguous()
-            flat = plain.reshape(-1).view(torch.uint8).numpy()
-            copied = 0 if plain.data_ptr() == value.data_ptr() else flat.nbytes
-            return dtype, tuple(value.shape), flat, copied
+            with torch_alone():
+                plain = tensor.resolve_conj().resolve_neg().contiguous()
+                # Tensor.numpy() would forbid for ever that the storage is resized.
+                flat = np.from_dlpack(plain.reshape(-1).view(torch.uint8)).view(np.uint8)
+            copied = 0 if plain.data_ptr() == tensor.data_ptr() else flat.nbytes
+            return dtype, tuple(tensor.shape), flat, copied
     elif isinstance(value, np.ndarray):
         dtype = _TORCH.get(value.dtype.name) if value.dtype.isnative else None
         if dtype is not None:
@@ -112,7 +108,8 @@ def from_bytes(
 ) -> Any:
     """Return an array, or a torch tensor, over bytes. Elements below a byte stay bytes."""
     if as_torch:
-        torch = sys.modules["torch"]
-        return torch.from_numpy(data).view(torch_dtype(stored)).reshape(shape)
+        with torch_alone():
+            tensor = sys.modules["torch"].from_numpy(data)
+            return tensor.view(torch_dtype(stored)).reshape(shape)
     dtype = numpy_dtype(stored)
     return data if dtype is None else data.view(dtype).reshape(shape)

@@ -52,6 +52,105 @@ def test_views_and_tensors_with_gradients_are_read_in_place(tensor: Any) -> None
     assert q.error(tensor).max_abs <= q.error(copied).max_abs
 
 
+class WithAttributes(torch.Tensor):  # type: ignore[misc, name-defined]
+    """Adds what the class of a tensor may add."""
+
+    scale = 1.0
+
+
+class WithFunction(torch.Tensor):  # type: ignore[misc, name-defined]
+    """Sees every function of torch that it is passed to."""
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Any, types: Any, values: Any = (), keys: Any = None
+    ) -> Any:
+        return super().__torch_function__(function, types, values, keys or {})
+
+
+class WithDispatch(torch.Tensor):  # type: ignore[misc, name-defined]
+    """Sees every operation, and may have none carried out."""
+
+    @classmethod
+    def __torch_dispatch__(cls, function: Any, _: Any, values: Any = (), keys: Any = None) -> Any:
+        message = f"{function} must not run"
+        raise AssertionError(message)
+
+
+class NamedParameter(torch.nn.Parameter):  # type: ignore[misc, name-defined]
+    """A parameter with a name."""
+
+    name = "weight"
+
+
+def in_inference_mode(tensor: Any) -> Any:
+    with torch.inference_mode():
+        return tensor.clone()
+
+
+MEMORY = np.random.default_rng(4).normal(size=(7, 40)).astype(np.float32)
+HAS_MEMORY = {
+    "attributes": weights(6, 40).as_subclass(WithAttributes),
+    "a function": weights(6, 40).as_subclass(WithFunction),
+    "dispatch": torch.Tensor._make_subclass(WithDispatch, weights(6, 40)),
+    "a class of parameters": NamedParameter(weights(6, 40)),
+    "a parameter with attributes": torch.nn.Parameter(weights(6, 40).as_subclass(WithAttributes)),
+    "a buffer": torch.nn.Buffer(weights(6, 40)),
+    "inference": in_inference_mode(weights(6, 40)),
+    "the end of a storage": weights(7, 40)[1:],
+    "the end of numpy's memory": torch.from_numpy(MEMORY)[1:],
+    "a buffer's memory": torch.frombuffer(bytearray(MEMORY.tobytes()), dtype=torch.float32)[
+        40:
+    ].reshape(6, 40),
+    "shared memory": weights(6, 40).share_memory_(),
+}
+
+
+@pytest.mark.parametrize("tensor", HAS_MEMORY.values(), ids=HAS_MEMORY.keys())
+def test_what_has_memory_is_read_in_place_whatever_its_class(tensor: Any) -> None:
+    with torch._C._DisableTorchDispatch():
+        address = tensor.data_ptr()
+        values = torch.tensor(tensor.detach().tolist())
+    assert qr._core.address_read(tensor) == address
+    q = qr.quantize(tensor, "int8")
+    assert q.stats.bytes_copied == 0
+    expected = qr.quantize(values, "int8")
+    assert q == expected
+    assert q.error(tensor) == expected.error(values)
+    assert qr.quantize_batch({"a": tensor}, "int8")["a"] == expected
+    rules = [("a", "int8_rowwise"), ("b", None)]
+    given = {"a.weight": tensor, "b.weight": tensor}
+    stored = qr.quantize_state_dict(given, "int8_rowwise", rules=rules)
+    assert stored["b.weight"] is tensor
+    stored_values = qr.quantize_state_dict({"a.weight": values}, "int8_rowwise", rules=rules)
+    assert torch.equal(stored["a.weight"], stored_values["a.weight"])
+
+
+def test_real_tensors_are_read_while_others_are_fake() -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    array = weights(6, 40).numpy()
+    tensor = torch.from_numpy(array)
+    rules = [("", "int8_rowwise")]
+    expected = qr.quantize(tensor, "int8")
+    expected_stored = qr.quantize_state_dict({"a.weight": tensor}, "int8_rowwise", rules=rules)
+    with FakeTensorMode():
+        for each in (tensor, array, torch.nn.Parameter(tensor)):
+            assert qr.quantize(each, "int8") == expected
+        stored = qr.quantize_state_dict({"a.weight": tensor}, "int8_rowwise", rules=rules)
+    assert all(torch.equal(stored[name], each) for name, each in expected_stored.items())
+
+
+def test_a_mapped_file_is_read_in_place(tmp_path: Any) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = {"a": weights(6, 40), "b": weights(3, 40)}
+    save_file(tensors, tmp_path / "w.safetensors")
+    for name, tensor in load_file(tmp_path / "w.safetensors").items():
+        assert qr._core.address_read(tensor) == tensor.data_ptr()
+        assert qr.quantize(tensor, "int8") == qr.quantize(tensors[name], "int8")
+
+
 def test_capsules_old_and_versioned() -> None:
     tensor = weights(6, 40)
     expected = qr.quantize(tensor, "int4")
