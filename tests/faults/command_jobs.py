@@ -92,10 +92,10 @@ def refuse(folder: Path) -> Job:
 
 
 KINDS = {
-    "command_quantize": JobKind(quantize),
-    "command_sharded": JobKind(quantize_sharded),
-    "command_dequantize": JobKind(dequantize),
-    "command_inspect": JobKind(inspect),
-    "command_compare": JobKind(compare),
-    "command_refuse": JobKind(refuse),
+    "command_quantize": JobKind(quantize, slow=True),
+    "command_sharded": JobKind(quantize_sharded, slow=True),
+    "command_dequantize": JobKind(dequantize, slow=True),
+    "command_inspect": JobKind(inspect, slow=True),
+    "command_compare": JobKind(compare, slow=True),
+    "command_refuse": JobKind(refuse, slow=True),
 }

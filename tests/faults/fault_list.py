@@ -39,7 +39,10 @@ _ONCE: dict[str, tuple[str, ...]] = {
     "stat": ("EIO", "EACCES"),
     "fstat": ("EIO", "EOVERFLOW"),
     "fchmod": ("EPERM", "EIO"),
-    "getrandom": ("ENOSYS", "EINTR", "short"),
+    "getrandom": ("ENOSYS", "EINTR"),
+    "fcntl": ("EMFILE", "EINTR"),
+    "access": ("EACCES", "EIO"),
+    "getcwd": ("ENOENT", "ENOMEM"),
 }
 _ON: dict[str, tuple[str, ...]] = {
     "new": ("ENOMEM",),

@@ -243,4 +243,35 @@ ssize_t getrandom(void* data, std::size_t bytes, unsigned flags) {
                   [&](auto n) { return QUARROW_NEXT(getrandom)(data, n, flags); });
 }
 
+int getentropy(void* data, std::size_t bytes) {
+  return call_or_fail(Call::kGetrandom, -1, QUARROW_NEXT(getentropy), data, bytes);
+}
+
+// Whatever its third argument is, it fits a pointer.
+#define QUARROW_FCNTL(name)                                                             \
+  int name(int file, int command, ...) {                                                \
+    va_list arguments;                                                                  \
+    va_start(arguments, command);                                                       \
+    void* const argument = va_arg(arguments, void*);                                    \
+    va_end(arguments);                                                                  \
+    return call_or_fail(Call::kFcntl, -1, QUARROW_NEXT(name), file, command, argument); \
+  }
+QUARROW_FCNTL(fcntl)
+QUARROW_FCNTL(fcntl64)
+
+int dup(int file) noexcept { return call_or_fail(Call::kFcntl, -1, QUARROW_NEXT(dup), file); }
+
+int access(const char* path, int mode) noexcept {
+  return call_or_fail(Call::kAccess, -1, QUARROW_NEXT(access), path, mode);
+}
+
+int faccessat(int folder, const char* path, int mode, int flags) noexcept {
+  return call_or_fail(Call::kAccess, -1, QUARROW_NEXT(faccessat), folder, path, mode, flags);
+}
+
+char* getcwd(char* path, std::size_t bytes) noexcept {
+  return call_or_fail(Call::kGetcwd, static_cast<char*>(nullptr), QUARROW_NEXT(getcwd), path,
+                      bytes);
+}
+
 }  // extern "C"

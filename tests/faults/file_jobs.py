@@ -150,7 +150,9 @@ KINDS = {
     "file_new": JobKind(file_new),
     "file_mmap": JobKind(file_mmap),
     "file_wide": JobKind(file_wide),
-    "file_cold": JobKind(file_wide, ("new", "malloc", "mmap", "pthread_create"), cold=True),
+    "file_cold": JobKind(
+        file_wide, ("new", "malloc", "mmap", "pthread_create"), cold=True, slow=True
+    ),
     "file_sharded": JobKind(file_sharded),
     "file_skip": JobKind(file_skip),
     "file_bare": JobKind(file_new, denied=BARE),

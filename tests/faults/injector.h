@@ -40,6 +40,9 @@ enum class Call {
   kFstat,
   kFchmod,
   kGetrandom,
+  kFcntl,
+  kAccess,
+  kGetcwd,
 };
 
 inline constexpr std::string_view kCallNames[] = {
@@ -50,10 +53,10 @@ inline constexpr std::string_view kCallNames[] = {
     "fallocate", "ftruncate", "fsync",   "sync_file_range",
     "flock",     "link",      "rename",  "unlink",
     "readlink",  "stat",      "fstat",   "fchmod",
-    "getrandom",
+    "getrandom", "fcntl",     "access",  "getcwd",
 };
 inline constexpr std::size_t kCalls = std::size(kCallNames);
-static_assert(kCalls == static_cast<std::size_t>(Call::kGetrandom) + 1);
+static_assert(kCalls == static_cast<std::size_t>(Call::kGetcwd) + 1);
 
 // Faults that are no errno.
 inline constexpr int kShortTransfer = -1;  // half of the bytes

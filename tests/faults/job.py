@@ -55,12 +55,15 @@ class JobKind:
     cold
         Run once in a new process for each fault, so that what happens the first time alone (workers
         that start) can fail as well.
+    slow
+        A tenth of a second and more each time: the slice takes less of it.
     """
 
     prepare: Callable[[Path], Job]
     calls: tuple[str, ...] = ()
     denied: Mapping[str, str] = field(default_factory=dict)
     cold: bool = False
+    slow: bool = False
 
 
 def facts(value: object) -> object:

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs on tensors in memory."""
 
+import logging
 import pickle
+from array import array
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pyarrow as pa
 import quarrow as qr
@@ -20,6 +23,19 @@ WIDE = (200, 700)
 
 def weights(*shape: int, seed: int = 1, dtype: str = "float32") -> NDArray[Any]:
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+class Exporter:
+    """An array that is read by DLPack."""
+
+    def __init__(self, w: NDArray[Any]) -> None:
+        self._w = w
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self._w.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._w.__dlpack_device__()
 
 
 def some_layers() -> dict[str, NDArray[Any]]:
@@ -95,6 +111,28 @@ def dequantize_wide(_: Path) -> Job:
     return Job(lambda: qr.dequantize(q, threads=2))
 
 
+def inputs(_: Path) -> Job:
+    """Ways in that are no numpy array, and ways out that are none."""
+    w = weights(9, 100)
+    lists = {"list": [[0.5, -1.0], [2.0, 3.0]]}
+    logger = logging.getLogger("quarrow")
+
+    def run() -> object:
+        logger.setLevel(logging.DEBUG)
+        try:
+            return [
+                qr.quantize(Exporter(w), "int4"),
+                qr.quantize(w.astype(ml_dtypes.bfloat16), "int8_rowwise").dequantize("bfloat16"),
+                qr.quantize(array("d", [1.0, -2.0, 0.25]), "int8", group_size="row"),
+                qr.legacy.quantize(lists, bit_width=4),
+                qr.metrics()["quantize"].errors >= 0,
+            ]
+        finally:
+            logger.setLevel(logging.NOTSET)
+
+    return Job(run)
+
+
 def values(_: Path) -> Job:
     """What is done with a quantized tensor besides."""
     q = qr.quantize(weights(9, 100), "int4", name="layer")
@@ -148,10 +186,16 @@ def table_of(layers: dict[str, NDArray[Any]]) -> pa.Table:
 
 def arrow(_: Path) -> Job:
     table = table_of(some_layers())
+    kept = qr.quantize_batch(some_layers(), "int2")
 
     def run() -> object:
         result: Any = qr.quantize_arrow(table, "int4", rules=[("norm", None)])
-        return [result.to_pyarrow(), qr.quantize_pyarrow(table, "int8")]
+        return [
+            result.to_pyarrow(),
+            qr.quantize_pyarrow(table, "int8"),
+            pa.table(kept),
+            pa.record_batch(kept["a.weight"]),
+        ]
 
     return Job(run)
 
@@ -181,14 +225,15 @@ def state_dict(_: Path) -> Job:
 KINDS = {
     "quantize": JobKind(quantize, CALLS),
     "quantize_wide": JobKind(quantize_wide, CALLS),
-    "quantize_cold": JobKind(quantize_wide, CALLS, cold=True),
+    "quantize_cold": JobKind(quantize_wide, CALLS, cold=True, slow=True),
     "refuse": JobKind(refuse, CALLS),
     "dequantize": JobKind(dequantize, CALLS),
     "dequantize_wide": JobKind(dequantize_wide, CALLS),
+    "inputs": JobKind(inputs, CALLS),
     "values": JobKind(values, CALLS),
     "batch": JobKind(batch, CALLS),
     "batch_wide": JobKind(batch_wide, CALLS),
-    "batch_cold": JobKind(batch_wide, CALLS, cold=True),
+    "batch_cold": JobKind(batch_wide, CALLS, cold=True, slow=True),
     "arrow": JobKind(arrow, CALLS),
     "arrow_stream": JobKind(arrow_stream, CALLS),
     "state_dict": JobKind(state_dict),

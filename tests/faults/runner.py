@@ -75,7 +75,7 @@ class Choice:
             and (not self.calls or fault.call in self.calls)
             and (not self.errors or fault.error in self.errors)
             and (self.lasts is None or fault.lasts == self.lasts)
-            and kind.denied.get(fault.call) != fault.error
+            and fault.call not in kind.denied
         ]
 
     def numbers(self, job: str, fault: Fault, counted: int) -> Iterator[int]:

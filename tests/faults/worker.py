@@ -32,7 +32,10 @@ Answer = dict[str, Any]
 State = dict[str, str]  # of a folder: the digest of each file
 
 _TYPED = (qr.QuarrowError, OSError, MemoryError)
-_TEMPORARY = re.compile(r"\..*\.quarrow-.*\.tmp")
+_OUR_NAME = re.compile(r"\..*\.quarrow-.*")
+# What cleans up and what brings old files back needs these.
+_REMOVING = ("unlink",)
+_UNDOING = ("rename", "unlink", "stat", "fstat")
 _NEVER = (sys.maxsize, 0)
 _LEARNING_RUNS = 3
 
@@ -80,6 +83,7 @@ class Worker:
         for name in ("in", "out"):
             (folder / name).mkdir()
         self._cold = kind.cold
+        self._lockless = "flock" in kind.denied
         self._job = kind.prepare(folder)
         self._out = folder / "out"
         self._injector = Injector()
@@ -128,8 +132,15 @@ class Worker:
         problems = [outcome.problem] if outcome.problem else []
         if not outcome.error and outcome.result != self._reference:
             problems.append("success with a wrong result")
-        problems += self._wrong_files(succeeded=not outcome.error, may_litter=call == "unlink")
+        hindered = lasts and call in _UNDOING
+        litter = hindered or call in _REMOVING
+        if outcome.error and hindered:
+            problems += self._lost_files()
+        else:
+            problems += self._wrong_files(succeeded=not outcome.error, litter=litter)
         problems += more_descriptors(before)
+        if litter and self._lockless:
+            self._clean_by_hand()
         again = self._run()
         if again.error or again.result != self._reference:
             problems.append(f"the next call: {again.error or 'a wrong result'}")
@@ -165,11 +176,26 @@ class Worker:
             outcome.problem = f"unraisable: {self._unraisable}"
         return outcome
 
-    def _wrong_files(self, *, succeeded: bool, may_litter: bool = False) -> list[str]:
+    def _clean_by_hand(self) -> None:
+        """Do what the errors ask for: without locks nobody else can tell that a file was left."""
+        for path in self._out.iterdir():
+            if _OUR_NAME.fullmatch(path.name):
+                path.unlink()
+
+    def _lost_files(self) -> list[str]:
+        """Look for the old files or the new under any name: the next call puts them right."""
+        state = set(self._state().values())
+        if state >= set(self._old.values()) or state >= set(self._new.values()):
+            return []
+        return [
+            f"neither all old files nor all new: {described(self._state(), self._old, self._new)}"
+        ]
+
+    def _wrong_files(self, *, succeeded: bool, litter: bool = False) -> list[str]:
+        """Compare the folder; with `litter` our own other names in it do not count."""
         state = self._state()
-        if may_litter:
-            # The name of a temporary that cannot be removed stays, until the next call.
-            state = {name: each for name, each in state.items() if not _TEMPORARY.fullmatch(name)}
+        if litter:
+            state = {name: each for name, each in state.items() if not _OUR_NAME.fullmatch(name)}
         problems = []
         pages = set(self._job.pages)
         sets = [{page} for page in pages]

@@ -54,12 +54,11 @@ class WorkerProcess:
         self._errors = (self._folder / "errors").open("ab+")
         answers, events = os.pipe()
         self._answers = os.fdopen(answers)
-        search = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support")])
         module = (sys.executable, "-m", "tests.faults.worker")
         self._process = subprocess.Popen(
             [*module, job, self._folder / "job", str(events)],
             cwd=ROOT,
-            env={**os.environ, "LD_PRELOAD": str(injector), "PYTHONPATH": search},
+            env={**os.environ, "LD_PRELOAD": str(injector), "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
