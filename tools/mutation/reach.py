@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which tests reach a source file, the cheapest first."""
+
+from fnmatch import fnmatch
+from typing import NamedTuple
+
+
+class Reach(NamedTuple):
+    """Test programs of C++, by their layer, and test files of Python, from ``tests/python``."""
+
+    layers: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+_QUANTIZE = ("test_minimal", "test_quantize", "test_exceptions", "test_bits_narrow")
+_BITS = ("test_bits_shapes", "test_bits_values", "test_bits_reference", "test_bits_large")
+_FILES = (
+    "test_files",
+    "test_files_compressed",
+    "test_shards",
+    "test_state_dict",
+    "test_files_report",
+)
+_READ_FILES = ("test_checkpoint", "test_files_damaged")
+_ARROW = ("test_arrow", "test_arrow_errors", "test_arrow_producers", "test_arrow_memory")
+_STREAMS = ("test_arrow_streams",)
+_BATCH = ("test_batch", "test_batch_errors")
+_CALLS = ("test_metrics", "test_call_log")
+_TENSOR = ("test_quantized_tensor", "test_format", "test_lifetimes")
+_COMMANDS = ("cli/test_cli_quantize", "cli/test_cli_files", "cli/test_cli_selection")
+_REPORT_PAGE = ("cli/test_cli_report",)
+_OTHER_COMMANDS = (
+    "cli/test_cli_summary",
+    "cli/test_cli_inspect",
+    "cli/test_cli_compare",
+    "cli/test_cli_terminal",
+    "cli/test_cli_streams",
+    "cli/test_cli_signals",
+)
+
+# The first pattern that fits a path counts.
+_REACH: tuple[tuple[str, Reach], ...] = (
+    ("src/core/*", Reach(("core", "quantize"), (*_QUANTIZE, "test_threads", "test_bindings"))),
+    ("src/kernels/*", Reach(("kernels", "quantize"), (*_QUANTIZE, *_BITS))),
+    (
+        "src/quantize/*",
+        Reach(("quantize", "pipeline"), (*_QUANTIZE, "test_format", *_BATCH, *_BITS)),
+    ),
+    ("src/arrow/*", Reach(("arrow",), (*_ARROW, *_STREAMS))),
+    ("src/containers/*", Reach(("containers", "layouts", "pipeline"), (*_READ_FILES, *_FILES))),
+    ("src/layouts/*", Reach(("layouts", "pipeline"), (*_FILES, *_READ_FILES))),
+    (
+        "src/pipeline/read_layer.cpp",
+        Reach(("pipeline",), ("test_checkpoint", "cli/test_cli_compare")),
+    ),
+    ("src/pipeline/*", Reach(("pipeline",), (*_FILES, "test_exceptions", "test_files_damaged"))),
+    ("bindings/*arrow*", Reach((), (*_ARROW, *_STREAMS, "test_call_log"))),
+    ("bindings/*batch*", Reach((), (*_BATCH, *_CALLS, "test_lifetimes", "test_arrow"))),
+    ("bindings/layer_memory*", Reach((), (*_BATCH, "test_arrow", "test_zero_copy"))),
+    ("bindings/*checkpoint*", Reach((), (*_READ_FILES, *_FILES, "test_lifetimes"))),
+    ("bindings/*file*", Reach((), (*_FILES, *_READ_FILES, "test_metrics", *_COMMANDS))),
+    ("bindings/*metrics*", Reach((), _CALLS)),
+    ("bindings/throughput*", Reach((), _CALLS)),
+    ("bindings/call_*", Reach((), (*_CALLS, "test_info", "test_bindings", *_BATCH))),
+    (
+        "bindings/*info*",
+        Reach((), ("test_info", "test_bindings", "test_docstrings", "cli/test_cli_files")),
+    ),
+    (
+        "bindings/*",
+        Reach(
+            (), (*_QUANTIZE, *_TENSOR, "test_inputs", "test_invalid_inputs", *_FILES, "test_info")
+        ),
+    ),
+    ("python/quarrow/arrow.py", Reach((), (*_ARROW, *_STREAMS))),
+    ("python/quarrow/legacy.py", Reach((), ("test_legacy", "test_metrics"))),
+    ("python/quarrow/call_log.py", Reach((), ("test_call_log",))),
+    ("python/quarrow/input_coercion.py", Reach((), ("test_inputs", "test_invalid_inputs"))),
+    ("python/quarrow/state_dict.py", Reach((), ("test_state_dict", "test_metrics"))),
+    ("python/quarrow/layer_rules.py", Reach((), (*_FILES, *_BATCH, *_COMMANDS))),
+    ("python/quarrow/cli/report_page/*", Reach((), _REPORT_PAGE)),
+    ("python/quarrow/cli/compare.py", Reach((), ("cli/test_cli_compare",))),
+    ("python/quarrow/cli/completion.py", Reach((), ("cli/test_cli_completion",))),
+    ("python/quarrow/cli/inspect.py", Reach((), ("cli/test_cli_inspect",))),
+    (
+        "python/quarrow/cli/*",
+        Reach(
+            (),
+            (*_COMMANDS, *_REPORT_PAGE, *_OTHER_COMMANDS),
+        ),
+    ),
+    ("*", Reach((), (*_FILES, *_READ_FILES, *_BATCH, *_TENSOR, *_QUANTIZE, *_COMMANDS))),
+)
+
+
+def reach_of(path: str) -> Reach:
+    """Return the tests that are asked about a change of a source file."""
+    return next(reach for pattern, reach in _REACH if fnmatch(path, pattern))
