@@ -29,7 +29,10 @@ nb::object name_or_none(nb::handle name) { return name.is_valid() ? nb::borrow(n
 
 // repr(object), cut to `longest` bytes. Lone surrogates, which UTF-8 cannot say, are escaped.
 std::string cut_repr(nb::handle object, std::size_t longest) {
-  const nb::object repr = nb::steal(PyObject_Repr(object.ptr()));
+  const nb::object repr =
+      PyUnicode_CheckExact(object.ptr())
+          ? nb::steal(PyObject_Repr(object.ptr()))
+          : nb::object(nb::module_::import_("quarrow.safe_repr").attr("safe_repr")(object));
   const nb::object encoded =
       repr.is_valid()
           ? nb::steal(PyUnicode_AsEncodedString(repr.ptr(), "utf-8", "backslashreplace"))

@@ -10,6 +10,7 @@ from quarrow.descriptions import CallStats
 from quarrow.exceptions import InvalidInputError, QuarrowError
 from quarrow.files import Progress, check_options, check_word
 from quarrow.layer_rules import Rule, as_format, format_chooser
+from quarrow.safe_repr import safe_repr
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -277,7 +278,7 @@ def quantize_pyarrow(batch: Any, format: str | _core.Format, **options: Any) -> 
 def _open(source: object, columns: dict[str, Any]) -> _core.ArrowSource:
     for role, column in columns.items():
         if not isinstance(column, str):
-            msg = f"{role} must be a str, not {column!r}"
+            msg = f"{role} must be a str, not {safe_repr(column)}"
             raise InvalidInputError(msg)
     return _core.ArrowSource(_exported(source), **columns)
 

@@ -13,6 +13,7 @@ from quarrow import _core
 from quarrow.exceptions import InvalidInputError
 from quarrow.file_report import FileReport, JobLayers
 from quarrow.layer_rules import LEAVE, LayerRules, Rule, as_format
+from quarrow.safe_repr import safe_repr
 
 Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Progress = Callable[[int, int, str], object]
@@ -296,17 +297,17 @@ def check_options(progress: object, **flags: object) -> None:
     """Raise InvalidInputError for what is no callable or no truth value."""
     for name, flag in flags.items():
         if not isinstance(flag, bool):
-            msg = f"{name} must be True or False, not {flag!r}"
+            msg = f"{name} must be True or False, not {safe_repr(flag)}"
             raise InvalidInputError(msg)
     if progress is not None and not callable(progress):
-        msg = f"progress must be callable or None, not {progress!r}"
+        msg = f"progress must be callable or None, not {safe_repr(progress)}"
         raise InvalidInputError(msg)
 
 
 def check_word(name: str, value: object, *words: str) -> None:
     """Raise InvalidInputError for anything but these words."""
     if not isinstance(value, str) or value not in words:
-        msg = f"{name} must be {' or '.join(map(repr, words))}, not {value!r}"
+        msg = f"{name} must be {' or '.join(map(repr, words))}, not {safe_repr(value)}"
         raise InvalidInputError(msg)
 
 
@@ -315,7 +316,7 @@ def path_bytes(path: Path, role: str) -> bytes:
     try:
         encoded = os.fsencode(path)
     except (TypeError, UnicodeEncodeError):
-        msg = f"{role} must be a path, not {path!r}"
+        msg = f"{role} must be a path, not {safe_repr(path)}"
         raise InvalidInputError(msg) from None
     if b"\0" in encoded:
         msg = f"{role} must be a path without NUL characters, not {path!r}"
@@ -337,7 +338,8 @@ def _shard_bytes(size: int | str | None) -> int:
     elif isinstance(size, int) and not isinstance(size, bool):
         value = size
     if not 0 < value <= _MAX_SHARD_BYTES:
-        msg = f"max_shard_size must be a number of bytes from 1 or a text like '5GB', not {size!r}"
+        wanted = "a number of bytes from 1 or a text like '5GB'"
+        msg = f"max_shard_size must be {wanted}, not {safe_repr(size)}"
         raise InvalidInputError(msg)
     return value
 

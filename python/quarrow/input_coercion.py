@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from quarrow.exceptions import InvalidInputError
 from quarrow.rejection import Rejection
+from quarrow.safe_repr import safe_repr
 from quarrow.torch_tensors import first_line, is_torch_tensor, plain_tensor, torch_alone
 
 _ACCEPTED = "float32, float16, bfloat16 or float64"
@@ -65,7 +66,7 @@ def readable(w: object, name: str | None, copy: bool) -> tuple[object, str | Non
 
 
 def _short(value: object) -> str:
-    text = " ".join(repr(value).split())
+    text = " ".join(safe_repr(value).split())
     return text if len(text) <= _LONGEST_REPR else text[:_LONGEST_REPR] + "..."
 
 
@@ -113,7 +114,7 @@ def _why_a_copy(tensor: Any, reject: Rejection) -> str:
     if tensor.device.type != "cpu":
         return f"the tensor is on the device {str(tensor.device)!r}; pass tensor.cpu()"
     if tensor.dim() == 0:
-        reject(f"got a 0-d tensor ({_short(tensor)}); pass tensor.reshape(1)")
+        reject(f"got a 0-d tensor ({tensor.item()}); pass tensor.reshape(1)")
     if tensor.is_neg():
         return "the tensor has its negative bit set; pass tensor.resolve_neg()"
     if not _torch_columns_contiguous(tensor):

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from quarrow import _core
 from quarrow.exceptions import InvalidInputError
+from quarrow.safe_repr import safe_repr
 
 Rule = tuple[str | re.Pattern[str], str | _core.Format | None]
 
@@ -57,9 +58,9 @@ class LayerRules:
         self._choice_of_rule: list[int] = []
         self._matched: Sequence[int] = ()
         try:
-            pairs = list(rules or ())
+            pairs = [] if rules is None else list(rules)
         except TypeError:
-            msg = f"rules must be (pattern, format) pairs, not {rules!r}"
+            msg = f"rules must be (pattern, format) pairs, not {safe_repr(rules)}"
             raise InvalidInputError(msg) from None
         for rule in pairs:
             self._add(rule)
@@ -69,7 +70,7 @@ class LayerRules:
 
     def _add(self, rule: Any) -> None:
         if not (isinstance(rule, tuple | list) and len(rule) == 2):
-            msg = f"a rule must be (pattern, format or None), not {rule!r}"
+            msg = f"a rule must be (pattern, format or None), not {safe_repr(rule)}"
             raise InvalidInputError(msg)
         pattern, wanted = rule
         self._patterns.append(_compiled(pattern))
@@ -129,7 +130,8 @@ def _compiled(pattern: object) -> re.Pattern[str]:
     try:
         compiled = re.compile(pattern)  # type: ignore[call-overload]
     except (re.error, TypeError, OverflowError, RecursionError) as error:
-        shown = repr(pattern) if len(str(pattern)) < _LONGEST_SHOWN else f"{str(pattern)[:60]!r}..."
+        is_long = isinstance(pattern, str) and len(pattern) >= _LONGEST_SHOWN
+        shown = f"{str(pattern)[:60]!r}..." if is_long else safe_repr(pattern)
         msg = f"the rule {shown} is not a regular expression: {error}"
         raise InvalidInputError(msg) from None
     if not isinstance(compiled.pattern, str):

@@ -8,6 +8,7 @@ import numpy as np
 
 from quarrow import _core
 from quarrow.exceptions import InvalidInputError, UnsupportedFormatError
+from quarrow.safe_repr import safe_repr
 
 _BIT_WIDTHS = (2, 4, 8)
 _MOST_DIMENSIONS = 64
@@ -67,8 +68,9 @@ def quantize(layers: Mapping[str, Sequence[Any]], bit_width: int = 8) -> dict[st
 
 
 def _check_arguments(layers: object, bit_width: object) -> None:
-    if isinstance(bit_width, bool) or bit_width not in _BIT_WIDTHS:
-        message = f"bit_width must be 8, 4 or 2, not {bit_width!r}"
+    is_number = isinstance(bit_width, int | np.integer) and not isinstance(bit_width, bool)
+    if not is_number or bit_width not in _BIT_WIDTHS:
+        message = f"bit_width must be 8, 4 or 2, not {safe_repr(bit_width)}"
         raise UnsupportedFormatError(message)
     if not isinstance(layers, Mapping):
         message = (
@@ -78,7 +80,7 @@ def _check_arguments(layers: object, bit_width: object) -> None:
         raise InvalidInputError(message)
     for name in layers:
         if not isinstance(name, str):
-            message = f"the name of a layer must be a str, not {name!r}"
+            message = f"the name of a layer must be a str, not {safe_repr(name)}"
             raise InvalidInputError(message)
 
 
@@ -129,7 +131,10 @@ def _flat(name: str, values: Sequence[Any], shape: list[int]) -> list[float]:
     for item in level:
         if isinstance(item, bool) or not isinstance(item, float | int):
             what = "the lists are ragged" if isinstance(item, list | tuple) else "got"
-            _reject(name, f"{what}: {item!r} of type {type(item).__name__} where a number belongs")
+            _reject(
+                name,
+                f"{what}: {safe_repr(item)} of type {type(item).__name__} where a number belongs",
+            )
     try:
         return [float(item) for item in level]
     except OverflowError:

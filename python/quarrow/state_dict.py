@@ -8,6 +8,7 @@ from quarrow import _core
 from quarrow.exceptions import InvalidInputError
 from quarrow.files import Progress, check_options, check_word, run_skipping
 from quarrow.layer_rules import LayerRules, Rule, as_format
+from quarrow.safe_repr import safe_repr
 from quarrow.stored_dtypes import from_bytes, stored_bytes
 from quarrow.torch_tensors import is_torch_tensor
 
@@ -161,7 +162,7 @@ def _job(state_dict: object, metadata: object, record: _core.CallRecord) -> _cor
     tensors = []
     for name, value in state_dict.items():
         if not _is_text(name):
-            msg = f"a name must be a str, not {name!r}"
+            msg = f"a name must be a str, not {safe_repr(name)}"
             raise InvalidInputError(msg)
         dtype, shape, data, copied = stored_bytes(value, name)
         record.copied(copied)

@@ -327,6 +327,38 @@ def test_storages_can_be_resized_afterwards() -> None:
     tensor.untyped_storage().resize_(size)
 
 
+def small_freed() -> Any:
+    """One whose repr is a crash; that of a large one raises."""
+    tensor = torch.ones(2, 2)
+    tensor.untyped_storage().resize_(0)
+    return tensor
+
+
+MISUSES: dict[str, Callable[[Any], object]] = {
+    "a number of a list": lambda t: qr.legacy.quantize({"a": [1.0, t]}),
+    "a list": lambda t: qr.legacy.quantize({"a": t}),
+    "a bit width": lambda t: qr.legacy.quantize({"a": [1.0]}, bit_width=t),
+    "a pair of three": lambda t: qr.quantize_batch([("a", t, t)], "int8"),
+    "a name of a batch": lambda t: qr.quantize_batch([(t, "a")], "int8"),
+    "a name of a state dict": lambda t: qr.quantize_state_dict({t: 1}, "int8_rowwise"),
+    "a format": lambda t: qr.quantize(weights(), t),
+    "a name": lambda t: qr.quantize(weights(), "int8", name=t),
+    "a shape": lambda t: qr.QuantizedTensor(t, t, None, qr.Format("int8"), t),
+    "threads": lambda t: qr.quantize(weights(), "int8", threads=t),
+    "copy": lambda t: qr.quantize(weights(), "int8", copy=t),
+    "a rule": lambda t: qr.quantize_state_dict({}, "int8_rowwise", rules=[t]),
+    "a pattern": lambda t: qr.quantize_state_dict({}, "int8_rowwise", rules=[(t, None)]),
+    "a path": lambda t: qr.quantize_file(t, t, "int8_rowwise"),
+    "progress": lambda t: qr.quantize_batch({}, "int8", progress=t),
+}
+
+
+@pytest.mark.parametrize("call", MISUSES.values(), ids=MISUSES.keys())
+def test_a_message_reads_no_values(call: Callable[[Any], object]) -> None:
+    with pytest.raises(qr.QuarrowError):
+        call(small_freed())
+
+
 @pytest.mark.parametrize("call", ENTRY_POINTS.values(), ids=ENTRY_POINTS.keys())
 def test_nothing_to_read_needs_no_memory(call: Callable[[Any], object]) -> None:
     tensor = torch.empty(0, 4)
