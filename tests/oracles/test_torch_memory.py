@@ -338,7 +338,7 @@ MISUSES: dict[str, Callable[[Any], object]] = {
     "a number of a list": lambda t: qr.legacy.quantize({"a": [1.0, t]}),
     "a list": lambda t: qr.legacy.quantize({"a": t}),
     "a bit width": lambda t: qr.legacy.quantize({"a": [1.0]}, bit_width=t),
-    "a pair of three": lambda t: qr.quantize_batch([("a", t, t)], "int8"),
+    "a pair of three": lambda t: qr.quantize_batch([("a", t, t)], "int8"),  # type: ignore[list-item]
     "a name of a batch": lambda t: qr.quantize_batch([(t, "a")], "int8"),
     "a name of a state dict": lambda t: qr.quantize_state_dict({t: 1}, "int8_rowwise"),
     "a format": lambda t: qr.quantize(weights(), t),
