@@ -51,8 +51,9 @@ def test_each_benchmark_leaves_its_samples() -> None:
 
 def test_a_sample_is_of_one_call_and_has_its_stages() -> None:
     found, _ = run("quantizing")
+    # Of many calls even the shortest would be longer; of one, any may have waited for a CPU.
+    assert 0 < min(sample.wall for sample in found.samples["quantizing"]) < 1e-3
     for sample in found.samples["quantizing"]:
-        assert 0 < sample.wall < 1e-3
         stages = {key: value for key, value in sample.counters.items() if key.startswith("stage_")}
         assert set(stages) == {
             f"stage_{s}" for s in ("view", "alloc", "core", "export", "total", "whole")

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import quarrow as qr
+from workload import HANG_SECONDS
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "ray_quantize.py"
 
@@ -21,7 +22,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=HANG_SECONDS,
     )
 
 

@@ -21,6 +21,7 @@ from arrow_layers import (
     some_layers,
     table_of,
 )
+from workload import HANG_SECONDS
 
 
 def test_a_batch_result_is_arrow_data() -> None:
@@ -73,6 +74,7 @@ def test_results_lie_where_the_engine_wrote_them() -> None:
         assert data == buffer_addresses(again[column])[-1]
 
 
+@pytest.mark.memory
 def test_weights_are_read_where_they_lie() -> None:
     """64 MB of weights in: the process grows by the results and a megabyte."""
     code = """
@@ -98,7 +100,7 @@ print(highest() - before, result.nbytes)
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     more, results = map(int, done.stdout.split())
@@ -120,6 +122,7 @@ def test_arrays_outlive_everything_else() -> None:
     assert_rows_are(kept, expected)
 
 
+@pytest.mark.memory
 @pytest.mark.parametrize(
     "use",
     [
@@ -163,6 +166,10 @@ builtins.kept = (stream, batch, capsule)
 print("end")
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=HANG_SECONDS,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")

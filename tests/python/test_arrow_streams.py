@@ -16,6 +16,7 @@ import pyarrow.dataset
 import pytest
 import quarrow as qr
 from arrow_layers import assert_rows_are, quantize, reader_of, singles, some_layers, table_of
+from workload import HANG_SECONDS
 
 
 def test_a_stream_is_quantized_batch_by_batch() -> None:
@@ -122,6 +123,7 @@ def test_skipped_layers_of_each_batch() -> None:
     assert [(len(batch), list(batch.errors)) for batch in stream] == [(2, ["l1"]), (3, [])]
 
 
+@pytest.mark.memory
 def test_a_stream_takes_constant_memory() -> None:
     code = """
 import resource
@@ -147,7 +149,11 @@ before = peak()
 print(run(400), peak() - before)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     rows, kilobytes = map(int, done.stdout.split())
@@ -225,7 +231,11 @@ except ImportError as error:
     print(error)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     codes, missing = done.stdout.splitlines()

@@ -19,6 +19,7 @@ from batch_layers import Exporter, damaged, some_layers, weights
 from bit_identity import AFFINE, ROWWISE, as_format, variant_name
 from numpy.typing import NDArray
 from reference import Fields
+from workload import HANG_SECONDS
 
 
 class Lazy(Mapping[str, Any]):
@@ -317,7 +318,11 @@ except KeyboardInterrupt:
 print(qr.quantize_batch({"a": np.ones((1, 4), "f")}, "int8")["a"].codes.tolist())
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+        check=False,
     )
     assert done.stdout.splitlines() == ["stopped", "[[255, 255, 255, 255]]"], done.stderr
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import quarrow as qr
 from numpy.typing import NDArray
+from workload import HANG_SECONDS
 
 
 def weights(*shape: int) -> NDArray[np.float32]:
@@ -24,7 +25,11 @@ def weights(*shape: int) -> NDArray[np.float32]:
 
 def run_python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=HANG_SECONDS,
     )
 
 
@@ -63,6 +68,7 @@ def restore(w: NDArray[np.float32]) -> None:
 CALLS = [quantize_read, refuse, find_nan, restore]
 
 
+@pytest.mark.memory
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("call", CALLS)
 def test_no_memory_is_left_behind(call: Callable[[NDArray[np.float32]], None]) -> None:
@@ -176,12 +182,14 @@ rows = 1 << 18
 w = np.broadcast_to(np.random.default_rng(0).normal(size=4096).astype("f"), (rows, 4096))
 out = np.ones((rows, 2048), "B"), np.ones((rows, 32), "f"), np.ones((rows, 32), "B")
 sent = 0.0
+inside = False
 def send():
     global sent
+    while not inside:
+        time.sleep(0.001)
     time.sleep(0.2)
     sent = time.perf_counter()
     os.kill(os.getpid(), signal.SIGINT)
-inside = False
 threading.Thread(target=send).start()
 try:
     while True:
@@ -212,8 +220,8 @@ class Stop(Exception): pass
 def handler(*_): raise Stop("by the handler")
 signal.signal(signal.SIGALRM, handler)
 w = np.broadcast_to(np.ones(4096, "f"), (1 << 18, 4096))
-signal.setitimer(signal.ITIMER_REAL, 0.2)
 try:
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
     while True:
         qr.quantize(w, "int2")
 except Stop as error:
@@ -231,7 +239,7 @@ def test_a_forked_child_works_and_completes() -> None:
     if child == 0:
         same = qr.quantize(w, "int4", threads=2) == expected
         os._exit(0 if same else 1)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_SECONDS
     while (done := os.waitpid(child, os.WNOHANG)) == (0, 0):
         if time.monotonic() > deadline:
             os.kill(child, signal.SIGKILL)
@@ -279,6 +287,7 @@ def test_a_caller_who_flushes_denormals_gets_the_same_bytes(threads: int) -> Non
         np.testing.assert_array_equal(a.view(np.uint32), b.view(np.uint32))
 
 
+@pytest.mark.memory
 def test_fresh_results_of_a_large_call_use_huge_pages() -> None:
     setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
     if not setting.exists() or "[never]" in setting.read_text(encoding="ascii"):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import quarrow as qr
+from workload import HANG_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +24,7 @@ def test_every_way_in_gives_the_same_bytes(isa: str, executor: str) -> None:
         env={**os.environ, "QUARROW_FORCE_ISA": isa, "QUARROW_EXECUTOR": executor},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=HANG_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -12,6 +12,7 @@ import pytest
 import quarrow as qr
 from bit_cases import cases, reference_digest
 from reference import quantize, stored_values
+from workload import HANG_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +34,7 @@ def run_cases(**environment: str) -> Any:
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=HANG_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -17,10 +17,9 @@ import pytest
 import quarrow as qr
 from checkpoints import write_zeros
 from safetensors.numpy import save_file
-from workload import KILLS
+from workload import HANG_SECONDS, KILLS
 
 FORMAT = "int8_rowwise"
-DEADLINE_SECONDS = 60
 OLD = b"the old file"
 
 QUANTIZE = """
@@ -249,7 +248,7 @@ def started(source: Path, out: Path, script: str = QUANTIZE) -> subprocess.Popen
 
 def has_temporary(job: subprocess.Popen[bytes], out: Path) -> bool:
     """Wait for the temporary file of a job, or for its end."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + HANG_SECONDS
     while not list(out.parent.glob(f".{out.name}.quarrow-{job.pid}.tmp")):
         if job.poll() is not None:
             return False
@@ -272,7 +271,7 @@ except KeyboardInterrupt:
 """
     job = started(huge, out, script)
     job.send_signal(signal.SIGINT)
-    _, errors = job.communicate(timeout=DEADLINE_SECONDS)
+    _, errors = job.communicate(timeout=HANG_SECONDS)
     assert (job.returncode, errors) == (77, b"")
     assert out.read_bytes() == OLD
     assert names(tmp_path) == {"huge.safetensors", "out"}

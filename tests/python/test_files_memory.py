@@ -13,7 +13,7 @@ from checkpoints import header_bytes, write_zeros
 from safetensors import safe_open
 from workload import LARGE_FILES
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.memory]
 
 LIMIT_BYTES = 64 << 20
 # Peaks of a fresh process over what it had after its imports: of all its memory, and (of mapped

@@ -103,6 +103,7 @@ def test_no_reference_is_left_behind(call: Callable[[], None]) -> None:
     assert abs(len(gc.get_objects()) - objects) < 50
 
 
+@pytest.mark.memory
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("call", [*CALLS, lambda: qr.quantize(W, "int4").dequantize()])
 def test_ten_thousand_calls_leave_memory_flat(call: Callable[[], object]) -> None:

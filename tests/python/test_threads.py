@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 import quarrow as qr
 from batch_layers import damaged, weights
+from workload import HANG_SECONDS
 
 LAYERS = {f"l{i}": weights(60 + i, 500, seed=i) for i in range(6)}
 TABLE = pa.table(
@@ -157,6 +158,6 @@ def test_other_processes_after_use(method: str) -> None:
     """Results come back pickled. A hang is ended by the time limit, and fails."""
     expected = in_another_process(0)
     with multiprocessing.get_context(method).Pool(2) as pool:
-        made = pool.map_async(in_another_process, range(4)).get(timeout=120)
+        made = pool.map_async(in_another_process, range(4)).get(timeout=HANG_SECONDS)
     assert made == [expected] * 4
     assert in_another_process(0) == expected

@@ -15,6 +15,7 @@ import pytest
 import quarrow as qr
 from numpy.typing import NDArray
 from quarrow import _core
+from workload import HANG_SECONDS
 
 
 def address(w: NDArray[Any]) -> int:
@@ -146,7 +147,7 @@ def grown(way: str) -> tuple[int, int]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     more, results = map(int, done.stdout.split())
@@ -154,6 +155,7 @@ def grown(way: str) -> tuple[int, int]:
     return more, results
 
 
+@pytest.mark.memory
 @pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="no /proc to measure peaks with"
 )
@@ -174,6 +176,7 @@ def allocated_at_peak(call: Callable[[], Any], folder: Path) -> int:
     return total
 
 
+@pytest.mark.memory
 @pytest.mark.parametrize("way", ["single", "batch", "copied"])
 def test_memray_sees_the_results_and_a_megabyte(way: str, tmp_path: Path) -> None:
     whole = np.full((64 * 256, 1024), 0.5, np.float32)
@@ -191,6 +194,7 @@ def test_memray_sees_the_results_and_a_megabyte(way: str, tmp_path: Path) -> Non
         assert results <= total <= results + (1 << 20)
 
 
+@pytest.mark.memory
 @pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="no /proc to measure peaks with"
 )

@@ -2,6 +2,7 @@
 #include "core/cpu_quota.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -18,7 +19,8 @@ class CpuQuotaTest : public testing::Test {
  protected:
   void SetUp() override {
     const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-    root_ = fs::path(testing::TempDir()) / ("quarrow-cgroup-" + std::string(info->name()));
+    root_ = fs::path(testing::TempDir()) /
+            ("quarrow-cgroup-" + std::string(info->name()) + std::to_string(::getpid()));
     fs::remove_all(root_);
     fs::create_directories(root_);
   }

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from cli_process import COMMAND
+from workload import HANG_SECONDS
 
-DEADLINE_SECONDS = 60
 # A test run in the background may have SIGINT ignored, and children inherit that.
 DEFAULT_SIGINT = ("env", "--default-signal=INT")
 IGNORED_SIGINT = ("env", "--ignore-signal=INT")
@@ -32,7 +32,7 @@ def running_job(
         text=True,
     )
     try:
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        deadline = time.monotonic() + HANG_SECONDS
         while not temporaries(source.parent):
             assert job.poll() is None, job.communicate()
             assert time.monotonic() < deadline
@@ -57,7 +57,7 @@ def test_a_signal_stops_the_job_cleanly(
 ) -> None:
     with running_job(huge_model) as job:
         job.send_signal(number)
-        output, errors = job.communicate(timeout=DEADLINE_SECONDS)
+        output, errors = job.communicate(timeout=HANG_SECONDS)
         assert job.returncode == code
         assert (output, errors) == ("", f"quarrow: error: {word}\n")
         assert list(huge_model.parent.iterdir()) == [huge_model]
@@ -68,7 +68,7 @@ def test_a_signal_leaves_the_old_file(huge_model: Path) -> None:
     out.write_bytes(b"old")
     with running_job(huge_model, "--force") as job:
         job.terminate()
-        assert job.wait(DEADLINE_SECONDS) == 143
+        assert job.wait(HANG_SECONDS) == 143
         assert out.read_bytes() == b"old"
         assert temporaries(out.parent) == []
 
@@ -140,4 +140,4 @@ def test_an_ignored_sigint_stays_ignored(huge_model: Path) -> None:
         job.send_signal(signal.SIGINT)
         # Were SIGINT not ignored, SIGTERM would come second, and only the first one counts.
         job.terminate()
-        assert job.wait(DEADLINE_SECONDS) == 143
+        assert job.wait(HANG_SECONDS) == 143
