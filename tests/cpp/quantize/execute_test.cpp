@@ -7,99 +7,15 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <random>
 #include <string>
 #include <vector>
+
+#include "test_batch.h"
 
 namespace quarrow {
 namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
-
-struct Stored {
-  std::vector<std::uint8_t> codes;
-  std::vector<float> scales;
-  std::vector<std::uint8_t> zero_points;
-
-  QuantizedSpan span() { return {codes.data(), scales.data(), zero_points.data()}; }
-  QuantizedView view() const { return {codes.data(), scales.data(), zero_points.data()}; }
-  friend bool operator==(const Stored&, const Stored&) = default;
-};
-
-// Matrices of one batch, with the plan that quantizes them.
-class Batch {
- public:
-  void add(Format format, std::uint64_t rows, std::uint64_t cols, unsigned seed) {
-    std::mt19937 random(seed);
-    std::normal_distribution<float> normal(0.0F, 0.02F);
-    auto& values = values_.emplace_back(rows * cols);
-    for (float& value : values) value = normal(random);
-    formats_.push_back(format);
-    views_.push_back({.data = values.data(),
-                      .dtype = DType::kF32,
-                      .rows = rows,
-                      .cols = cols,
-                      .row_stride_bytes = static_cast<std::ptrdiff_t>(cols * sizeof(float))});
-  }
-
-  std::vector<float>& values(std::size_t layer) { return values_[layer]; }
-  const std::vector<TensorView>& views() const { return views_; }
-  const std::vector<Status>& statuses() const { return statuses_; }
-
-  Plan plan() const {
-    std::vector<LayerRequest> requests;
-    for (std::size_t i = 0; i < views_.size(); ++i)
-      requests.push_back({views_[i], formats_[i], ""});
-    return make_plan(requests);
-  }
-
-  std::vector<Stored> run(const Context& context, NonFinitePolicy policy = NonFinitePolicy::kRaise,
-                          LayerProgress* progress = nullptr) {
-    const Plan made = plan();
-    std::vector<Stored> stored;
-    for (const LayerPlan& layer : made.layers) {
-      stored.push_back({std::vector<std::uint8_t>(layer.code_bytes(), 0xAA),
-                        std::vector<float>(layer.geometry.scales(), -1.0F),
-                        std::vector<std::uint8_t>(layer.geometry.scales(), 0xAA)});
-    }
-    std::vector<QuantizedSpan> spans;
-    for (Stored& one : stored) spans.push_back(one.span());
-    statuses_.assign(made.layers.size(), {});
-    status_ = quantize(made, views_, spans, policy, context, statuses_, progress);
-    return stored;
-  }
-  Status status() const { return status_; }
-
- private:
-  std::vector<std::vector<float>> values_;
-  std::vector<TensorView> views_;
-  std::vector<Format> formats_;
-  std::vector<Status> statuses_;
-  Status status_;
-};
-
-Format format(const char* name, GroupSize group) {
-  Format format = default_format(*find_format(name));
-  format.group_size = group;
-  return format;
-}
-
-Batch mixed_batch() {
-  constexpr std::uint64_t kColumns = kTileBytes / sizeof(float);
-  Batch batch;
-  batch.add(format("int4", GroupSize::of(128)), 300, 1000, 1);
-  batch.add(format("int8", GroupSize::row()), 2, kColumns * 2 + 77, 2);
-  batch.add(format("int2", GroupSize::tensor()), 700, 333, 3);
-  batch.add(format("int8_rowwise", GroupSize::row()), 5, 64, 4);
-  batch.add(format("int4", GroupSize::of(kColumns * 2)), 1, kColumns * 5, 5);
-  batch.add(format("int4", GroupSize::of(kColumns + 1)), 1, kColumns * 3, 6);
-  batch.add(format("int8", GroupSize::row()), 3, 0, 7);
-  return batch;
-}
-
-Context context(std::size_t threads, Executor& executor = default_executor()) {
-  return {.executor = &executor, .target = runnable_targets().front(), .threads = threads};
-}
 
 TEST(Execute, TheBitsDoNotDependOnThreadsExecutorOrTarget) {
   Batch batch = mixed_batch();
@@ -261,16 +177,6 @@ TEST(Execute, TheTilesOfALargeLayerAreSharedByAllThreads) {
   EXPECT_EQ(plan.tiles.size(), most + 20);
 }
 
-TEST(Execute, WrongCountsAreRefused) {
-  Batch batch = mixed_batch();
-  std::vector<QuantizedSpan> none;
-  std::vector<Status> statuses(batch.views().size());
-  EXPECT_EQ(
-      quantize(batch.plan(), batch.views(), none, NonFinitePolicy::kRaise, context(1), statuses)
-          .code,
-      StatusCode::kWrongLayerCount);
-}
-
 TEST(Execute, DequantizeAndErrorAgreeWithTheBound) {
   Batch batch = mixed_batch();
   const Plan plan = batch.plan();
@@ -307,17 +213,6 @@ TEST(Execute, DequantizeAndErrorAgreeWithTheBound) {
     EXPECT_EQ(one[i].count, restored[i].size());
     EXPECT_EQ(std::memcmp(&one[i], &four[i], sizeof(ErrorSums)), 0) << i;
   }
-}
-
-TEST(ErrorSums, FiguresOfExactAndEmptyComparisons) {
-  const ErrorSums none;
-  EXPECT_EQ(none.rmse(), 0.0);
-  EXPECT_EQ(none.cosine(), 1.0);
-  EXPECT_EQ(none.sqnr_db(), std::numeric_limits<double>::infinity());
-  const ErrorSums lost{.max_abs = 1, .squared_error = 4, .squared_original = 4, .count = 4};
-  EXPECT_EQ(lost.rmse(), 1.0);
-  EXPECT_EQ(lost.sqnr_db(), 0.0);
-  EXPECT_EQ(lost.cosine(), 0.0);
 }
 
 }  // namespace
