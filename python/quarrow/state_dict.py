@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """State dicts: what a file would hold, as a dict of arrays."""
 
+from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+import numpy as np
 
 from quarrow import _core
 from quarrow.exceptions import InvalidInputError
 from quarrow.files import Progress, check_options, check_word, run_skipping
 from quarrow.layer_rules import LayerRules, Rule, as_format
+from quarrow.rejection import Rejection
 from quarrow.safe_repr import safe_repr
 from quarrow.stored_dtypes import from_bytes, stored_bytes
 from quarrow.torch_tensors import is_torch_tensor
@@ -43,11 +47,13 @@ def quantize_state_dict(
     progress: Progress | None = None,
     nonfinite: str = "raise",
     threads: int | None = None,
+    strict: bool = False,
     **fields: Any,
 ) -> StateDict:
     """Return the entries that ``quantize_file`` would write for these tensors.
 
-    Tensors that are not quantized are the very objects that were passed.
+    What is not quantized is the very object that was passed: tensors, and behind them the values
+    that are no tensors (numbers, texts, None, a module's extra state).
 
     Parameters
     ----------
@@ -59,6 +65,8 @@ def quantize_state_dict(
         That of the file; without it, the ``metadata`` of a ``StateDict``.
     rules, dtype, on_error, progress, nonfinite, threads
         As in ``quantize_file``.
+    strict : bool
+        Refuses values that are no tensors.
     **fields
         Of the format.
 
@@ -74,7 +82,8 @@ def quantize_state_dict(
     NonFiniteError
         A layer has NaN or Inf.
     InvalidInputError
-        A value is no array; another argument cannot be used.
+        An array cannot be read, or is in a dict of its own; a value is no array and ``strict`` is
+        set; another argument cannot be used.
 
     Examples
     --------
@@ -87,10 +96,10 @@ def quantize_state_dict(
     """
     with _core.CallRecord("quantize_state_dict") as record:
         deciding = LayerRules(rules, as_format(format, fields))
-        check_options(progress)
+        check_options(progress, strict=strict)
         check_word("nonfinite", nonfinite, "raise", "saturate")
         check_word("on_error", on_error, "raise", "skip")
-        job = _job(state_dict, metadata, record)
+        job, arrays, others = _job(state_dict, metadata, record, strict=strict)
         deciding.decide(job.source_size, job.source_name)
 
         def run_once() -> list[tuple[int, Exception]]:
@@ -103,7 +112,7 @@ def quantize_state_dict(
             )
 
         skipped = run_skipping(run_once, deciding.choices)
-        result = _result(job, state_dict)
+        result = _result(job, arrays, others)
         result.errors = {job.source_name(index): error for index, error in skipped.items()}
         return result
 
@@ -115,6 +124,7 @@ def dequantize_state_dict(
     dtype: str | None = None,
     progress: Progress | None = None,
     threads: int | None = None,
+    strict: bool = False,
 ) -> StateDict:
     """Return the tensors that ``dequantize_file`` would write for these entries.
 
@@ -127,6 +137,8 @@ def dequantize_state_dict(
         ``metadata`` of a ``StateDict``.
     dtype, progress, threads
         As in ``dequantize_file``.
+    strict : bool
+        Refuses values that are no tensors; otherwise they are passed on.
 
     Returns
     -------
@@ -138,17 +150,21 @@ def dequantize_state_dict(
     CheckpointError
         The entries of a layer do not fit together.
     InvalidInputError
-        A value is no array; another argument cannot be used.
+        An array cannot be read, or is in a dict of its own; a value is no array and ``strict`` is
+        set; another argument cannot be used.
     """
     with _core.CallRecord("dequantize_state_dict") as record:
-        check_options(progress)
-        job = _job(state_dict, metadata, record)
+        check_options(progress, strict=strict)
+        job, arrays, others = _job(state_dict, metadata, record, strict=strict)
         job.plan_restored(dtype=dtype, max_shard_bytes=0)
         job.run_in_memory(saturate=False, threads=threads, skip_faults=False, progress=progress)
-        return _result(job, state_dict)
+        return _result(job, arrays, others)
 
 
-def _job(state_dict: object, metadata: object, record: _core.CallRecord) -> _core.FileJob:
+def _job(
+    state_dict: object, metadata: object, record: _core.CallRecord, *, strict: bool
+) -> tuple[_core.FileJob, list[Any], dict[str, Any]]:
+    """Make the job of the arrays; return them too, and the values that are none."""
     if not isinstance(state_dict, Mapping):
         msg = f"state_dict must map names to arrays, not {type(state_dict).__name__}"
         raise InvalidInputError(msg)
@@ -160,14 +176,39 @@ def _job(state_dict: object, metadata: object, record: _core.CallRecord) -> _cor
         msg = "metadata must map strings to strings"
         raise InvalidInputError(msg)
     tensors = []
+    arrays: list[Any] = []
+    others = {}
     for name, value in state_dict.items():
         if not _is_text(name):
             msg = f"a name must be a str, not {safe_repr(name)}"
             raise InvalidInputError(msg)
+        if not _is_array(value):
+            _check_other(value, name, strict=strict)
+            others[name] = value
+            continue
         dtype, shape, data, copied = stored_bytes(value, name)
         record.copied(copied)
         tensors.append((name, dtype, shape, data))
-    return _core.FileJob(_core.OpenCheckpoint(tensors, texts))
+        arrays.append(value)
+    return _core.FileJob(_core.OpenCheckpoint(tensors, texts)), arrays, others
+
+
+def _is_array(value: object) -> bool:
+    """Whether its values may be weights; only some kinds of arrays can be read."""
+    if isinstance(value, np.ndarray | memoryview | array) or is_torch_tensor(value):
+        return True
+    names = ("__dlpack__", "__array__", "__array_interface__", "__arrow_c_array__")
+    is_scalar = isinstance(value, np.generic | type)
+    return not is_scalar and any(hasattr(value, name) for name in names)
+
+
+def _check_other(value: object, name: str, *, strict: bool) -> None:
+    reject = Rejection(name)
+    if strict:
+        reject(f"got {type(value).__name__}, which is no tensor; strict=False passes it on")
+    # Passed on, a model would seem to be quantized.
+    if isinstance(value, Mapping) and any(_is_array(each) for each in value.values()):
+        reject(f"got a {type(value).__name__} of tensors; pass state_dict[{name!r}] by itself")
 
 
 def _is_text(value: object) -> bool:
@@ -181,13 +222,16 @@ def _is_text(value: object) -> bool:
     return True
 
 
-def _result(job: _core.FileJob, state_dict: Mapping[str, Any]) -> StateDict:
-    sources = list(state_dict.values())
-    torch_in = bool(sources) and is_torch_tensor(sources[0])
+def _result(job: _core.FileJob, arrays: list[Any], others: dict[str, Any]) -> StateDict:
+    torch_in = bool(arrays) and is_torch_tensor(arrays[0])
     result = StateDict(metadata=job.metadata)
     for name, dtype, shape, data in job.entries():
         if isinstance(data, int):
-            result[name] = sources[data]
+            result[name] = arrays[data]
         else:
             result[name] = from_bytes(data, dtype, shape, as_torch=torch_in)
+    for name, value in others.items():
+        if name in result:
+            Rejection(name)("an entry of a quantized layer has this name too; rename or remove it")
+        result[name] = value
     return result

@@ -91,13 +91,68 @@ def test_errors_are_typed_and_can_be_skipped() -> None:
     assert overflow.value.name == "a.bias"
 
 
+OTHERS = {
+    "a.quant_type": "nf4",
+    "a.absmax": 3,
+    "a.none": None,
+    "a._extra_state": {"step": 1},
+    "a.bytes": b"x",
+    "a.size": (3,),
+    "a.list": [1.0],
+    "a.scalar": np.float32(1),
+    "a.class": np.ndarray,
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"on_error": "skip"}, {"rules": [("extra", None)]}])
+def test_what_is_no_tensor_is_passed_on(options: dict[str, Any]) -> None:
+    others: dict[str, Any] = {"first": object(), **OTHERS}
+    quantized = qr.quantize_state_dict(others | tensors(), "int8_rowwise", **options)
+    expected = qr.quantize_state_dict(tensors(), "int8_rowwise")
+    assert list(quantized) == [*expected, *others]
+    assert all(quantized[name] is value for name, value in others.items())
+    restored = qr.dequantize_state_dict(quantized)
+    assert all(restored[name] is value for name, value in others.items())
+    np.testing.assert_array_equal(
+        restored["a.weight"], qr.dequantize_state_dict(expected)["a.weight"]
+    )
+
+
+@pytest.mark.parametrize(("name", "value"), OTHERS.items(), ids=OTHERS.keys())
+@pytest.mark.parametrize("call", [qr.quantize_state_dict, qr.dequantize_state_dict])
+def test_strict_refuses_what_is_no_tensor(call: Any, name: str, value: Any) -> None:
+    fields = {"format": "int8_rowwise"} if call is qr.quantize_state_dict else {}
+    with pytest.raises(
+        qr.InvalidInputError, match=f"^layer '{name}': got .*strict=False"
+    ) as caught:
+        call({**tensors(), name: value}, strict=True, **fields)
+    assert caught.value.name == name
+    assert "a.weight" in call(tensors(), strict=True, **fields)
+    with pytest.raises(qr.InvalidInputError, match="strict must be True or False"):
+        call(tensors(), strict=1, **fields)
+
+
+def test_what_is_passed_on_replaces_no_entry() -> None:
+    with pytest.raises(qr.InvalidInputError, match=r"layer 'a.weight_scale': an entry .* rename"):
+        qr.quantize_state_dict({**tensors(), "a.weight_scale": None}, "int8_rowwise")
+
+
+class Arrow:
+    """An array of another library."""
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> object:
+        raise NotImplementedError
+
+
 @pytest.mark.parametrize(
     ("state_dict", "message"),
     [
         ([1], "must map names"),
         ({3: np.ones(2)}, "must be a str"),
         ({"\ud800": np.ones(2)}, "must be a str"),
-        ({"a": [1.0]}, "layer 'a'.*list"),
+        ({"a": {"w": np.ones(2)}}, r"layer 'a': got a dict of tensors; pass state_dict\['a'\]"),
+        ({"a": memoryview(b"x")}, "layer 'a'.*memoryview"),
+        ({"a": Arrow()}, "layer 'a'.*Arrow"),
         ({"a": np.array(["x"])}, "layer 'a'.*U1"),
         ({"a": np.ones(2, ">f4")}, "layer 'a'.*>f4"),
         ({"a": np.ones(2, object)}, "layer 'a'.*object"),
