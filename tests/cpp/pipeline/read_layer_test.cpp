@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Comparisons of tensors in files. What is read of layers is tested in restore_test.cpp.
+#include "quarrow/pipeline/read_layer.h"
+
+#include <gtest/gtest.h>
+
+#include "containers/test_files.h"
+#include "pipeline/test_callers.h"
+#include "pipeline/test_checkpoint.h"
+#include "quarrow/containers/checkpoint.h"
+
+namespace quarrow {
+namespace {
+
+constexpr std::uint64_t kRows = 3;
+constexpr std::uint64_t kCols = 300'000;  // rows are compared one by one
+
+class Comparison : public ::testing::Test {
+ protected:
+  Comparison() {
+    TestCheckpoint checkpoint;
+    checkpoint.add_random("a", StoredDType::kF32, {kRows, kCols});
+    checkpoint.tensors.push_back(checkpoint.tensors[0]);
+    checkpoint.tensors[1].name = "same";
+    checkpoint.tensors.push_back(checkpoint.tensors[0]);
+    checkpoint.tensors[2].name = "other";
+    checkpoint.set("other", kRows * kCols - 1, 100.0F);
+    folder_.write("in", checkpoint.bytes());
+    file_ = open_checkpoint(folder_ / "in", Io::kRead);
+  }
+
+  const TensorEntry& entry(std::string_view name) const { return *file_.tensors.find(name); }
+
+  bool compare(std::string_view other, Poll& poll, ErrorSums& sums) const {
+    const ValuesInFile original{.file = &file_, .tensor = &entry("a")};
+    const ValuesInFile compared{.file = &file_, .tensor = &entry(other)};
+    return compare_values(original, compared, *default_target(), poll, sums);
+  }
+
+  TestFolder folder_;
+  Checkpoint file_;
+};
+
+TEST_F(Comparison, AddsTheErrorsOfEveryRow) {
+  CountingPoll poll([] { return true; });
+  ErrorSums same;
+  EXPECT_TRUE(compare("same", poll, same));
+  EXPECT_EQ(same.count, kRows * kCols);
+  EXPECT_EQ(same.max_abs, 0.0);
+  ErrorSums other;
+  EXPECT_TRUE(compare("other", poll, other));
+  EXPECT_GT(other.max_abs, 95.0);
+}
+
+TEST_F(Comparison, OfValuesStopsWhereItsCallerSaysSo) {
+  for (const std::uint64_t rows : {0U, 1U, 2U}) {
+    std::uint64_t polls = 0;
+    CountingPoll poll([&] { return polls++ < rows; });
+    ErrorSums sums;
+    EXPECT_FALSE(compare("same", poll, sums));
+    EXPECT_EQ(sums.count, rows * kCols);
+  }
+}
+
+TEST_F(Comparison, OfBytesLooksAtTheLastAndStopsWhereItsCallerSaysSo) {
+  CountingPoll on([] { return true; });
+  EXPECT_TRUE(same_bytes(file_, entry("a"), file_, entry("same"), on));
+  EXPECT_FALSE(same_bytes(file_, entry("a"), file_, entry("other"), on));
+  std::uint64_t polls = 0;
+  CountingPoll off([&] { return polls++ < 1; });
+  EXPECT_FALSE(same_bytes(file_, entry("a"), file_, entry("same"), off));
+  EXPECT_EQ(polls, 2U);
+}
+
+}  // namespace
+}  // namespace quarrow
