@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which tests reach a source file, the cheapest first."""
+"""Which tests reach a source file, the cheapest first.
+
+Whatever survives them may still be known to others, which then belong here.
+"""
 
 from fnmatch import fnmatch
 from typing import NamedTuple
@@ -26,6 +29,7 @@ _ARROW = ("test_arrow", "test_arrow_errors", "test_arrow_producers", "test_arrow
 _STREAMS = ("test_arrow_streams",)
 _BATCH = ("test_batch", "test_batch_errors")
 _CALLS = ("test_metrics", "test_call_log")
+_INPUTS = ("test_inputs", "test_invalid_inputs", "test_inputs_without_memory")
 _TENSOR = ("test_quantized_tensor", "test_format", "test_lifetimes")
 _COMMANDS = ("cli/test_cli_quantize", "cli/test_cli_files", "cli/test_cli_selection")
 _REPORT_PAGE = ("cli/test_cli_report",)
@@ -57,8 +61,8 @@ _REACH: tuple[tuple[str, Reach], ...] = (
     ("bindings/*arrow*", Reach((), (*_ARROW, *_STREAMS, "test_call_log"))),
     ("bindings/*batch*", Reach((), (*_BATCH, *_CALLS, "test_lifetimes", "test_arrow"))),
     ("bindings/layer_memory*", Reach((), (*_BATCH, "test_arrow", "test_zero_copy"))),
-    ("bindings/*checkpoint*", Reach((), (*_READ_FILES, *_FILES, "test_lifetimes"))),
-    ("bindings/*file*", Reach((), (*_FILES, *_READ_FILES, "test_metrics", *_COMMANDS))),
+    ("bindings/*checkpoint*", Reach((), (*_READ_FILES, *_FILES, "test_lifetimes", *_CALLS))),
+    ("bindings/*file*", Reach((), (*_FILES, *_READ_FILES, *_CALLS, *_COMMANDS))),
     ("bindings/*metrics*", Reach((), _CALLS)),
     ("bindings/throughput*", Reach((), _CALLS)),
     ("bindings/call_*", Reach((), (*_CALLS, "test_info", "test_bindings", *_BATCH))),
@@ -68,15 +72,17 @@ _REACH: tuple[tuple[str, Reach], ...] = (
     ),
     (
         "bindings/*",
-        Reach(
-            (), (*_QUANTIZE, *_TENSOR, "test_inputs", "test_invalid_inputs", *_FILES, "test_info")
-        ),
+        Reach((), (*_QUANTIZE, *_TENSOR, *_INPUTS, *_FILES, *_CALLS, "test_info")),
     ),
     ("python/quarrow/arrow.py", Reach((), (*_ARROW, *_STREAMS))),
     ("python/quarrow/legacy.py", Reach((), ("test_legacy", "test_metrics"))),
     ("python/quarrow/call_log.py", Reach((), ("test_call_log",))),
-    ("python/quarrow/input_coercion.py", Reach((), ("test_inputs", "test_invalid_inputs"))),
+    ("python/quarrow/input_coercion.py", Reach((), _INPUTS)),
     ("python/quarrow/state_dict.py", Reach((), ("test_state_dict", "test_metrics"))),
+    ("python/quarrow/safe_repr.py", Reach((), ("test_safe_repr",))),
+    ("python/quarrow/rejection.py", Reach((), (*_INPUTS, "test_state_dict"))),
+    ("python/quarrow/torch_tensors.py", Reach((), (*_INPUTS, "test_state_dict"))),
+    ("python/quarrow/stored_dtypes.py", Reach((), ("test_state_dict", "test_files", *_INPUTS))),
     ("python/quarrow/layer_rules.py", Reach((), (*_FILES, *_BATCH, *_COMMANDS))),
     ("python/quarrow/cli/report_page/*", Reach((), _REPORT_PAGE)),
     ("python/quarrow/cli/compare.py", Reach((), ("cli/test_cli_compare",))),
@@ -89,7 +95,7 @@ _REACH: tuple[tuple[str, Reach], ...] = (
             (*_COMMANDS, *_REPORT_PAGE, *_OTHER_COMMANDS),
         ),
     ),
-    ("*", Reach((), (*_FILES, *_READ_FILES, *_BATCH, *_TENSOR, *_QUANTIZE, *_COMMANDS))),
+    ("*", Reach((), (*_FILES, *_READ_FILES, *_BATCH, *_TENSOR, *_QUANTIZE, *_CALLS, *_COMMANDS))),
 )
 
 
