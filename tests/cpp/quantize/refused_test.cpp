@@ -13,13 +13,13 @@
 namespace quarrow {
 namespace {
 
-// Runs some passes, then says that the caller stopped the next one.
-class StopsAfter final : public Executor {
+// Says of one pass, counted from 0, that the caller stopped it; runs the others.
+class StopsAt final : public Executor {
  public:
-  explicit StopsAfter(int passes) : left_(passes) {}
+  explicit StopsAt(int pass) : left_(pass) {}
   std::string_view name() const noexcept override { return "stops"; }
   bool run(std::size_t count, std::size_t threads, Body body, Poll* poll) override {
-    return left_-- > 0 && plain_executor().run(count, threads, body, poll);
+    return left_-- != 0 && plain_executor().run(count, threads, body, poll);
   }
 
  private:
@@ -46,7 +46,7 @@ struct Restored {
 TEST(Stopped, InThePassThatFindsRanges) {
   Batch batch = mixed_batch();
   ASSERT_TRUE(batch.plan().range_pass);
-  StopsAfter executor(0);
+  StopsAt executor(0);
   batch.run(context(1, executor));
   EXPECT_EQ(batch.status().code, StatusCode::kCancelled);
   for (const Status& status : batch.statuses()) EXPECT_EQ(status.code, StatusCode::kCancelled);
@@ -54,10 +54,10 @@ TEST(Stopped, InThePassThatFindsRanges) {
 
 TEST(Stopped, InThePassThatWritesCodes) {
   Batch batch = mixed_batch();
-  StopsAfter executor(1);
+  StopsAt executor(1);
   batch.run(context(1, executor));
   EXPECT_EQ(batch.status().code, StatusCode::kCancelled);
-  StopsAfter enough(2);
+  StopsAt enough(2);
   batch.run(context(1, enough));
   EXPECT_TRUE(batch.status().ok());
 }
@@ -65,13 +65,15 @@ TEST(Stopped, InThePassThatWritesCodes) {
 TEST(Stopped, WhileRestoringAndWhileMeasuring) {
   Batch batch = mixed_batch();
   const Restored restored(batch);
-  StopsAfter executor(0);
-  const Context stopped = context(1, executor);
-  EXPECT_EQ(dequantize(restored.plan, restored.views, restored.outputs, stopped).code,
+  StopsAt restoring(0);
+  EXPECT_EQ(dequantize(restored.plan, restored.views, restored.outputs, context(1, restoring)).code,
             StatusCode::kCancelled);
+  StopsAt measuring(0);
   std::vector<ErrorSums> errors(restored.plan.layers.size());
-  EXPECT_EQ(measure_error(restored.plan, batch.views(), restored.views, errors, stopped).code,
-            StatusCode::kCancelled);
+  EXPECT_EQ(
+      measure_error(restored.plan, batch.views(), restored.views, errors, context(1, measuring))
+          .code,
+      StatusCode::kCancelled);
   for (const ErrorSums& each : errors) EXPECT_EQ(each.count, 0U);
 }
 
