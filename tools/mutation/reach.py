@@ -64,7 +64,7 @@ _REACH: tuple[tuple[str, Reach], ...] = (
     ("bindings/*checkpoint*", Reach((), (*_READ_FILES, *_FILES, "test_lifetimes", *_CALLS))),
     ("bindings/*file*", Reach((), (*_FILES, *_READ_FILES, *_CALLS, *_COMMANDS))),
     ("bindings/*metrics*", Reach((), _CALLS)),
-    ("bindings/throughput*", Reach((), _CALLS)),
+    ("bindings/throughput*", Reach(("bindings",), ("test_call_log",))),
     ("bindings/call_*", Reach((), (*_CALLS, "test_info", "test_bindings", *_BATCH))),
     (
         "bindings/*info*",
