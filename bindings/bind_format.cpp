@@ -106,6 +106,17 @@ nb::list formats() {
   return all;
 }
 
+// nanobind notes every object of ours in a table, and grows it where nothing may be thrown: a lack
+// of memory would end the process there. The table does not shrink, so now it has room for as many.
+void make_room_for_objects() {
+  constexpr int kObjects = 4096;
+  const Format any = default_format(*registry().begin());
+  nb::list objects;
+  for (int i = 0; i < kObjects; ++i) {
+    objects.append(any);
+  }
+}
+
 }  // namespace
 
 void bind_format(nb::module_& m) {
@@ -200,6 +211,7 @@ Examples
 >>> [each.name for each in qr.formats()]
 ['int8', 'int4', 'int2', 'int8_rowwise']
 )");
+  make_room_for_objects();
 }
 
 }  // namespace quarrow::python
