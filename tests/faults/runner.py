@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lets the calls of jobs fail one after the other, and counts."""
 
+import itertools
 import random
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -56,6 +58,8 @@ class Choice:
         Those alone; all where empty or None.
     at
         This call alone.
+    until
+        A time of `time.monotonic`; after it only the first call of each fault. None is never.
     """
 
     every: int
@@ -65,6 +69,7 @@ class Choice:
     errors: Collection[str] = ()
     lasts: bool | None = None
     at: int | None = None
+    until: float | None = None
 
     def faults(self, kind: JobKind) -> list[Fault]:
         """Return what may happen to a job."""
@@ -83,10 +88,14 @@ class Choice:
         if self.at is not None:
             yield self.at
             return
-        yield from range(1, self.every + 1)
+        yield 1
         rest = range(self.every + 1, counted + 1)
         drawn = random.Random(f"{self.seed} {job} {fault}")
-        yield from sorted(drawn.sample(rest, min(self.sample, len(rest))))
+        sample = sorted(drawn.sample(rest, min(self.sample, len(rest))))
+        for number in itertools.chain(range(2, self.every + 1), sample):
+            if self.until is not None and time.monotonic() > self.until:
+                return
+            yield number
 
 
 class JobRun:
