@@ -87,6 +87,10 @@ _REACH: tuple[tuple[str, Reach], ...] = (
     ("python/quarrow/cli/report_page/*", Reach((), _REPORT_PAGE)),
     ("python/quarrow/cli/compare.py", Reach((), ("cli/test_cli_compare",))),
     ("python/quarrow/cli/completion.py", Reach((), ("cli/test_cli_completion",))),
+    (
+        "python/quarrow/cli/summary.py",
+        Reach((), ("cli/test_cli_summary", "cli/test_cli_quantize", "cli/test_cli_selection")),
+    ),
     ("python/quarrow/cli/inspect.py", Reach((), ("cli/test_cli_inspect",))),
     (
         "python/quarrow/cli/*",
