@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <string>
 
 #include "errors.h"
@@ -30,6 +31,19 @@ char buffer_format(ElementType type) noexcept {
       break;
   }
   return 'H';
+}
+
+// Whether a buffer's format is that type in this machine's byte order: numpy spells out the order
+// of arrays that are not aligned.
+bool is_format(const char* format, ElementType type) noexcept {
+  if (format == nullptr) {
+    return false;
+  }
+  constexpr char kNativeOrder = std::endian::native == std::endian::little ? '<' : '>';
+  if (*format == '=' || *format == '^' || *format == '@' || *format == kNativeOrder) {
+    ++format;
+  }
+  return format[0] == buffer_format(type) && format[1] == '\0';
 }
 
 nb::dlpack::dtype dlpack_dtype(ElementType type) noexcept {
@@ -141,9 +155,7 @@ ArrayMemory array_argument(nb::handle array, const ArraySpec& spec, nb::handle n
   const nb::object plain = plain_view(array, spec.type);
   const HeldBuffer held(plain);
   const Py_buffer* buffer = held.get();
-  const bool right_type = buffer != nullptr && buffer->format != nullptr &&
-                          buffer->format[0] == buffer_format(spec.type) &&
-                          buffer->format[1] == '\0';
+  const bool right_type = buffer != nullptr && is_format(buffer->format, spec.type);
   const bool right_shape = right_type &&
                            static_cast<std::size_t>(buffer->ndim) == spec.shape.size() &&
                            std::equal(spec.shape.begin(), spec.shape.end(), buffer->shape);
@@ -154,6 +166,12 @@ ArrayMemory array_argument(nb::handle array, const ArraySpec& spec, nb::handle n
   }
   if (PyBuffer_IsContiguous(buffer, 'C') == 0) {
     raise_invalid_input(wanted(spec) + ", and this one is not contiguous", name);
+  }
+  if (buffer->len != 0 && reinterpret_cast<std::uintptr_t>(buffer->buf) % size_of(spec.type) != 0) {
+    raise_invalid_input(wanted(spec) +
+                            ", and this one does not lie at a multiple of its element "
+                            "size in memory; pass its copy()",
+                        name);
   }
   return {.data = buffer->buf, .writable = buffer->readonly == 0};
 }
@@ -175,6 +193,13 @@ nb::object array_over(void* data, const ArraySpec& spec, const std::shared_ptr<s
   const nb::ndarray<nb::numpy> array(data, shape.size(), shape.data(), owner, nullptr,
                                      dlpack_dtype(spec.type));
   nb::object exported = nb::cast(array, nb::rv_policy::reference);
+  // Before numpy 2 arrays have up to 32 dimensions, and what has more becomes an array of one
+  // object.
+  constexpr std::size_t kAlwaysHeld = 32;
+  if (shape.size() > kAlwaysHeld && nb::cast<std::size_t>(exported.attr("ndim")) != shape.size()) {
+    raise_invalid_input("this version of numpy has no arrays of " + std::to_string(shape.size()) +
+                        " dimensions; install numpy 2");
+  }
   if (spec.type == ElementType::kBFloat16 && has_ml_dtypes()) {
     return exported.attr("view")(nb::module_::import_("ml_dtypes").attr("bfloat16"));
   }

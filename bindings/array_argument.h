@@ -34,15 +34,17 @@ struct ArrayMemory {
   bool writable = false;
 };
 
-// Checks a numpy array against `spec`: C-contiguous, dtype and shape exactly as said (kBFloat16: an
-// ml_dtypes array, or uint16). Raises InvalidInputError with the layer's `name` in front.
+// Checks a numpy array against `spec`: aligned, C-contiguous, dtype and shape exactly as said
+// (kBFloat16: an ml_dtypes array, or uint16). Raises InvalidInputError with the layer's `name` in
+// front.
 ArrayMemory array_argument(nanobind::handle array, const ArraySpec& spec, nanobind::handle name);
 
 // The same, and it must be writable.
 void* output_argument(nanobind::handle array, const ArraySpec& spec, nanobind::handle name);
 
 // A numpy array over `data`, which lies in `memory` and keeps it alive. kBFloat16: ml_dtypes'
-// dtype when that is installed, else uint16.
+// dtype when that is installed, else uint16. Raises InvalidInputError where numpy has no arrays of
+// so many dimensions.
 nanobind::object array_over(void* data, const ArraySpec& spec,
                             const std::shared_ptr<std::byte>& memory);
 

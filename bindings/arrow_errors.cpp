@@ -4,6 +4,8 @@
 #include <string>
 
 #include "errors.h"
+#include "quarrow/arrow/layer_table.h"
+#include "quarrow/core/tensor_view.h"
 
 namespace nb = nanobind;
 
@@ -11,10 +13,7 @@ namespace quarrow::python {
 namespace {
 
 // Names of columns may hold anything: shown as Python writes a str.
-std::string quoted(const std::string& text) {
-  return short_repr(nb::steal(
-      PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "backslashreplace")));
-}
+std::string quoted(const std::string& text) { return short_repr(text_of_bytes(text)); }
 
 std::string text_of(const ArrowFault& fault) {
   const std::string first = std::to_string(fault.first);
@@ -22,6 +21,10 @@ std::string text_of(const ArrowFault& fault) {
     case ArrowRule::kMissingParts:
       return "the Arrow data lack parts that their type has, or have a negative size; the producer "
              "made or moved them wrongly";
+    case ArrowRule::kTooDeep:
+      return "the schema is nested deeper than " + std::to_string(kMaxSchemaDepth) +
+             " levels, contains itself, or has more than " + std::to_string(kMaxSchemaFields) +
+             " fields; flatten it, or drop the columns that are not needed";
     case ArrowRule::kNoRecordBatch:
       return "got Arrow data of type " + fault.type +
              "; pass a table or a record batch: a struct of columns";
@@ -50,6 +53,9 @@ std::string text_of(const ArrowFault& fault) {
       return "the shape has the negative dimension " + first;
     case ArrowRule::kShapeOverflow:
       return "the product of the shape does not fit in 63 bits";
+    case ArrowRule::kTooManyDimensions:
+      return "the shape has " + first + " dimensions, and at most " +
+             std::to_string(kMaxDimensions) + " can be read; reshape the weight to fewer";
     case ArrowRule::kShapeProduct:
       return "the product of the shape is " + first + ", but the weight has " +
              std::to_string(fault.second) + " values";

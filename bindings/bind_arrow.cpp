@@ -108,11 +108,8 @@ class ArrowSource {
     if (code == EINVAL) {
       raise_invalid_input(text);
     }
-    const nb::object error =
-        nb::steal(PyObject_CallFunction(PyExc_OSError, "is", code, text.c_str()));
-    if (error.is_valid()) {
-      PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
-    }
+    const nb::object error = nb::handle(PyExc_OSError)(code, text_of_bytes(text));
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
     throw nb::python_error();
   }
 
@@ -199,8 +196,12 @@ std::vector<std::uintptr_t> addresses_read(ArrowSource& source) {
   std::vector<std::uintptr_t> addresses;
   const ArrowOwner<ArrowArray> batch = source.next();
   for (std::int64_t row = 0; batch && row < (*batch).length; ++row) {
-    const TensorView view = source.table().layer(*batch, row).view;
-    addresses.push_back(reinterpret_cast<std::uintptr_t>(view.data));
+    try {
+      const TensorView view = source.table().layer(*batch, row).view;
+      addresses.push_back(reinterpret_cast<std::uintptr_t>(view.data));
+    } catch (const ArrowFault& fault) {
+      raise_arrow_fault(fault, nb::none(), 0);
+    }
   }
   return addresses;
 }

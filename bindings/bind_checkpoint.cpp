@@ -8,6 +8,7 @@
 #include "errors.h"
 #include "format_argument.h"
 #include "open_checkpoint.h"
+#include "quarrow/core/tensor_view.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -19,6 +20,8 @@ namespace {
 nb::object dlpack_array(const nb::ndarray<std::uint8_t, nb::ndim<1>, nb::c_contig>& bytes,
                         nb::handle owner, std::uint8_t code, std::uint8_t bits,
                         const std::vector<std::size_t>& shape) {
+  // nanobind would end the process.
+  if (shape.size() > kMaxDimensions) raise_invalid_input("the shape has too many dimensions");
   return nb::cast(nb::ndarray<nb::array_api>(bytes.data(), shape.size(), shape.data(), owner,
                                              nullptr, nb::dlpack::dtype{code, bits, 1}));
 }

@@ -69,7 +69,11 @@ nb::object output_of(nb::handle out, const LayerPlan& layer, const InputArray& i
             short_repr(out.type()),
         name);
   }
-  check_overlap(input, nb::cast<QuantizedTensor&>(result), name);
+  const auto& written = nb::cast<const QuantizedTensor&>(result);
+  if (written.parts_overlap()) {
+    raise_invalid_input("the arrays of out must not overlap each other", name);
+  }
+  check_overlap(input, written, name);
   return result;
 }
 
@@ -136,7 +140,7 @@ is one row. The lock is released while the engine works.
 Parameters
 ----------
 w : array
-    float32, float16, bfloat16 or float64; at least one dimension.
+    float32, float16, bfloat16 or float64; 1 to 64 dimensions.
 format : str or Format
     How to quantize; ``quarrow.formats()`` lists the names. The fields of a format
     (``group_size``, ``symmetric``, ``scale_dtype``, ``packed``, ``rounding``, ``seed``) are
@@ -151,7 +155,7 @@ copy : bool
     Permits a copy of an input that cannot be read in place; ``stats.bytes_copied`` shows it.
 nonfinite : "raise" or "saturate"
     What to do with NaN and Inf: raise NonFiniteError, or give Inf the end codes and NaN the code
-    of 0.
+    of 0. float64 values beyond float32 raise InvalidInputError, or get the end codes.
 threads : int, optional
     At most so many threads. The default is QUARROW_NUM_THREADS, or the CPUs that this process may
     use. Results do not depend on it.

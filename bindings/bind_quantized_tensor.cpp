@@ -177,7 +177,7 @@ zero_points : numpy.ndarray or None
 format : Format
     How the codes are to be read.
 shape : tuple of int
-    Of the tensor.
+    Of the tensor; up to 64 dimensions.
 dtype : str, optional
     Of the tensor that was quantized.
 name : str, optional
@@ -186,7 +186,8 @@ name : str, optional
 Raises
 ------
 InvalidInputError
-    An array has another dtype or shape, or is not contiguous.
+    An array has another dtype or shape, or is not contiguous or not aligned; or the shape has more
+    than 64 dimensions.
 
 Examples
 --------

@@ -4,7 +4,10 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 
+#include <charconv>
 #include <string>
+
+#include "quarrow/core/tensor_view.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -65,7 +68,15 @@ std::string with_layer(std::string_view message, nb::handle name) {
 }
 
 [[noreturn]] void raise_named(const char* class_name, std::string_view message, nb::handle name) {
-  raise(exception_class(class_name)(with_layer(message, name), "name"_a = name_or_none(name)));
+  raise(exception_class(class_name)(text_of_bytes(with_layer(message, name)),
+                                    "name"_a = name_or_none(name)));
+}
+
+// As Python writes a float: the fewest digits that are this value.
+std::string number_text(double value) {
+  char digits[32];
+  const auto [end, error] = std::to_chars(std::begin(digits), std::end(digits), value);
+  return {digits, error == std::errc() ? end : digits};
 }
 
 std::string place(std::uint64_t index, std::uint64_t cols) {
@@ -99,6 +110,38 @@ std::string_view text_of(NonFiniteKind kind) {
 
 }  // namespace
 
+bool is_quarrow_error(const nb::python_error& error) {
+  return error.matches(exception_class("QuarrowError"));
+}
+
+bool is_refusal() {
+  if (PyErr_ExceptionMatches(PyExc_Exception) == 0) {
+    throw nb::python_error();
+  }
+  // The usual ones cost a tenth of a small call less when they are not looked at further.
+  PyObject* const type = PyErr_Occurred();
+  const bool usual = type == PyExc_AttributeError || type == PyExc_TypeError ||
+                     type == PyExc_ValueError || type == PyExc_BufferError;
+  if (usual) {
+    PyErr_Clear();
+    return true;
+  }
+  const nb::python_error error;
+  if (error.matches(PyExc_OSError) || error.matches(PyExc_MemoryError) || is_quarrow_error(error)) {
+    throw nb::python_error(error);
+  }
+  return true;
+}
+
+nb::str text_of_bytes(std::string_view bytes) {
+  nb::object text = nb::steal(PyUnicode_DecodeUTF8(
+      bytes.data(), static_cast<Py_ssize_t>(bytes.size()), "backslashreplace"));
+  if (!text.is_valid()) {
+    throw nb::python_error();
+  }
+  return nb::borrow<nb::str>(text);
+}
+
 std::string short_repr(nb::handle object) { return cut_repr(object, kLongestRepr); }
 
 std::string shape_text(std::span<const std::int64_t> shape) {
@@ -125,6 +168,20 @@ void raise_status(const Status& status, const LayerFacts& layer) {
       throw nb::python_error();
     case StatusCode::kNonFinite:
       raise_non_finite(status, layer);
+    case StatusCode::kBeyondF32:
+      raise_invalid_input(
+          "the value " + number_text(status.value) + " at " + place(status.position, layer.cols) +
+              " is finite but beyond float32, in which the engine works (up to "
+              "3.4028235e+38)" +
+              (status.count == 1 ? std::string()
+                                 : ", as are " + std::to_string(status.count - 1) + " more") +
+              "; divide the tensor by a constant first",
+          layer.name);
+    case StatusCode::kTooManyDimensions:
+      raise_invalid_input("the tensor has " + std::to_string(status.count) +
+                              " dimensions, and at most " + std::to_string(kMaxDimensions) +
+                              " can be read; reshape it to fewer",
+                          layer.name);
     case StatusCode::kRangeOverflow:
       raise_invalid_input("the group that starts at " + place(status.position, layer.cols) +
                               " spans more than float32 can hold (max - min overflows); divide "

@@ -16,9 +16,9 @@ namespace quarrow::python {
 
 // What a person needs to know about the layer that a Status speaks of.
 struct LayerFacts {
-  nanobind::handle name;                // a str, or None when the caller gave no name
-  std::span<const std::int64_t> shape;  // as the caller sees it
-  std::uint64_t cols = 1;               // of the matrix: index / cols is the row
+  nanobind::handle name;                     // a str, or None when the caller gave no name
+  std::span<const std::int64_t> shape = {};  // as the caller sees it; not for too many dimensions
+  std::uint64_t cols = 1;                    // of the matrix: index / cols is the row
 };
 
 // InvalidInputError. The message gets "layer 'x': " in front when `name` is a str.
@@ -30,6 +30,17 @@ struct LayerFacts {
 // The exception that `status`, which is not ok, stands for. kCancelled: the exception that the poll
 // left set in this thread.
 [[noreturn]] void raise_status(const Status& status, const LayerFacts& layer);
+
+// Whether the exception is one of quarrow.exceptions.
+bool is_quarrow_error(const nanobind::python_error& error);
+
+// Whether the Python error that is set says that an object cannot do what it was asked. It is
+// cleared then. KeyboardInterrupt and its like are not for us to stop, and what an exporter met
+// when it read its data (a file that was cut short, a disk that fails, no memory) is no refusal.
+bool is_refusal();
+
+// A str of UTF-8, where other bytes are shown as \xff: foreign text, which may be anything.
+nanobind::str text_of_bytes(std::string_view bytes);
 
 // repr(object) as UTF-8, cut where it is longer than a line.
 std::string short_repr(nanobind::handle object);

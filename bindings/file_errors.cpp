@@ -4,6 +4,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 
+#include "quarrow/core/tensor_view.h"
+
 namespace nb = nanobind;
 using namespace nb::literals;
 
@@ -19,11 +21,7 @@ nb::object path_object(const std::string& path) {
 std::string path_text(const std::string& path) { return nb::repr(path_object(path)).c_str(); }
 
 // Names may hold anything: shown as Python writes a str.
-std::string quoted(const std::string& text) {
-  const nb::object object = nb::steal(
-      PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "backslashreplace"));
-  return short_repr(object);
-}
+std::string quoted(const std::string& text) { return short_repr(text_of_bytes(text)); }
 
 // What the rule says of this file, and the remedy where there is one.
 std::string text_of(const CheckpointFault& fault) {
@@ -130,6 +128,11 @@ std::string text_of(const CheckpointFault& fault) {
     case FileRule::kMetadataConflict:
       return "the metadata key " + quoted(fault.detail) +
              " has another value than in the files before" + mixed;
+    case FileRule::kTensorDimensions:
+      return "it has " + fault.detail + " dimensions, and at most " +
+             std::to_string(kMaxDimensions) +
+             " can be read, converted or restored: only a copy can be made of it; write it again "
+             "with fewer";
     case FileRule::kLayerIncomplete:
       return "the quantized layer has no " + quoted(fault.detail) + again;
     case FileRule::kLayerDType:
@@ -222,6 +225,8 @@ std::string_view text_of(StayReason reason) noexcept {
       return "the file has an entry of the name that the scale or its description needs";
     case StayReason::kShortGroup:
       return "the last group of a row would be short, which compressed-tensors cannot say";
+    case StayReason::kManyDimensions:
+      return "more than 64 dimensions";
     case StayReason::kTensorScale:
       return "one scale for the tensor, which compressed-tensors cannot pack; use rows or groups";
     case StayReason::kFewRows:

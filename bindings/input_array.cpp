@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "dlpack_capsule.h"
 #include "errors.h"
 #include "metrics.h"
 
@@ -79,16 +80,6 @@ bool columns_contiguous(std::span<const std::int64_t> shape,
     }
     expected *= shape[i];
   }
-  return true;
-}
-
-// Whether the Python error that is set says that an object cannot do what it was asked. It is
-// cleared then; KeyboardInterrupt and its like are not for us to stop.
-bool is_refusal() {
-  if (PyErr_ExceptionMatches(PyExc_Exception) == 0) {
-    throw nb::python_error();
-  }
-  PyErr_Clear();
   return true;
 }
 
@@ -197,24 +188,7 @@ nb::object dlpack_capsule(nb::handle tensor, const Torch* torch) {
     }
     return capsule;
   }
-  const nb::object method = nb::steal(PyObject_GetAttrString(tensor.ptr(), "__dlpack__"));
-  if (!method.is_valid()) {
-    is_refusal();
-    return {};
-  }
-  // Kept for ever, as the interpreter keeps its own names.
-  static PyObject* const keyword = Py_BuildValue("(s)", "max_version");
-  static PyObject* const version = Py_BuildValue("(ii)", 1, 1);
-  PyObject* const arguments[] = {version};
-  nb::object capsule = nb::steal(PyObject_Vectorcall(method.ptr(), arguments, 0, keyword));
-  if (!capsule.is_valid() && is_refusal()) {
-    // An exporter from before versions.
-    capsule = nb::steal(PyObject_CallNoArgs(method.ptr()));
-    if (!capsule.is_valid()) {
-      is_refusal();
-    }
-  }
-  return capsule;
+  return exported_capsule(tensor);
 }
 
 }  // namespace
@@ -243,8 +217,7 @@ bool InputArray::borrow_buffer(nb::handle tensor, nb::handle name, std::optional
     return false;
   }
   if (PyObject_GetBuffer(tensor.ptr(), &buffer_, PyBUF_RECORDS_RO) != 0) {
-    PyErr_Clear();
-    return false;
+    return !is_refusal();
   }
   holds_buffer_ = true;
   if (buffer_.buf == nullptr && buffer_.len != 0) {
@@ -253,15 +226,21 @@ bool InputArray::borrow_buffer(nb::handle tensor, nb::handle name, std::optional
   if (!dtype) {
     dtype = dtype_of_buffer(buffer_.format);
   }
+  if (buffer_.ndim > static_cast<int>(kMaxDimensions)) {
+    raise_status(
+        {.code = StatusCode::kTooManyDimensions, .count = static_cast<std::uint64_t>(buffer_.ndim)},
+        {.name = name});
+  }
   if (dtype && buffer_.ndim > 0) {
     const auto dimensions = static_cast<std::size_t>(buffer_.ndim);
     shape_.assign(buffer_.shape, buffer_.shape + dimensions);
     // ctypes leaves the strides out although they were asked for.
-    std::int64_t strides[PyBUF_MAX_NDIM];
-    std::int64_t contiguous = buffer_.itemsize;
+    std::int64_t strides[kMaxDimensions];
+    auto contiguous = static_cast<std::uint64_t>(buffer_.itemsize);  // may wrap, beside a zero
     for (std::size_t i = dimensions; i-- > 0;) {
-      strides[i] = buffer_.strides == nullptr ? contiguous : buffer_.strides[i];
-      contiguous *= shape_[i];
+      strides[i] = buffer_.strides == nullptr ? static_cast<std::int64_t>(contiguous)
+                                              : static_cast<std::int64_t>(buffer_.strides[i]);
+      contiguous *= static_cast<std::uint64_t>(shape_[i]);
     }
     if (set_view(buffer_.buf, *dtype, {strides, dimensions}, name)) {
       return true;
@@ -277,8 +256,12 @@ bool InputArray::borrow_dlpack(nb::handle tensor, nb::handle name) {
     torch = nullptr;
   }
   const nb::object capsule = dlpack_capsule(tensor, torch);
+  if (!capsule.is_valid() || !PyCapsule_CheckExact(capsule.ptr())) {
+    return false;
+  }
+  check_dlpack_capsule(capsule, name);
   nb::ndarray<nb::ro> array;
-  if (!capsule.is_valid() || !nb::try_cast(capsule, array, false)) {
+  if (!nb::try_cast(capsule, array, false)) {
     PyErr_Clear();
     return false;
   }
@@ -290,15 +273,17 @@ bool InputArray::borrow_dlpack(nb::handle tensor, nb::handle name) {
     return false;
   }
   const std::optional<DType> dtype = dtype_of_dlpack(array.dtype());
-  if (array.device_type() != nb::device::cpu::value || !dtype || array.ndim() == 0 ||
-      array.ndim() > PyBUF_MAX_NDIM) {
+  if (array.device_type() != nb::device::cpu::value || !dtype || array.ndim() == 0) {
     return false;
   }
   shape_.clear();
-  std::int64_t strides[PyBUF_MAX_NDIM];
+  std::int64_t strides[kMaxDimensions];
   for (std::size_t i = 0; i < array.ndim(); ++i) {
     shape_.push_back(static_cast<std::int64_t>(array.shape(i)));
-    strides[i] = array.stride(i) * static_cast<std::int64_t>(size_of(*dtype));
+    const auto element_bytes = static_cast<std::int64_t>(size_of(*dtype));
+    if (__builtin_mul_overflow(array.stride(i), element_bytes, &strides[i])) {
+      raise_invalid_input("the strides of the DLPack tensor do not fit in 63 bits", name);
+    }
   }
   if (!set_view(array.data(), *dtype, {strides, array.ndim()}, name)) {
     return false;

@@ -12,15 +12,6 @@
 namespace nb = nanobind;
 
 namespace quarrow::python {
-namespace {
-
-// Whether the error is a layer's own: Ctrl-C, for one, is not.
-bool is_layer_error(const nb::python_error& error) {
-  return error.matches(nb::module_::import_("quarrow.exceptions").attr("QuarrowError"));
-}
-
-}  // namespace
-
 void LayerBatch::reserve(std::size_t layers) {
   names_.reserve(layers);
   positions_.reserve(layers);
@@ -43,7 +34,8 @@ bool LayerBatch::add(nb::handle name, const Format& format, FunctionRef<LayerVie
   try {
     plan(name, format, read());
   } catch (const nb::python_error& error) {
-    if (!is_layer_error(error)) {
+    // Others are not the layer's own: Ctrl-C, for one.
+    if (!is_quarrow_error(error)) {
       throw;
     }
     if (on_error_ == ErrorPolicy::kRaise) {

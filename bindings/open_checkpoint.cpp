@@ -154,6 +154,7 @@ nb::tuple OpenCheckpoint::item(std::size_t index) const {
 nb::object OpenCheckpoint::read(std::size_t index, std::uint64_t begin, std::uint64_t bytes) const {
   const std::shared_ptr<const Checkpoint> source = files();
   const TensorEntry& tensor = *at(index).tensor;
+  with_file_errors([&] { source->check_dimensions(tensor, tensor.name, tensor.shape); });
   begin = std::min(begin, tensor.bytes());
   bytes = std::min(bytes, tensor.bytes() - begin);
   const CheckpointFile& file = source->file_of(tensor);
@@ -177,6 +178,7 @@ QuantizedTensor OpenCheckpoint::read_layer(std::size_t index) const {
   const Item& item = at(index);
   if (!item.layer) raise_invalid_input("the tensor is not quantized");
   const StoredLayer& layer = layers_->layers()[*item.layer];
+  with_file_errors([&] { source->check_dimensions(*layer.codes, layer.name, layer.shape); });
   LayerPlan planned = plan_.layers[*item.layer];
   QuantizedTensor tensor(as_in_memory(planned),
                          std::vector<std::int64_t>(layer.shape.begin(), layer.shape.end()),

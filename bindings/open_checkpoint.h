@@ -53,6 +53,7 @@ class OpenCheckpoint {
   nanobind::str name(std::size_t index) const;
   // name, dtype, shape, bytes in the file, format or None, index of the file
   nanobind::tuple item(std::size_t index) const;
+  // Both raise CheckpointError for what has more dimensions than an array.
   // A stretch of a tensor's bytes: in memory of its own, or where the file is mapped.
   nanobind::object read(std::size_t index, std::uint64_t begin, std::uint64_t bytes) const;
   QuantizedTensor read_layer(std::size_t index) const;

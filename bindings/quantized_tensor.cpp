@@ -93,14 +93,18 @@ QuantizedTensor::QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_
   } else if (!zero_points.is_none()) {
     raise_invalid_input("zero_points must be None: this format has none", name);
   }
-  const auto parts = this->memory();
-  for (std::size_t i = 0; writable && i < parts.size(); ++i) {
+}
+
+bool QuantizedTensor::parts_overlap() const noexcept {
+  const auto parts = memory();
+  for (std::size_t i = 0; i < parts.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
       if (overlap(parts[i], parts[j])) {
-        raise_invalid_input("the arrays of out must not overlap each other", name);
+        return true;
       }
     }
   }
+  return false;
 }
 
 std::array<std::span<const std::byte>, 4> QuantizedTensor::memory() const noexcept {

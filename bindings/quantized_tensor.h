@@ -64,6 +64,9 @@ class QuantizedTensor {
   const std::shared_ptr<std::byte>& owned_memory() const noexcept { return memory_; }
   nanobind::object callers_arrays() const;
 
+  // Whether a caller's arrays share memory: such a tensor can be read, not written.
+  bool parts_overlap() const noexcept;
+
   // Its parts, where they lie: codes, scales, zero points, and the float16 scales of a caller.
   std::array<std::span<const std::byte>, 4> memory() const noexcept;
 

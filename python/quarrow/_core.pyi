@@ -147,7 +147,7 @@ class QuantizedTensor:
     format : Format
         How the codes are to be read.
     shape : tuple of int
-        Of the tensor.
+        Of the tensor; up to 64 dimensions.
     dtype : str, optional
         Of the tensor that was quantized.
     name : str, optional
@@ -156,7 +156,8 @@ class QuantizedTensor:
     Raises
     ------
     InvalidInputError
-        An array has another dtype or shape, or is not contiguous.
+        An array has another dtype or shape, or is not contiguous or not aligned; or the shape has more
+        than 64 dimensions.
 
     Examples
     --------
@@ -295,7 +296,7 @@ def quantize(w: object, format: str | Format, *, name: str | None = None, out: Q
     Parameters
     ----------
     w : array
-        float32, float16, bfloat16 or float64; at least one dimension.
+        float32, float16, bfloat16 or float64; 1 to 64 dimensions.
     format : str or Format
         How to quantize; ``quarrow.formats()`` lists the names. The fields of a format
         (``group_size``, ``symmetric``, ``scale_dtype``, ``packed``, ``rounding``, ``seed``) are
@@ -310,7 +311,7 @@ def quantize(w: object, format: str | Format, *, name: str | None = None, out: Q
         Permits a copy of an input that cannot be read in place; ``stats.bytes_copied`` shows it.
     nonfinite : "raise" or "saturate"
         What to do with NaN and Inf: raise NonFiniteError, or give Inf the end codes and NaN the code
-        of 0.
+        of 0. float64 values beyond float32 raise InvalidInputError, or get the end codes.
     threads : int, optional
         At most so many threads. The default is QUARROW_NUM_THREADS, or the CPUs that this process may
         use. Results do not depend on it.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from quarrow import _core
 from quarrow.descriptions import CallStats
 from quarrow.exceptions import InvalidInputError, QuarrowError
-from quarrow.files import Progress, check_options, check_word
+from quarrow.files import Progress, check_options, check_word, is_text
 from quarrow.layer_rules import Rule, as_format, format_chooser
 from quarrow.safe_repr import safe_repr
 
@@ -277,8 +277,8 @@ def quantize_pyarrow(batch: Any, format: str | _core.Format, **options: Any) -> 
 
 def _open(source: object, columns: dict[str, Any]) -> _core.ArrowSource:
     for role, column in columns.items():
-        if not isinstance(column, str):
-            msg = f"{role} must be a str, not {safe_repr(column)}"
+        if not is_text(column):
+            msg = f"{role} must be a str without lone surrogates, not {safe_repr(column)}"
             raise InvalidInputError(msg)
     return _core.ArrowSource(_exported(source), **columns)
 

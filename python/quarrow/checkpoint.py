@@ -90,7 +90,7 @@ class CheckpointTensor:
         Raises
         ------
         CheckpointError
-            The file was changed since it was opened.
+            The file was changed since it was opened, or the tensor has more than 64 dimensions.
         InvalidInputError
             The checkpoint is closed.
         """

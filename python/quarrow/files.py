@@ -304,6 +304,17 @@ def check_options(progress: object, **flags: object) -> None:
         raise InvalidInputError(msg)
 
 
+def is_text(value: object) -> bool:
+    """Whether it is a str that files and Arrow can hold: lone surrogates are no UTF-8."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def check_word(name: str, value: object, *words: str) -> None:
     """Raise InvalidInputError for anything but these words."""
     if not isinstance(value, str) or value not in words:

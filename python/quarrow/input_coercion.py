@@ -10,7 +10,7 @@ from typing import Any, NoReturn, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from quarrow.exceptions import InvalidInputError
+from quarrow.exceptions import QuarrowError
 from quarrow.rejection import Rejection
 from quarrow.safe_repr import safe_repr
 from quarrow.torch_tensors import first_line, is_torch_tensor, plain_tensor, torch_alone
@@ -152,7 +152,7 @@ def _as_numpy(w: Any, reject: Rejection, *, copy: bool) -> tuple[NDArray[Any], i
                 return array, array.nbytes
             reject(f"got {type(w).__name__}; pass np.asarray(w), or copy=True")
         return np.asarray(memoryview(w)), 0
-    except (InvalidInputError, MemoryError):
+    except (QuarrowError, OSError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001, the code of any library may run here
         reject(f"got {type(w).__name__}, which is not a tensor ({error}); {accepted}")

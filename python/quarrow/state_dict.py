@@ -9,7 +9,7 @@ import numpy as np
 
 from quarrow import _core
 from quarrow.exceptions import InvalidInputError
-from quarrow.files import Progress, check_options, check_word, run_skipping
+from quarrow.files import Progress, check_options, check_word, is_text, run_skipping
 from quarrow.layer_rules import LayerRules, Rule, as_format
 from quarrow.rejection import Rejection
 from quarrow.safe_repr import safe_repr
@@ -171,7 +171,7 @@ def _job(
     if metadata is None:
         metadata = state_dict.metadata if isinstance(state_dict, StateDict) else {}
     texts = dict(metadata) if isinstance(metadata, Mapping) else {}
-    are_texts = all(_is_text(text) for item in texts.items() for text in item)
+    are_texts = all(is_text(text) for item in texts.items() for text in item)
     if not (are_texts and isinstance(metadata, Mapping)):
         msg = "metadata must map strings to strings"
         raise InvalidInputError(msg)
@@ -179,7 +179,7 @@ def _job(
     arrays: list[Any] = []
     others = {}
     for name, value in state_dict.items():
-        if not _is_text(name):
+        if not is_text(name):
             msg = f"a name must be a str, not {safe_repr(name)}"
             raise InvalidInputError(msg)
         if not _is_array(value):
@@ -209,17 +209,6 @@ def _check_other(value: object, name: str, *, strict: bool) -> None:
     # Passed on, a model would seem to be quantized.
     if isinstance(value, Mapping) and any(_is_array(each) for each in value.values()):
         reject(f"got a {type(value).__name__} of tensors; pass state_dict[{name!r}] by itself")
-
-
-def _is_text(value: object) -> bool:
-    """Whether it is a str that a file can hold: lone surrogates are no UTF-8."""
-    if not isinstance(value, str):
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _result(job: _core.FileJob, arrays: list[Any], others: dict[str, Any]) -> StateDict:

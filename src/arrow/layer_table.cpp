@@ -9,8 +9,10 @@
 
 #include "arrow/arrow_type.h"
 #include "arrow/validity.h"
+#include "arrow/values.h"
 #include "arrow/whole.h"
 #include "core/checked_math.h"
+#include "quarrow/core/status.h"
 
 namespace quarrow {
 namespace {
@@ -19,6 +21,8 @@ constexpr std::string_view kTextTypes =
     "string, large_string, string_view or a dictionary of these";
 constexpr std::string_view kWeightTypes =
     "list, large_list, fixed_size_list or fixed-shape tensor of float16, float32 or float64";
+// The formats of integers.
+constexpr std::string_view kDictionaryIndices = "cCsSiIlL";
 constexpr std::string_view kShapeTypes = "list, large_list or fixed_size_list of int32 or int64";
 
 [[noreturn]] void throw_type(const std::string& column, const ArrowSchema& schema,
@@ -61,80 +65,11 @@ std::int64_t required_column(const ArrowSchema& schema, const std::string& name)
   throw fault;
 }
 
-// Buffers of mapped files need not be aligned to their values.
-template <typename Number>
-Number number_at(const void* buffer, std::int64_t index) {
-  Number value;
-  std::memcpy(&value, static_cast<const std::byte*>(buffer) + index * std::int64_t{sizeof value},
-              sizeof value);
-  return value;
-}
-
-std::optional<std::int64_t> dictionary_index(const ArrowArray& array, char format,
-                                             std::int64_t index) {
-  const void* const indices = array.buffers[1];
-  switch (format) {
-    case 'c':
-      return number_at<std::int8_t>(indices, index);
-    case 'C':
-      return number_at<std::uint8_t>(indices, index);
-    case 's':
-      return number_at<std::int16_t>(indices, index);
-    case 'S':
-      return number_at<std::uint16_t>(indices, index);
-    case 'i':
-      return number_at<std::int32_t>(indices, index);
-    case 'I':
-      return number_at<std::uint32_t>(indices, index);
-    case 'l':
-      return number_at<std::int64_t>(indices, index);
-    case 'L': {
-      const auto value = number_at<std::uint64_t>(indices, index);
-      if (value > std::numeric_limits<std::int64_t>::max()) return std::nullopt;
-      return static_cast<std::int64_t>(value);
-    }
-    default:
-      return std::nullopt;
-  }
-}
-
-template <typename Offset>
-std::optional<std::string_view> text_between(const ArrowArray& array, std::int64_t index) {
-  const auto begin = number_at<Offset>(array.buffers[1], index);
-  const auto end = number_at<Offset>(array.buffers[1], index + 1);
-  if (begin < 0 || end < begin) return std::nullopt;
-  if (begin == end) return std::string_view("");
-  if (array.buffers[2] == nullptr) return std::nullopt;
-  return std::string_view(static_cast<const char*>(array.buffers[2]) + begin,
-                          static_cast<std::size_t>(end - begin));
-}
-
-// A view holds a text of up to 12 bytes itself; a longer one lies in one of the further buffers,
-// whose sizes the last buffer tells.
-std::optional<std::string_view> text_of_view(const ArrowArray& array, std::int64_t index) {
-  constexpr std::int32_t kInline = 12;
-  const auto* const view = static_cast<const char*>(array.buffers[1]) + index * 16;
-  const auto bytes = number_at<std::int32_t>(view, 0);
-  if (bytes < 0) return std::nullopt;
-  if (bytes <= kInline) return std::string_view(view + 4, static_cast<std::size_t>(bytes));
-  const auto buffer = number_at<std::int32_t>(view, 2);
-  const auto offset = number_at<std::int32_t>(view, 3);
-  const std::int64_t buffers = array.n_buffers - 3;
-  const void* const sizes = array.buffers[array.n_buffers - 1];
-  if (buffer < 0 || buffer >= buffers || offset < 0 || sizes == nullptr) return std::nullopt;
-  const auto size = number_at<std::int64_t>(sizes, buffer);
-  if (std::int64_t{offset} + bytes > size || array.buffers[2 + buffer] == nullptr) {
-    return std::nullopt;
-  }
-  return std::string_view(static_cast<const char*>(array.buffers[2 + buffer]) + offset,
-                          static_cast<std::size_t>(bytes));
-}
-
 }  // namespace
 
 LayerTable::LayerTable(const ArrowSchema& schema, LayerColumns columns)
     : columns_(std::move(columns)), column_count_(schema.n_children) {
-  if (!is_whole(&schema)) throw ArrowFault(ArrowRule::kMissingParts);
+  if (const auto fault = fault_of(schema)) throw ArrowFault(*fault);
   if (std::string_view(schema.format) != "+s") {
     ArrowFault fault(ArrowRule::kNoRecordBatch);
     fault.type = arrow_type_text(schema);
@@ -149,7 +84,11 @@ void LayerTable::find_names(const ArrowSchema& schema) {
   name_column_ = required_column(schema, columns_.name);
   const ArrowSchema* type = schema.children[name_column_];
   if (type->dictionary != nullptr) {
-    dictionary_index_ = type->format[0];
+    const std::string_view index = type->format;
+    if (index.size() != 1 || kDictionaryIndices.find(index) == std::string_view::npos) {
+      throw_type(columns_.name, *type, kTextTypes);
+    }
+    dictionary_index_ = index[0];
     type = type->dictionary;
   }
   const std::string_view format = type->format;
@@ -224,6 +163,11 @@ void LayerTable::read_tensor_type(const ArrowSchema& schema) {
     product = *next;
   }
   if (product != static_cast<std::uint64_t>(weights_.size)) throw damaged;
+  if (shape.size() > kMaxDimensions) {
+    ArrowFault fault(ArrowRule::kTooManyDimensions, columns_.weights);
+    fault.first = static_cast<std::int64_t>(shape.size());
+    throw fault;
+  }
   if (json.contains("permutation") && json["permutation"].is_array()) {
     std::int64_t expected = 0;
     for (const auto& axis : json["permutation"]) {
@@ -303,8 +247,8 @@ std::string_view LayerTable::name(const ArrowArray& batch, std::int64_t row) con
     index = array->offset + *found;
     if (is_null(*array, index)) throw_row(ArrowRule::kNullName, columns_.name, row);
   }
-  const auto text = text_ == TextType::kUtf8        ? text_between<std::int32_t>(*array, index)
-                    : text_ == TextType::kLargeUtf8 ? text_between<std::int64_t>(*array, index)
+  const auto text = text_ == TextType::kUtf8        ? text_of_offsets<std::int32_t>(*array, index)
+                    : text_ == TextType::kLargeUtf8 ? text_of_offsets<std::int64_t>(*array, index)
                                                     : text_of_view(*array, index);
   if (!text) throw_row(ArrowRule::kBadOffsets, columns_.name, row);
   return *text;
@@ -348,6 +292,9 @@ std::optional<std::vector<std::int64_t>> LayerTable::shape_of(const ArrowArray& 
   if (const auto null = first_null(*span->items, span->begin, span->count)) {
     throw_row(ArrowRule::kNullDimension, columns_.shape, row, *null);
   }
+  if (span->count > static_cast<std::int64_t>(kMaxDimensions)) {
+    throw_row(ArrowRule::kTooManyDimensions, columns_.shape, row, span->count);
+  }
   std::vector<std::int64_t> shape;
   for (std::int64_t i = span->begin; i < span->begin + span->count; ++i) {
     const void* const items = span->items->buffers[1];
@@ -380,16 +327,25 @@ LayerTable::Layer LayerTable::layer(const ArrowArray& batch, std::int64_t row) c
       throw_row(ArrowRule::kShapeProduct, columns_.shape, row, static_cast<std::int64_t>(product),
                 span->count);
     }
-  } else if (tensor_shape_) {
-    layer.shape = *tensor_shape_;
-  } else {
-    layer.shape = {span->count};
+    layer.view = view_of(*span, layer.shape, row, columns_.shape);
+    return layer;
   }
-  const auto* const values = static_cast<const std::byte*>(span->items->buffers[1]);
-  const std::int64_t skipped = span->begin * static_cast<std::int64_t>(weights_.item_bytes);
-  // An array without values may have no buffer.
-  layer.view = matrix_view(values == nullptr ? values : values + skipped, dtype_, layer.shape);
+  layer.shape = tensor_shape_ ? *tensor_shape_ : std::vector<std::int64_t>{span->count};
+  layer.view = view_of(*span, layer.shape, row, columns_.weights);
   return layer;
+}
+
+TensorView LayerTable::view_of(const Span& span, const std::vector<std::int64_t>& shape,
+                               std::int64_t row, const std::string& column) const {
+  const auto* values = static_cast<const std::byte*>(span.items->buffers[1]);
+  // An array without values may have no buffer.
+  if (values != nullptr) values += span.begin * static_cast<std::int64_t>(weights_.item_bytes);
+  try {
+    return matrix_view(values, dtype_, shape);
+  } catch (const StatusError&) {
+    // Of sizes alone: shapes of too many dimensions were refused where they were read.
+    throw_row(ArrowRule::kShapeOverflow, column, row);
+  }
 }
 
 }  // namespace quarrow

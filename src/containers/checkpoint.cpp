@@ -12,6 +12,7 @@
 #include "containers/temporary_name.h"
 #include "quarrow/containers/checkpoint_fault.h"
 #include "quarrow/containers/safetensors.h"
+#include "quarrow/core/tensor_view.h"
 
 namespace quarrow {
 namespace {
@@ -111,6 +112,15 @@ const std::byte* Checkpoint::read(const TensorEntry& tensor, std::uint64_t offse
   CheckpointFault fault(FileRule::kShrank, from.file.path());
   fault.tensor = std::string(tensor.name);
   fault.position = position + got;
+  throw fault;
+}
+
+void Checkpoint::check_dimensions(const TensorEntry& tensor, std::string_view name,
+                                  std::span<const std::uint64_t> shape) const {
+  if (shape.size() <= kMaxDimensions) return;
+  CheckpointFault fault(FileRule::kTensorDimensions, file_of(tensor).file.path());
+  fault.tensor = std::string(name);
+  fault.detail = std::to_string(shape.size());
   throw fault;
 }
 

@@ -89,6 +89,8 @@ std::string_view name_of(FileRule rule) noexcept {
       return "tensor_missing";
     case FileRule::kMetadataConflict:
       return "metadata_conflict";
+    case FileRule::kTensorDimensions:
+      return "tensor_dimensions";
     case FileRule::kLayerIncomplete:
       return "layer_incomplete";
     case FileRule::kLayerDType:

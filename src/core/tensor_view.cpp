@@ -7,6 +7,9 @@
 namespace quarrow {
 
 TensorView matrix_view(const void* data, DType dtype, std::span<const std::int64_t> shape) {
+  if (shape.size() > kMaxDimensions) {
+    throw StatusError(Status{.code = StatusCode::kTooManyDimensions, .count = shape.size()});
+  }
   // Zeros are left out of the checked product, so that an overflow beside one is found in any
   // order.
   std::uint64_t bytes = size_of(dtype);

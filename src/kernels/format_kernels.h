@@ -22,9 +22,12 @@ struct Range {
 
 // What a tile found in its input. Positions are flat indices into the layer.
 struct TileReport {
-  std::uint64_t non_finite = 0;  // how many
+  std::uint64_t non_finite = 0;  // how many NaN and Inf
   std::uint64_t first_non_finite = 0;
   NonFiniteKind kind = NonFiniteKind::kNaN;
+  std::uint64_t beyond_f32 = 0;  // how many finite f64 values are Inf as f32
+  std::uint64_t first_beyond_f32 = 0;
+  double value_beyond_f32 = 0;  // the first
   bool range_overflow = false;
   std::uint64_t first_overflow = 0;  // where the first group with hi - lo beyond f32 starts
 };

@@ -20,6 +20,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "kernels/format_kernels.h"
 #include "kernels/load-inl.h"
@@ -194,8 +195,21 @@ inline NonFiniteKind kind_of(float value) {
   return (bits >> 31) != 0 ? NonFiniteKind::kNegativeInf : NonFiniteKind::kPositiveInf;
 }
 
-// Goes through a group known to hold non-finite values, one by one: adds them to the report and
-// returns the range of the rest. `first_index` is the flat index of the group's first element.
+inline void note_non_finite(float value, std::uint64_t index, TileReport& report) {
+  if (report.non_finite++ != 0) return;
+  report.first_non_finite = index;
+  report.kind = kind_of(value);
+}
+
+inline void note_beyond_f32(double value, std::uint64_t index, TileReport& report) {
+  if (report.beyond_f32++ != 0) return;
+  report.first_beyond_f32 = index;
+  report.value_beyond_f32 = value;
+}
+
+// Goes through a group known to hold values that are not finite in f32, one by one: adds them to
+// the report and returns the range of the rest. `first_index` is the flat index of the group's
+// first element.
 template <DType kDType>
 HWY_NOINLINE Range finite_range(const std::byte* data, std::size_t count, std::uint64_t first_index,
                                 TileReport& report) {
@@ -213,11 +227,16 @@ HWY_NOINLINE Range finite_range(const std::byte* data, std::size_t count, std::u
         range.hi = std::max(range.hi, values[j]);
         continue;
       }
-      if (report.non_finite == 0) {
-        report.first_non_finite = first_index + i + j;
-        report.kind = kind_of(values[j]);
+      const std::uint64_t index = first_index + i + j;
+      if constexpr (kDType == DType::kF64) {
+        double original;
+        std::memcpy(&original, padded + j * kBytes, kBytes);
+        if (std::isfinite(original)) {
+          note_beyond_f32(original, index, report);
+          continue;
+        }
       }
-      ++report.non_finite;
+      note_non_finite(values[j], index, report);
     }
   }
   return range;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "layouts/layer_names.h"
+#include "quarrow/core/tensor_view.h"
 
 namespace quarrow::compressed_tensors {
 namespace {
@@ -67,6 +68,7 @@ StayReason stay_reason(const TensorEntry& tensor, const TensorTable& file, const
   if (tensor.shape.size() < 2) return StayReason::kNotMatrix;
   if (!tensor.name.ends_with(kWeightSuffix)) return StayReason::kNotWeight;
   if (tensor.bytes() == 0) return StayReason::kEmpty;
+  if (tensor.shape.size() > kMaxDimensions) return StayReason::kManyDimensions;
   if (names_a_config(file)) return StayReason::kAlreadyQuantized;
   const auto taken = [&](std::string_view suffix) {
     return has_entry(file, layer_of(tensor.name), suffix);

@@ -67,6 +67,8 @@ std::string_view name_of(StayReason reason) noexcept {
       return "name_taken";
     case StayReason::kShortGroup:
       return "short_group";
+    case StayReason::kManyDimensions:
+      return "many_dimensions";
     case StayReason::kTensorScale:
       return "tensor_scale";
     case StayReason::kFewRows:

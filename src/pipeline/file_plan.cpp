@@ -112,13 +112,14 @@ class Placement {
 
 // What a tensor that is not quantized becomes. `restored`: the layers that will be float again.
 void plan_kept(TensorPlan& planned, const TensorEntry& tensor, std::optional<DType> dtype,
-               const TensorTable& file, const StoredLayers* restored) {
+               const Checkpoint& file, const StoredLayers* restored) {
   planned.source = &tensor;
   planned.dtype = tensor.dtype;
   planned.action = Action::kCopy;
   if (!dtype || !float_dtype(tensor.dtype) || stored_dtype(*dtype) == tensor.dtype) return;
-  const std::string weight = quantized_weight_beside(tensor, file);
+  const std::string weight = quantized_weight_beside(tensor, file.tensors);
   if (!weight.empty() && (restored == nullptr || !restored->has(weight))) return;
+  file.check_dimensions(tensor, tensor.name, tensor.shape);
   planned.dtype = stored_dtype(*dtype);
   planned.action = Action::kConvert;
 }
@@ -179,7 +180,7 @@ class QuantizePlanner {
     }
     const auto number = static_cast<std::uint32_t>(index);
     if (planned.reason != StayReason::kNone) {
-      plan_kept(planned, tensor, options_.dtype, source_.tensors, nullptr);
+      plan_kept(planned, tensor, options_.dtype, source_, nullptr);
       const EncodedEntry entry = kept_entry(planned);
       placement.add(number, {&entry, 1});
       return;
@@ -258,8 +259,9 @@ FilePlan plan_restored(const Checkpoint& source, const StoredLayers& layers,
     if (layer != nullptr && layer->codes != &tensor) continue;
     TensorPlan planned;
     if (layer == nullptr) {
-      plan_kept(planned, tensor, options.dtype, source.tensors, &layers);
+      plan_kept(planned, tensor, options.dtype, source, &layers);
     } else {
+      source.check_dimensions(tensor, layer->name, layer->shape);
       planned.action = Action::kRestore;
       planned.source = &tensor;
       planned.stored = layer;

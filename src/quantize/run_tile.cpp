@@ -183,6 +183,11 @@ void add_report(TileReport& total, const TileReport& tile) noexcept {
     total.kind = tile.kind;
   }
   total.non_finite += tile.non_finite;
+  if (total.beyond_f32 == 0 && tile.beyond_f32 != 0) {
+    total.first_beyond_f32 = tile.first_beyond_f32;
+    total.value_beyond_f32 = tile.value_beyond_f32;
+  }
+  total.beyond_f32 += tile.beyond_f32;
   if (!total.range_overflow && tile.range_overflow) {
     total.range_overflow = true;
     total.first_overflow = tile.first_overflow;
@@ -190,7 +195,17 @@ void add_report(TileReport& total, const TileReport& tile) noexcept {
 }
 
 Status to_status(std::size_t layer, const TileReport& total, NonFinitePolicy policy) noexcept {
-  if (total.non_finite != 0 && policy == NonFinitePolicy::kRaise) {
+  const bool raises = policy == NonFinitePolicy::kRaise;
+  const bool beyond_comes_first =
+      total.non_finite == 0 || total.first_beyond_f32 < total.first_non_finite;
+  if (raises && total.beyond_f32 != 0 && beyond_comes_first) {
+    return {.code = StatusCode::kBeyondF32,
+            .layer = layer,
+            .position = total.first_beyond_f32,
+            .count = total.beyond_f32,
+            .value = total.value_beyond_f32};
+  }
+  if (raises && total.non_finite != 0) {
     return {.code = StatusCode::kNonFinite,
             .layer = layer,
             .position = total.first_non_finite,

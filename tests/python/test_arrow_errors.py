@@ -40,6 +40,16 @@ def refused(table: Any, **options: Any) -> qr.InvalidInputError:
         ({"shape": pa.array([[4], [3]])}, "b", "of the shape is 3, but the weight has 4"),
         ({"shape": pa.array([[4], [-4, -1]])}, "b", "the negative dimension -4"),
         ({"shape": pa.array([[4], [2**62, 2**62, 0]])}, "b", "does not fit in 63 bits"),
+        (
+            {"weights": pa.array([[1.0], []]), "shape": pa.array([[1], [0, 2**62, 2**62]])},
+            "b",
+            "column 'shape', row 1: the product of the shape does not fit in 63 bits",
+        ),
+        (
+            {"weights": pa.array([[1.0], []]), "shape": pa.array([[1], [2**62, 0, 2**62]])},
+            "b",
+            "does not fit in 63 bits",
+        ),
         ({"shape": pa.array([[4], [4, None]])}, "b", "dimension 1 of the shape is null"),
         ({"shape": pa.array([[4], []], pa.list_(pa.int64()))}, "b", "is 1, but the weight has 4"),
         ({"weights": pa.array([[1, 2], [3, 4]])}, None, "got the type list<int64>"),
@@ -62,7 +72,7 @@ def test_wrong_columns(columns: dict[str, pa.Array], name: str | None, said: str
     table = pa.table(
         {"layer_name": ["a", "b"], "weights": [[1.0] * 4] * 2, "shape": [[4], [2, 2]], **columns}
     )
-    if "weights" in columns:
+    if "weights" in columns and "shape" not in columns:
         table = table.drop_columns("shape")
     error = refused(table)
     assert said in str(error)

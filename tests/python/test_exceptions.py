@@ -3,6 +3,7 @@
 
 import copy
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,10 +92,46 @@ def test_the_first_of_many_tiles_is_named(format_: str, group_size: str | None) 
     assert caught.value.kind == "+Inf"
 
 
-def test_f64_beyond_f32_counts_as_non_finite() -> None:
-    with pytest.raises(qr.NonFiniteError) as caught:
-        qr.quantize(np.array([1.0, -1e300]), "int8")
-    assert (caught.value.index, caught.value.kind) == (1, "-Inf")
+@pytest.mark.parametrize("format_", ["int8", "int4", "int8_rowwise"])
+@pytest.mark.parametrize("group_size", [None, "tensor"])
+def test_f64_beyond_f32_is_said_to_be_so(format_: str, group_size: str | None) -> None:
+    options: dict[str, Any] = {} if format_ == "int8_rowwise" else {"group_size": group_size}
+    w = np.ones((300, 1000))
+    w[1, 7], w[299, 999] = -1e300, 3.5e38
+    said = (
+        "layer 'x': the value -1e+300 at index 1007 (row 1, column 7) is finite but beyond "
+        "float32, in which the engine works (up to 3.4028235e+38), as are 1 more; divide the "
+        "tensor by a constant first"
+    )
+    with pytest.raises(qr.InvalidInputError) as caught:
+        qr.quantize(w, format_, name="x", threads=2, **options)
+    assert not isinstance(caught.value, qr.NonFiniteError)
+    assert (str(caught.value), caught.value.name) == (said, "x")
+    skipped = qr.quantize_batch({"x": w}, format_, on_error="skip", **options)
+    assert skipped.errors == {"x": caught.value}
+    assert qr.quantize(w / 1e270, format_, **options).shape == w.shape
+    saturated = qr.quantize(w, format_, nonfinite="saturate", **options)
+    w[1, 7], w[299, 999] = -np.inf, np.inf
+    assert saturated == qr.quantize(w, format_, nonfinite="saturate", **options)
+
+
+def test_nan_and_inf_are_counted_without_what_is_beyond_f32() -> None:
+    w = np.array([1.0, np.nan, 1e300, -np.inf])
+    with pytest.raises(
+        qr.NonFiniteError, match=r"^2 values are NaN or Inf; the first, NaN"
+    ) as caught:
+        qr.quantize(w, "int8")
+    assert (caught.value.index, caught.value.count) == (1, 2)
+    with pytest.raises(qr.InvalidInputError, match=r"^the value 1e\+300 at index 1 .*; divide"):
+        qr.quantize(w[[0, 2, 1]], "int8")
+
+
+def test_the_largest_f32_is_not_beyond_it() -> None:
+    # Half a step further rounds to Inf.
+    for largest in (3.4028234663852886e38, 3.4028235677973362e38):
+        assert qr.quantize(np.array([[largest, 0.0]]), "int8_rowwise").codes[0, 0] == 127
+    with pytest.raises(qr.InvalidInputError, match=r"the value 3\.4028235677973366e\+38 at"):
+        qr.quantize(np.array([[3.4028235677973366e38, 0.0]]), "int8_rowwise")
 
 
 def test_a_range_beyond_f32_names_its_group() -> None:

@@ -255,6 +255,63 @@ def test_building_one_from_what_does_not_fit_is_refused(changed: dict[str, objec
         build(**changed)
 
 
+def unaligned(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Copy an array to where no element lies at a multiple of its size."""
+    memory = np.zeros(array.nbytes + 1, np.uint8)[1:]
+    memory[:] = array.view(np.uint8).ravel()
+    return memory.view(array.dtype).reshape(array.shape)
+
+
+def test_arrays_that_are_not_aligned_are_said_to_be_so() -> None:
+    said = (
+        r"^layer 'x': scales must be a C-contiguous numpy array of float32 and shape \(5, 3\), and "
+        r"this one does not lie at a multiple of its element size in memory; pass its copy\(\)$"
+    )
+    scales = unaligned(VARIANTS[0].scales)
+    with pytest.raises(qr.InvalidInputError, match=said):
+        build(scales=scales)
+    assert build(scales=scales.copy()) == VARIANTS[0]
+    halves = VARIANTS[1]
+    parts = (halves.codes, unaligned(halves.scales), None, halves.format, halves.shape)
+    with pytest.raises(qr.InvalidInputError, match=r"float16 .*does not lie at a multiple"):
+        qr.QuantizedTensor(*parts)
+    for dtype in ("float32", "float16", ml_dtypes.bfloat16):
+        out = unaligned(np.zeros((5, 300), dtype))
+        with pytest.raises(qr.InvalidInputError, match=r"out must .*does not lie at a multiple"):
+            VARIANTS[0].dequantize(np.dtype(dtype).name, out=out)
+    q = VARIANTS[0].copy()
+    with pytest.raises(qr.InvalidInputError, match=r"scales .*does not lie at a multiple"):
+        qr.quantize(weights(5, 300), "int4", out=(q.codes, unaligned(q.scales), q.zero_points))
+
+
+def test_scales_in_another_byte_order_are_said_to_be_so() -> None:
+    with pytest.raises(qr.InvalidInputError, match=r"of float32 and shape \(5, 3\), not >f4 and"):
+        build(scales=VARIANTS[0].scales.astype(">f4"))
+
+
+@pytest.mark.parametrize("parts", [("codes", "scales"), ("codes", "zero_points")])
+def test_a_tensor_whose_arrays_share_memory_is_no_out(parts: tuple[str, str]) -> None:
+    w = weights(5, 300)
+    q = qr.quantize(w, "int4")
+    sizes = {name: getattr(q, name).nbytes for name in ("codes", "scales", "zero_points")}
+    memory = np.zeros(sum(sizes.values()) + 64, np.uint8)
+    arrays, begin = {}, 0
+    for name, size in sizes.items():
+        at = 0 if name in parts else begin
+        begin = at + (size + 63) // 64 * 64
+        arrays[name] = memory[at : at + size].view(getattr(q, name).dtype)
+        arrays[name] = arrays[name].reshape(getattr(q, name).shape)
+    shared = qr.QuantizedTensor(**arrays, format=q.format, shape=q.shape)
+    before = memory.copy()
+    for out in (shared, tuple(arrays.values())):
+        with pytest.raises(
+            qr.InvalidInputError, match=r"^layer 'x': the arrays of out must not ov"
+        ):
+            qr.quantize(w, "int4", name="x", out=out)
+    np.testing.assert_array_equal(memory, before)
+    assert shared.dequantize().shape == (5, 300)
+
+
 @pytest.mark.parametrize("format_", [None, 5, "int5", ["int4"]])
 def test_building_one_of_no_format_is_refused(format_: object) -> None:
     with pytest.raises(qr.UnsupportedFormatError):

@@ -84,7 +84,7 @@ class Producer:
     """Lends its memory to each consumer, and counts what comes back.
 
     ``schema`` and ``array`` change the structs before they are handed out; ``fail`` is the batch
-    whose get_next returns an error number.
+    whose get_next returns ``errno``, with ``message``.
     """
 
     def __init__(
@@ -95,6 +95,8 @@ class Producer:
         stream: Change = unchanged,
         batches: int = 1,
         fail: int | None = None,
+        errno: int = 5,
+        message: bytes | None = None,
     ) -> None:
         ALL.append(self)
         self.released: Counter[str] = Counter()
@@ -102,6 +104,8 @@ class Producer:
         self._change = {"schema": schema, "array": array, "stream": stream}
         self._left = batches
         self._fail = fail
+        self._errno = errno
+        self._message = None if message is None else ctypes.create_string_buffer(message)
         self._kept: list[Any] = []
         self.values = np.linspace(-1, 1, 7, dtype=np.float32)
         self._buffers = [
@@ -180,7 +184,7 @@ class Producer:
         def get_next(_: int, out: Any) -> int:
             ctypes.memset(out, 0, ctypes.sizeof(Array))
             if self._fail == self.given["array"]:
-                return 5
+                return self._errno
             if self._left > 0:
                 self._left -= 1
                 self.fill_array(out.contents)
@@ -189,7 +193,9 @@ class Producer:
         stream = Stream(
             get_schema=GET_SCHEMA(get_schema),
             get_next=GET_NEXT(get_next),
-            get_last_error=GET_LAST_ERROR(lambda _: None),
+            get_last_error=GET_LAST_ERROR(
+                lambda _: None if self._message is None else ctypes.addressof(self._message)
+            ),
             release=self._releaser("stream", Stream),
         )
         self.given["stream"] += 1

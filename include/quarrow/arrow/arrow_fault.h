@@ -12,6 +12,7 @@ namespace quarrow {
 
 enum class ArrowRule : std::uint8_t {
   kMissingParts,   // a schema or an array lacks what its type has, or has a negative size
+  kTooDeep,        // a schema nested beyond kMaxSchemaDepth, or of more than kMaxSchemaFields
   kNoRecordBatch,  // a column alone, not a struct of columns; type: what it is
   kMissingColumn,  // detail: the columns that there are
   kRepeatedColumn,
@@ -25,8 +26,9 @@ enum class ArrowRule : std::uint8_t {
   kNullDimension,      // first: which of the shape
   kNegativeDimension,  // first: its value
   kShapeOverflow,
-  kShapeProduct,  // first: the product of the shape; second: the length of the weight
-  kBadOffsets,    // offsets that decrease or point beyond their data: a damaged file
+  kTooManyDimensions,  // first: how many
+  kShapeProduct,       // first: the product of the shape; second: the length of the weight
+  kBadOffsets,         // offsets that decrease or point beyond their data: a damaged file
 };
 
 // Speaks of a whole column where there is no row.

@@ -15,6 +15,10 @@
 
 namespace quarrow {
 
+// Of a schema that is read. The depth is that of Arrow's own reader.
+inline constexpr int kMaxSchemaDepth = 64;
+inline constexpr std::int64_t kMaxSchemaFields = std::int64_t{1} << 20;
+
 struct LayerColumns {
   std::string name = "layer_name";
   std::string weights = "weights";
@@ -43,7 +47,7 @@ class LayerTable {
 
   // Of a row of a batch of this schema, counted from the batch's own start. Every offset is checked
   // before it is followed, except those of names into bytes whose number the interface does not
-  // tell. Throw ArrowFault; layer() also StatusError(kSizeOverflow).
+  // tell. Throw ArrowFault.
   std::string_view name(const ArrowArray& batch, std::int64_t row) const;  // in the batch's memory
   Layer layer(const ArrowArray& batch, std::int64_t row) const;
 
@@ -72,6 +76,8 @@ class LayerTable {
   void check_list(const ArrowArray& batch, const List& list, const std::string& name) const;
   const ArrowArray& column_of(const ArrowArray& batch, std::int64_t column, std::int64_t row,
                               const std::string& name) const;
+  TensorView view_of(const Span& span, const std::vector<std::int64_t>& shape, std::int64_t row,
+                     const std::string& column) const;
   std::optional<Span> span_of(const ArrowArray& batch, const List& list, std::int64_t row,
                               const std::string& name) const;
   std::optional<std::vector<std::int64_t>> shape_of(const ArrowArray& batch,

@@ -49,6 +49,11 @@ struct Checkpoint {
   const std::byte* read(const TensorEntry& tensor, std::uint64_t offset, std::uint64_t bytes,
                         void* buffer) const;
 
+  // Throws CheckpointFault (kTensorDimensions) where a tensor, or the layer that its entry belongs
+  // to, has more dimensions than an array can have: it is listed and copied, nothing else.
+  void check_dimensions(const TensorEntry& tensor, std::string_view name,
+                        std::span<const std::uint64_t> shape) const;
+
   // Throws CheckpointFault (kChanged) when a file is not what was opened.
   void check_unchanged() const;
   void close();

@@ -63,6 +63,8 @@ enum class FileRule : std::uint8_t {
   kTensorMisplaced,   // the index names another shard for it (detail: which)
   kTensorMissing,     // the index names a shard for it that does not have it (detail: which)
   kMetadataConflict,  // two shards have different values of a key
+  // A tensor that is to be read, converted or restored.
+  kTensorDimensions,  // more than kMaxDimensions (detail: how many)
   // The entries of a quantized layer.
   kLayerIncomplete,   // one is missing (detail: its name)
   kLayerDType,        // one has another dtype than the layout's

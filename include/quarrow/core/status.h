@@ -17,8 +17,11 @@ enum class StatusCode : std::uint8_t {
   kRangeOverflow,  // position: flat index where the first group whose max - min overflows f32
                    // starts
   kValueOverflow,  // position: flat index of the first finite value that the new dtype cannot hold
-  kSizeOverflow,   // the shape's product or an output's size does not fit in 63 bits
-  kWrongLayerCount,  // the number of inputs or outputs is not the plan's
+  kBeyondF32,      // position: flat index of the first finite f64 value that is Inf in f32; value:
+                   // that value; count: how many
+  kTooManyDimensions,  // more than kMaxDimensions; count: how many
+  kSizeOverflow,       // the shape's product or an output's size does not fit in 63 bits
+  kWrongLayerCount,    // the number of inputs or outputs is not the plan's
 };
 
 enum class NonFiniteKind : std::uint8_t { kNaN, kPositiveInf, kNegativeInf };
@@ -29,6 +32,7 @@ struct Status {
   std::uint64_t position = 0;
   std::uint64_t count = 0;
   NonFiniteKind kind = NonFiniteKind::kNaN;
+  double value = 0;
 
   bool ok() const noexcept { return code == StatusCode::kOk; }
 };

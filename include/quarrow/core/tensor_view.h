@@ -11,6 +11,10 @@
 
 namespace quarrow {
 
+// Of every tensor that is made, read or converted: no array of numpy, no Python buffer and no
+// tensor of torch has more. Files may hold what has more; it is only copied.
+inline constexpr std::size_t kMaxDimensions = 64;
+
 // rows = shape[0], columns = the product of the rest; a 1-D tensor is one row. Columns are
 // contiguous; rows lie row_stride_bytes apart (negative for a reversed view). Any alignment.
 // Zero rows or columns are valid, and then data is never read. Borrows: the memory must stay
@@ -27,8 +31,9 @@ struct TensorView {
 };
 
 // The matrix that `shape` describes, rows one after the other. An empty shape (a 0-d tensor) is one
-// element. Throws StatusError(kSizeOverflow) when the bytes do not fit in 63 bits; a dimension of
-// zero beside overflowing ones is refused too, whatever their order. Dimensions are not negative.
+// element. Throws StatusError: kTooManyDimensions beyond kMaxDimensions; kSizeOverflow when the
+// bytes do not fit in 63 bits, or a dimension of zero stands beside overflowing ones, whatever
+// their order. Dimensions are not negative.
 TensorView matrix_view(const void* data, DType dtype, std::span<const std::int64_t> shape);
 
 }  // namespace quarrow

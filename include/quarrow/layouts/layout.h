@@ -31,6 +31,7 @@ enum class StayReason : std::uint8_t {
   kEmpty,             // no elements
   kNameTaken,         // an entry that it would become exists
   kShortGroup,        // the last group of a row is short, which the container cannot say
+  kManyDimensions,    // more than kMaxDimensions
   kTensorScale,       // one scale for the tensor, which the container cannot say
   kFewRows,           // so few rows that the runtime fails to unpack the zero points
   // Defaults: a format that the caller chose for this tensor overrules them.

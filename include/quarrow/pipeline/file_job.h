@@ -21,7 +21,7 @@ namespace quarrow {
 // A layer that cannot be quantized as asked.
 class LayerFault : public std::exception {
  public:
-  Status status;           // kNonFinite or kRangeOverflow; the layer is the tensor's index
+  Status status;  // kNonFinite, kBeyondF32 or kRangeOverflow; the layer is the tensor's index
   std::size_t tensor = 0;  // in FilePlan::tensors
 
   LayerFault(const Status& failed, std::size_t index) noexcept : status(failed), tensor(index) {}

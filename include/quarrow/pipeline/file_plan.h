@@ -92,7 +92,7 @@ struct FilePlanOptions {
 // source, the index of a format, kDefaultChoice or kLeaveTensor; empty means kDefaultChoice for
 // all. A tensor that the format's layout does not take stays. Every format has a safetensors layout
 // (else std::invalid_argument). Throws std::length_error when a new file would be longer than 63
-// bits can say.
+// bits can say, and CheckpointFault (kTensorDimensions) for a tensor that cannot be converted.
 FilePlan plan_quantized(const Checkpoint& source, std::span<const Format> formats,
                         std::span<const std::uint8_t> choices, const FilePlanOptions& options);
 

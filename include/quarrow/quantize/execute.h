@@ -30,7 +30,8 @@ struct QuantizedView {
 
 enum class NonFinitePolicy : std::uint8_t {
   kRaise,     // report the layer; its outputs are unspecified
-  kSaturate,  // Inf takes the end codes, NaN the code of 0; ranges come from the finite values
+  kSaturate,  // Inf, and f64 beyond f32, take the end codes, NaN the code of 0; ranges come from
+              // the values that are finite in f32
 };
 
 // Told of each layer once, from any thread, when its last tile is done.
@@ -41,9 +42,9 @@ class LayerProgress {
 };
 
 // Quantizes every layer. statuses, one for each layer, says what became of it: kOk, kNonFinite,
-// kRangeOverflow, or kCancelled for all layers when the poll stopped the job. A failing layer does
-// not disturb the others. Returns the first status that is not ok, in the order of the layers.
-// `progress` may be null; layers that fail are told of too.
+// kBeyondF32, kRangeOverflow, or kCancelled for all layers when the poll stopped the job. A failing
+// layer does not disturb the others. Returns the first status that is not ok, in the order of the
+// layers. `progress` may be null; layers that fail are told of too.
 Status quantize(const Plan& plan, std::span<const TensorView> inputs,
                 std::span<const QuantizedSpan> outputs, NonFinitePolicy policy,
                 const Context& context, std::span<Status> statuses,

@@ -7,7 +7,9 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstdint>
 #include <cstring>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -45,6 +47,10 @@ struct Batch {
   std::int64_t column_length = 2;
   const char* weights_format = "+l";
   bool with_dictionary = false;
+  std::int64_t batch_offset = 0;
+  std::int64_t column_offset = 0;
+  std::int64_t values_offset = 0;
+  std::size_t misaligned_by = 0;  // bytes, of every buffer
 
   LayerTable::Layer layer(std::int64_t row) { return with(row, &LayerTable::layer); }
   std::string name(std::int64_t row) { return std::string(with(row, &LayerTable::name)); }
@@ -65,39 +71,55 @@ struct Batch {
     type.n_children = 2;
     type.children = columns.data();
 
-    std::vector<const void*> text_buffers{nullptr, name_offsets.data(), names.data()};
+    const auto placed = [this](const auto& values) -> const void* {
+      if (misaligned_by == 0) return values.data();
+      std::vector<char>& moved = moved_.emplace_back(values.size() * sizeof(values[0]) + 8);
+      std::memcpy(moved.data() + misaligned_by, values.data(), moved.size() - 8);
+      return moved.data() + misaligned_by;
+    };
+    std::vector<const void*> text_buffers{nullptr, placed(name_offsets), names.data()};
     ArrowArray texts = array(with_dictionary ? dictionary_length : column_length, text_buffers);
-    std::vector<const void*> index_buffers{nullptr, indices.data()};
+    std::vector<const void*> index_buffers{nullptr, placed(indices)};
     ArrowArray encoded = array(column_length, index_buffers);
     encoded.dictionary = &texts;
-    std::vector<const void*> value_buffers{nullptr, values.data()};
+    std::vector<const void*> value_buffers{nullptr, placed(values)};
     ArrowArray floats = array(values_length, value_buffers);
+    floats.offset = values_offset;
     ArrowArray* items = &floats;
     const bool wide = std::string_view(weights_format) == "+L";
-    std::vector<const void*> list_buffers{
-        nullptr, wide ? static_cast<const void*>(wide_offsets.data()) : weight_offsets.data()};
+    std::vector<const void*> list_buffers{nullptr,
+                                          wide ? placed(wide_offsets) : placed(weight_offsets)};
     ArrowArray lists = array(column_length, list_buffers);
+    lists.offset = column_offset;
     lists.n_children = 1;
     lists.children = &items;
     std::array<ArrowArray*, 2> children{with_dictionary ? &encoded : &texts, &lists};
     std::vector<const void*> no_buffers{nullptr};
     ArrowArray batch = array(2, no_buffers);
+    batch.offset = batch_offset;
     batch.n_children = 2;
     batch.children = children.data();
     const LayerTable table(type, {});
     table.check(batch);
     return (table.*read)(batch, row);
   }
+
+  std::deque<std::vector<char>> moved_;
 };
 
 template <typename Read>
-void expect_bad_offsets(Read read) {
+void expect_fault(ArrowRule rule, Read read) {
   try {
     read();
     ADD_FAILURE() << "accepted";
   } catch (const ArrowFault& fault) {
-    EXPECT_EQ(fault.rule, ArrowRule::kBadOffsets);
+    EXPECT_EQ(fault.rule, rule);
   }
+}
+
+template <typename Read>
+void expect_bad_offsets(Read read) {
+  expect_fault(ArrowRule::kBadOffsets, read);
 }
 
 TEST(LayerTable, ReadsWhatIsRight) {
@@ -160,6 +182,37 @@ TEST(LayerTable, RefusesRowsThatAColumnDoesNotHave) {
   batch.column_length = 2;
   expect_bad_offsets([&] { batch.layer(2); });
   expect_bad_offsets([&] { batch.layer(-1); });
+}
+
+// Mapped files need not align their buffers: the sanitizers see every load.
+TEST(LayerTable, ReadsBuffersThatAreNotAligned) {
+  for (std::size_t shift = 1; shift < 8; ++shift) {
+    Batch batch;
+    batch.misaligned_by = shift;
+    EXPECT_EQ(batch.name(1), "c");
+    EXPECT_EQ(batch.layer(0).view.cols, 2U);
+    batch.weights_format = "+L";
+    EXPECT_EQ(batch.layer(1).view.cols, 1U);
+    batch.with_dictionary = true;
+    EXPECT_EQ(batch.name(0), "ab");
+  }
+}
+
+TEST(LayerTable, RefusesOffsetsThatNoMemoryHas) {
+  for (const std::int64_t offset :
+       {std::int64_t{-1}, INT64_MIN, INT64_MAX, INT64_MAX - 3, std::int64_t{1} << 58}) {
+    for (std::int64_t Batch::* where :
+         {&Batch::batch_offset, &Batch::column_offset, &Batch::values_offset}) {
+      Batch batch;
+      batch.*where = offset;
+      expect_fault(ArrowRule::kMissingParts, [&] { batch.layer(0); });
+    }
+  }
+  for (const std::int64_t length : {std::int64_t{-1}, INT64_MAX, std::int64_t{1} << 58}) {
+    Batch batch;
+    batch.values_length = length;
+    expect_fault(ArrowRule::kMissingParts, [&] { batch.layer(0); });
+  }
 }
 
 // An owner in the making: it counts how often it was released.

@@ -52,6 +52,19 @@ TEST(MatrixView, AnOverflowIsRefusedAlsoBesideZeroInAnyOrder) {
   }
 }
 
+TEST(MatrixView, SoManyDimensionsAndNoMore) {
+  EXPECT_EQ(view(std::vector<std::int64_t>(kMaxDimensions, 1)).elements(), 1U);
+  for (const std::size_t dimensions : {kMaxDimensions + 1, std::size_t{500}}) {
+    try {
+      view(std::vector<std::int64_t>(dimensions, 1));
+      FAIL() << "accepted";
+    } catch (const StatusError& error) {
+      EXPECT_EQ(error.status().code, StatusCode::kTooManyDimensions);
+      EXPECT_EQ(error.status().count, dimensions);
+    }
+  }
+}
+
 TEST(MatrixView, TheLargestSizeThatFits) {
   EXPECT_EQ(view({(std::int64_t{1} << 61) - 1}).cols, (std::uint64_t{1} << 61) - 1);
 }

@@ -172,14 +172,15 @@ TEST_P(Affine, NonFiniteValuesAreCountedWhereTheyAre) {
   }
 }
 
-TEST_P(Affine, ADoubleBeyondF32IsNotFinite) {
+TEST_P(Affine, ADoubleBeyondF32IsCountedApart) {
   std::mt19937 random(7);
   reference::Job job = make_job(Values::kNormal, DType::kF64, 1, 75, 75, {.bits = 4}, random);
   job.values[30] = -1e39;
   const auto actual = run_quantize(affine_kernels(target()), job, {.dtype = DType::kF64});
-  EXPECT_EQ(actual.report.non_finite, 1U);
-  EXPECT_EQ(actual.report.first_non_finite, 1030U);
-  EXPECT_EQ(actual.report.kind, NonFiniteKind::kNegativeInf);
+  EXPECT_EQ(actual.report.non_finite, 0U);
+  EXPECT_EQ(actual.report.beyond_f32, 1U);
+  EXPECT_EQ(actual.report.first_beyond_f32, 1030U);
+  EXPECT_EQ(actual.report.value_beyond_f32, -1e39);
 }
 
 TEST_P(Affine, SaturatingTakesTheEndCodesAndTheRangeOfTheRest) {

@@ -184,14 +184,19 @@ bool operator==(const TileReport& a, const TileReport& b) {
   const bool same_non_finite =
       a.non_finite == b.non_finite &&
       (a.non_finite == 0 || (a.first_non_finite == b.first_non_finite && a.kind == b.kind));
-  return same_non_finite && a.range_overflow == b.range_overflow &&
+  const bool same_beyond = a.beyond_f32 == b.beyond_f32 &&
+                           (a.beyond_f32 == 0 || (a.first_beyond_f32 == b.first_beyond_f32 &&
+                                                  a.value_beyond_f32 == b.value_beyond_f32));
+  return same_non_finite && same_beyond && a.range_overflow == b.range_overflow &&
          (!a.range_overflow || a.first_overflow == b.first_overflow);
 }
 
 std::ostream& operator<<(std::ostream& stream, const TileReport& report) {
   return stream << report.non_finite << " non-finite, first at " << report.first_non_finite
-                << ", kind " << static_cast<int>(report.kind) << "; overflow "
-                << report.range_overflow << " at " << report.first_overflow;
+                << ", kind " << static_cast<int>(report.kind) << "; " << report.beyond_f32
+                << " beyond f32, first " << report.value_beyond_f32 << " at "
+                << report.first_beyond_f32 << "; overflow " << report.range_overflow << " at "
+                << report.first_overflow;
 }
 
 std::string describe(const reference::Job& job, const InputLayout& layout) {

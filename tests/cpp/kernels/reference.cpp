@@ -147,6 +147,12 @@ void note_non_finite(float x, std::uint64_t index, TileReport& report) {
                               : NonFiniteKind::kNegativeInf;
 }
 
+void note_beyond_f32(double value, std::uint64_t index, TileReport& report) {
+  if (report.beyond_f32++ != 0) return;
+  report.first_beyond_f32 = index;
+  report.value_beyond_f32 = value;
+}
+
 template <typename MakeParameters>
 Result quantize(const Job& job, bool divide, bool can_overflow, MakeParameters make) {
   Result result;
@@ -158,7 +164,12 @@ Result quantize(const Job& job, bool divide, bool can_overflow, MakeParameters m
       const std::uint64_t row_index = job.first_index + row * job.layer_cols;
       Range range = job.range.value_or(Range{});
       for (std::size_t col = first; col < last && !job.range; ++col) {
-        const auto x = static_cast<float>(job.values[row * job.cols + col]);
+        const double exact = job.values[row * job.cols + col];
+        const auto x = static_cast<float>(exact);
+        if (std::isfinite(exact) && !std::isfinite(x)) {
+          note_beyond_f32(exact, row_index + col, result.report);
+          continue;
+        }
         if (!std::isfinite(x)) {
           note_non_finite(x, row_index + col, result.report);
           continue;

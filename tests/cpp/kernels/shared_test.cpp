@@ -183,6 +183,7 @@ TEST_P(RangeKernel, IsThatOfTheFiniteValues) {
             job.values[random() % job.values.size()] = -kInf;
             job.values[random() % job.values.size()] = std::nan("");
             job.values[random() % job.values.size()] = kInf;
+            if (dtype == DType::kF64) job.values[random() % job.values.size()] = -1e300;
           }
           const InputLayout layout{dtype, cols % 3, cols % 5, cols % 2 == 0};
           const RangeResult actual = run_range(target(), job, layout);
