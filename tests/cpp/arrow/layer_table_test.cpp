@@ -71,10 +71,10 @@ struct Batch {
     type.n_children = 2;
     type.children = columns.data();
 
-    const auto placed = [this](const auto& values) -> const void* {
-      if (misaligned_by == 0) return values.data();
-      std::vector<char>& moved = moved_.emplace_back(values.size() * sizeof(values[0]) + 8);
-      std::memcpy(moved.data() + misaligned_by, values.data(), moved.size() - 8);
+    const auto placed = [this](const auto& part) -> const void* {
+      if (misaligned_by == 0) return part.data();
+      std::vector<char>& moved = moved_.emplace_back(part.size() * sizeof(part[0]) + 8);
+      std::memcpy(moved.data() + misaligned_by, part.data(), moved.size() - 8);
       return moved.data() + misaligned_by;
     };
     std::vector<const void*> text_buffers{nullptr, placed(name_offsets), names.data()};
