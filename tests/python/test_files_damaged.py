@@ -150,6 +150,7 @@ def test_the_corpus_of_the_fuzzer(name: str, tmp_path: Path) -> None:
         assert layer.action == "quantized" or after[layer.name] == before[layer.name]
 
 
+@pytest.mark.slow
 def test_more_dimensions_or_keys_than_are_read(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(header_bytes({"l\n": entry("U8", [1] * ((1 << 22) + 1), (0, 1))}) + b"1")
@@ -186,6 +187,7 @@ def test_random_damage_never_ends_the_process(tmp_path: Path) -> None:
     assert refused > 250
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_tensors(tmp_path: Path) -> None:
     tensors = {f"blocks.{index}.weight": ("F16", (2, 2), 8) for index in range(100_000)}
     source = write_zeros(tmp_path / "in", tensors)

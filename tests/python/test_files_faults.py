@@ -217,6 +217,7 @@ def test_a_source_that_is_cut_while_it_is_read(huge: Path, tmp_path: Path) -> No
     assert names(tmp_path) == {"huge.safetensors", "out"}
 
 
+@pytest.mark.slow
 def test_a_source_that_is_written_to_while_it_is_read(tmp_path: Path) -> None:
     # Two gigabytes, so that no machine is through before the first progress, 50 ms after the start.
     rows = 1 << 14
