@@ -23,6 +23,7 @@ int f(const T* a, int b) {
   if (a->size() <= b + 1 && b != 0x10) a->clear();
   b -= 2;
   throw_if(b);
+  all[0].parts.reserve(b + 1);
   for (const auto& x : all) add(x, true);
   const int c = g(
       1U << b, a);

@@ -78,8 +78,10 @@ _CPP_LITERAL = re.compile(
     | (?<![0-9A-Fa-f])'(?:\\.|[^'\\\n])+' | //[^\n]* | /\*.*?\*/""",
     re.DOTALL | re.VERBOSE,
 )
+# How much room a vector has makes no result another one.
 _CPP_PASSED_OVER = re.compile(
-    r"\s*(#|template\b|using\b|static_assert\b|namespace\b|class\b|struct\b|enum\b|friend\b)"
+    r"\s*(#|template\b|using\b|static_assert\b|namespace\b|class\b|struct\b|enum\b|friend\b"
+    r"|[\w.\[\]>-]+\.reserve\()"
 )
 _PYTHON_PASSED_OVER = re.compile(r"\s*(import\b|from\b|@|def\b|class\b|__all__\b|if TYPE_CHECKING)")
 _STRING_TOKENS = {
