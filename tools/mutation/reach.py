@@ -24,12 +24,18 @@ _FILES = (
     "test_state_dict",
     "test_files_report",
 )
-_READ_FILES = ("test_checkpoint", "test_files_damaged")
+_READ_FILES = ("test_checkpoint", "test_files_damaged", "test_dimensions")
 _ARROW = ("test_arrow", "test_arrow_errors", "test_arrow_producers", "test_arrow_memory")
-_STREAMS = ("test_arrow_streams",)
+_STREAMS = ("test_arrow_streams", "test_arrow_schemas")
 _BATCH = ("test_batch", "test_batch_errors")
 _CALLS = ("test_metrics", "test_call_log")
-_INPUTS = ("test_inputs", "test_invalid_inputs", "test_inputs_without_memory")
+_INPUTS = (
+    "test_inputs",
+    "test_invalid_inputs",
+    "test_inputs_without_memory",
+    "test_exporters",
+    "test_dimensions",
+)
 _TENSOR = ("test_quantized_tensor", "test_format", "test_lifetimes")
 _COMMANDS = ("cli/test_cli_quantize", "cli/test_cli_files", "cli/test_cli_selection")
 _REPORT_PAGE = ("cli/test_cli_report",)
