@@ -181,7 +181,8 @@ void raise_path_fault(const PathFault& fault) {
   const std::string path = path_text(fault.path);
   switch (fault.rule) {
     case PathRule::kSameFile:
-      raise_invalid_input("the destination " + path + " is the source itself; name another file");
+      raise_invalid_input("the destination " + path +
+                          " is the source itself, or one of its files; name another file");
     case PathRule::kFolder:
       raise_invalid_input("the destination " + path + " is a folder; name a file in it");
     case PathRule::kNotRegular:
@@ -189,11 +190,23 @@ void raise_path_fault(const PathFault& fault) {
                           " is a device, a pipe or a socket; name a regular file");
     case PathRule::kBeingWritten:
       raise_invalid_input("the destination " + path + " is being written by another job");
+    case PathRule::kSetClaimed:
+      raise_invalid_input("the file " + path +
+                          " says that another job writes this checkpoint; when none does, it was "
+                          "left by one that was killed: remove it");
+    case PathRule::kTemporaryLost:
+      raise_invalid_input("another program removed or replaced the unfinished file beside " + path +
+                          "; run the job again when none interferes");
+    case PathRule::kIndexTooLarge:
+      raise_invalid_input("the index " + path +
+                          " would be over 100 MB, or name more than 1,048,576 tensors or 65,536 "
+                          "files, which is not read back; write fewer files, or one");
     case PathRule::kHeaderTooLarge:
       break;
   }
   raise_invalid_input("the header of " + path +
-                      " would be over 100 MB, more than readers of safetensors accept");
+                      " would be over 100 MB, or have more than 4 million dimensions or 1 million "
+                      "keys, more than readers accept; write several files (max_shard_size)");
 }
 
 void raise_os_error(const std::filesystem::filesystem_error& error) {

@@ -50,7 +50,9 @@ def quantize_file(
     1,024 elements, unless a rule names a format for them. Metadata is kept. Tensors lie in the
     order of the source, wider elements first so that each is aligned to its element, what belongs
     to a layer beside it. Memory does not grow with the file or its layers. The file appears when it
-    is complete: an error, a signal or a crash leaves what was there before.
+    is complete: an error, a signal or a crash leaves what was there before. Several files change
+    hands while their index is away; killed in that moment, a job leaves that to the next one that
+    writes into the folder, which puts the old files back.
 
     Parameters
     ----------
@@ -105,7 +107,8 @@ def quantize_file(
     NonFiniteError
         A layer has NaN or Inf.
     InvalidInputError
-        The destination is the source or not a file; another argument cannot be used.
+        The destination is a file of the source, not a file, or being written by another job;
+        another argument cannot be used.
     OSError
         The operating system refused: no such file, no permission, no space left.
 
@@ -224,7 +227,8 @@ def dequantize_file(
     CheckpointError
         The source is damaged, something else, or changed while it was read.
     InvalidInputError
-        The destination is the source or not a file; another argument cannot be used.
+        The destination is a file of the source, not a file, or being written by another job;
+        another argument cannot be used.
     OSError
         The operating system refused: no such file, no permission, no space left.
 

@@ -2,15 +2,19 @@
 #include "quarrow/containers/atomic_file.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
+#include <chrono>
 #include <string_view>
+#include <thread>
 
+#include "containers/abandoned_files.h"
+#include "containers/interrupted_call.h"
+#include "containers/name_in_use.h"
+#include "containers/temporary_file.h"
 #include "containers/temporary_name.h"
 #include "quarrow/containers/checkpoint_fault.h"
 
@@ -20,39 +24,17 @@ namespace {
 // A disk that writes 100 MB/s takes 40 ms for this: a job can be stopped while it waits.
 constexpr std::uint64_t kFlushBytes = std::uint64_t{4} << 20;
 
-int create_locked(const std::string& temporary, const std::string& destination) {
-  for (int attempt = 0;; ++attempt) {
-    const int descriptor = ::open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (descriptor >= 0) {
-      // Held until the descriptor closes. Where locks are not supported, the process number in the
-      // name protects the file alone.
-      ::flock(descriptor, LOCK_EX | LOCK_NB);
-      return descriptor;
-    }
-    if (errno != EEXIST) throw_os_error(errno, destination);
-    if (attempt > 0 || !is_abandoned(temporary, ::getpid())) {
-      throw PathFault(PathRule::kBeingWritten, destination);
-    }
-    ::unlink(temporary.c_str());
-  }
-}
+constexpr mode_t kPermissions = 0777;
+constexpr mode_t kDefaultMode = 0666;  // what the umask leaves of it
 
-int sync_retrying(int descriptor) {
-  int result = 0;
-  do {
-    result = ::fsync(descriptor);
-  } while (result != 0 && errno == EINTR);
-  return result;
-}
+// Between looks at a destination that another thread writes.
+constexpr std::chrono::milliseconds kPause{2};
 
-void sync_folder(const std::string& folder, const std::string& destination) {
-  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  // A folder that may be written but not read cannot be synced.
-  if (descriptor < 0) return;
-  const int error = sync_retrying(descriptor) == 0 ? 0 : errno;
-  ::close(descriptor);
-  // Some file systems do not sync folders and say so with EINVAL.
-  if (error != 0 && error != EINVAL) throw_os_error(error, destination);
+// The same for every spelling of the path.
+std::string key_of(const PathParts& parts, const std::string& destination) {
+  const auto folder = identity_at(parts.folder);
+  if (!folder) throw_os_error(errno, destination);
+  return std::to_string(folder->device) + ":" + std::to_string(folder->inode) + "/" + parts.name;
 }
 
 // True for /dev/stdout and its like: a stream of the process, be it a regular file just now.
@@ -65,14 +47,17 @@ bool leads_into_proc(const std::string& path) {
 
 }  // namespace
 
-void check_destination(const std::string& destination, std::span<const FileIdentity> sources) {
+std::optional<mode_t> check_destination(const std::string& destination,
+                                        std::span<const FileIdentity> sources) {
   if (split_path(destination).name.empty() && !destination.empty()) {
     throw PathFault(PathRule::kFolder, destination);
   }
   if (leads_into_proc(destination)) throw PathFault(PathRule::kNotRegular, destination);
   struct stat status{};
   if (::stat(destination.c_str(), &status) != 0) {
-    if (errno == ENOENT && !destination.empty()) return;
+    // A link that leads nowhere, be it to itself, is no file.
+    const bool none = errno == ENOENT || errno == ELOOP;
+    if (none && !destination.empty()) return std::nullopt;
     throw_os_error(errno, destination);
   }
   if (S_ISDIR(status.st_mode)) throw PathFault(PathRule::kFolder, destination);
@@ -82,38 +67,56 @@ void check_destination(const std::string& destination, std::span<const FileIdent
   identity.inode = status.st_ino;
   const auto same = [&](const FileIdentity& source) { return identity.same_file(source); };
   if (std::ranges::any_of(sources, same)) throw PathFault(PathRule::kSameFile, destination);
+  return status.st_mode & kPermissions;
 }
 
-AtomicFile::AtomicFile(const std::string& destination, std::span<const FileIdentity> sources)
-    : destination_(destination), file_(-1, destination) {
-  check_destination(destination, sources);
-  const PathParts parts = split_path(destination);
-  remove_abandoned_temporaries(parts.folder);
-  temporary_ = parts.folder + "/" + temporary_name(parts.name, ::getpid());
-  file_ = File(create_locked(temporary_, destination), destination);
-  struct stat replaced{};
-  if (::stat(destination.c_str(), &replaced) == 0) {
-    // Somebody else's file on a file system without modes keeps the default ones.
-    static_cast<void>(::fchmod(file_.descriptor(), replaced.st_mode & 0777));
+AtomicFile::AtomicFile(const std::string& destination, std::span<const FileIdentity> sources,
+                       Poll* poll)
+    : destination_(absolute_path(destination)) {
+  auto replaced = check_destination(destination, sources);
+  const PathParts parts = split_path(destination_);
+  folder_ = parts.folder;
+  const std::string key = key_of(parts, destination);
+  while (!claim(key)) {
+    // A callback of the job that writes it: that one would never end.
+    if (is_in_use_by_this_thread(key)) throw PathFault(PathRule::kBeingWritten, destination);
+    if (poll != nullptr && !poll->keep_going()) throw Stopped();
+    std::this_thread::sleep_for(kPause);
+    replaced = check_destination(destination, sources);
   }
+  remove_abandoned_files(folder_);
+  temporary_ = std::make_unique<TemporaryFile>(folder_, parts.name, destination,
+                                               replaced.value_or(kDefaultMode));
+  match_mode(replaced);
 }
 
-AtomicFile::~AtomicFile() {
-  if (!published_ && !temporary_.empty()) ::unlink(temporary_.c_str());
+bool AtomicFile::claim(const std::string& key) {
+  claim_ = std::make_unique<NameInUse>(key);
+  return claim_->held();
+}
+
+AtomicFile::~AtomicFile() = default;
+
+const File& AtomicFile::file() const noexcept { return temporary_->file(); }
+
+void AtomicFile::match_mode(std::optional<mode_t> replaced) noexcept {
+  if (!replaced || mode_ == replaced) return;
+  mode_ = replaced;
+  // Somebody else's file on a file system without modes keeps the default ones.
+  static_cast<void>(::fchmod(file().descriptor(), *replaced));
 }
 
 void AtomicFile::resize(std::uint64_t bytes) {
   const auto size = static_cast<off_t>(bytes);
 #ifdef __linux__
   // Not posix_fallocate, which writes every block where the file system cannot allocate.
-  int result = 0;
-  do {
-    result = size == 0 ? 0 : ::fallocate(file_.descriptor(), 0, 0, size);
-  } while (result != 0 && errno == EINTR);
-  if (result == 0) return;
-  if (errno != EOPNOTSUPP && errno != ENOSYS) throw_os_error(errno, destination_);
+  if (size == 0) return;
+  const auto allocate = [&] { return ::fallocate(file().descriptor(), 0, 0, size); };
+  if (retry_interrupted(allocate) == 0) return;
+  if (errno != EOPNOTSUPP && errno != ENOSYS) throw_os_error(errno, file().path());
 #endif
-  if (::ftruncate(file_.descriptor(), size) != 0) throw_os_error(errno, destination_);
+  const auto extend = [&] { return ::ftruncate(file().descriptor(), size); };
+  if (retry_interrupted(extend) != 0) throw_os_error(errno, file().path());
 }
 
 bool AtomicFile::flush(std::uint64_t bytes, Poll* poll) {
@@ -123,11 +126,11 @@ bool AtomicFile::flush(std::uint64_t bytes, Poll* poll) {
   for (std::uint64_t offset = 0; offset < bytes; offset += kFlushBytes) {
     if (poll != nullptr && !poll->keep_going()) return false;
     const std::uint64_t piece = std::min(kFlushBytes, bytes - offset);
-    if (::sync_file_range(file_.descriptor(), static_cast<off_t>(offset), static_cast<off_t>(piece),
-                          kWriteAndWait) != 0) {
+    if (::sync_file_range(file().descriptor(), static_cast<off_t>(offset),
+                          static_cast<off_t>(piece), kWriteAndWait) != 0) {
       if (errno == EINVAL || errno == ENOSYS || errno == ESPIPE) break;
       // An error that was reported here is not reported again by fsync.
-      throw_os_error(errno, destination_);
+      throw_os_error(errno, file().path());
     }
   }
 #else
@@ -137,14 +140,20 @@ bool AtomicFile::flush(std::uint64_t bytes, Poll* poll) {
 }
 
 void AtomicFile::finish(bool sync) {
-  if (sync && sync_retrying(file_.descriptor()) != 0) throw_os_error(errno, destination_);
-  file_.close();
+  struct stat status{};
+  // It may have been given or denied to others meanwhile.
+  if (::stat(destination_.c_str(), &status) == 0) match_mode(status.st_mode & kPermissions);
+  temporary_->give_name();
+  if (sync && retry_interrupted([&] { return ::fsync(file().descriptor()); }) != 0) {
+    throw_os_error(errno, file().path());
+  }
+  // The descriptor stays open: it holds the lock.
+  file().flush_delayed_writes();
 }
 
 void AtomicFile::publish(bool sync) {
-  if (::rename(temporary_.c_str(), destination_.c_str()) != 0) throw_os_error(errno, destination_);
-  published_ = true;
-  if (sync) sync_folder(split_path(destination_).folder, destination_);
+  temporary_->rename_to(destination_);
+  if (sync) sync_folder(folder_, file().path());
 }
 
 }  // namespace quarrow

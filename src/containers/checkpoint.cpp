@@ -49,10 +49,10 @@ void merge_metadata(TensorTable::Metadata& all, const TensorTable::Metadata& sha
   }
 }
 
-Checkpoint open_shards(const std::string& path) {
-  const SafetensorsIndex index(path);
+Checkpoint open_listed(const SafetensorsIndex& index, const std::string& path) {
   Checkpoint all;
   all.path = path;
+  all.index = index.identity();
   std::optional<TensorTable::Metadata> metadata;
   for (std::uint32_t number = 0; number < index.files().size(); ++number) {
     Checkpoint shard = open_shard(path, index.files()[number]);
@@ -80,7 +80,31 @@ Checkpoint open_shards(const std::string& path) {
   return all;
 }
 
+// While a set is replaced its index is away. Only who has read the index before can meet files of
+// two sets, and finds another index afterwards, or none.
+Checkpoint open_shards(const std::string& path) {
+  const SafetensorsIndex index(path);
+  const auto check_current = [&] {
+    if (identity_at(path) != index.identity()) throw CheckpointFault(FileRule::kChanged, path);
+  };
+  try {
+    Checkpoint all = open_listed(index, path);
+    check_current();
+    return all;
+  } catch (const CheckpointFault&) {
+    check_current();
+    throw;
+  }
+}
+
 }  // namespace
+
+std::vector<FileIdentity> Checkpoint::identities() const {
+  std::vector<FileIdentity> all;
+  for (const CheckpointFile& file : files) all.push_back(file.identity);
+  if (index) all.push_back(*index);
+  return all;
+}
 
 std::uint64_t Checkpoint::file_bytes() const noexcept {
   std::uint64_t bytes = 0;
@@ -102,7 +126,7 @@ const std::byte* Checkpoint::read(const TensorEntry& tensor, std::uint64_t offse
   std::uint64_t got = 0;
   if (from.mapping != nullptr) {
     const FileIdentity now = from.file.identity();
-    if (now == from.identity) return from.mapping->data() + position;
+    if (now.same_bytes(from.identity)) return from.mapping->data() + position;
     if (now.bytes >= position + bytes) fail(FileRule::kChanged, from.file.path(), tensor.name, {});
     got = now.bytes > position ? now.bytes - position : 0;
   } else {
@@ -126,7 +150,7 @@ void Checkpoint::check_dimensions(const TensorEntry& tensor, std::string_view na
 
 void Checkpoint::check_unchanged() const {
   for (const CheckpointFile& file : files) {
-    if (file.memory == nullptr && file.file.identity() != file.identity) {
+    if (file.memory == nullptr && !file.file.identity().same_bytes(file.identity)) {
       throw CheckpointFault(FileRule::kChanged, file.file.path());
     }
   }

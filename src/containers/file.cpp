@@ -13,6 +13,7 @@
 #include <system_error>
 #include <utility>
 
+#include "containers/interrupted_call.h"
 #include "quarrow/containers/checkpoint_fault.h"
 
 namespace quarrow {
@@ -21,6 +22,23 @@ namespace {
 // Linux moves at most this many bytes in one call.
 constexpr std::size_t kMaxCallBytes = 0x7ffff000;
 
+FileIdentity identity_of(const struct stat& status) noexcept {
+#ifdef __APPLE__
+  const timespec& modified = status.st_mtimespec;
+  const timespec& changed = status.st_ctimespec;
+#else
+  const timespec& modified = status.st_mtim;
+  const timespec& changed = status.st_ctim;
+#endif
+  return {.device = status.st_dev,
+          .inode = status.st_ino,
+          .bytes = static_cast<std::uint64_t>(status.st_size),
+          .modified_seconds = modified.tv_sec,
+          .modified_nanoseconds = modified.tv_nsec,
+          .changed_seconds = changed.tv_sec,
+          .changed_nanoseconds = changed.tv_nsec};
+}
+
 }  // namespace
 
 void throw_os_error(int error, const std::string& path) {
@@ -28,13 +46,32 @@ void throw_os_error(int error, const std::string& path) {
                                           std::error_code(error, std::generic_category()));
 }
 
-File File::open_to_read(const std::string& path) {
-  // Without O_NONBLOCK a pipe would wait for a writer.
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor < 0) throw_os_error(errno, path);
-  File file(descriptor, path);
+std::optional<FileIdentity> identity_at(const std::string& path) noexcept {
   struct stat status{};
-  if (::fstat(descriptor, &status) != 0) throw_os_error(errno, path);
+  if (::stat(path.c_str(), &status) != 0) return std::nullopt;
+  return identity_of(status);
+}
+
+void sync_folder(const std::string& folder, const std::string& path) {
+  const File opened(
+      retry_interrupted([&] { return ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }),
+      {});
+  // A folder that may be written but not read cannot be synced.
+  if (opened.descriptor() < 0) return;
+  // Some file systems do not sync folders and say so with EINVAL.
+  if (retry_interrupted([&] { return ::fsync(opened.descriptor()); }) != 0 && errno != EINVAL) {
+    throw_os_error(errno, path);
+  }
+}
+
+File File::open_to_read(const std::string& path) {
+  File file(-1, path);
+  // Without O_NONBLOCK a pipe would wait for a writer.
+  file.reset(
+      retry_interrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); }));
+  if (file.descriptor() < 0) throw_os_error(errno, path);
+  struct stat status{};
+  if (::fstat(file.descriptor(), &status) != 0) throw_os_error(errno, path);
   if (S_ISDIR(status.st_mode)) throw CheckpointFault(FileRule::kFolder, path);
   if (!S_ISREG(status.st_mode)) throw CheckpointFault(FileRule::kDevice, path);
   return file;
@@ -62,32 +99,30 @@ File::File(File&& other) noexcept
 
 File& File::operator=(File&& other) noexcept {
   if (this != &other) {
-    if (descriptor_ >= 0) ::close(descriptor_);
-    descriptor_ = std::exchange(other.descriptor_, -1);
+    reset(std::exchange(other.descriptor_, -1));
     path_ = std::move(other.path_);
   }
   return *this;
 }
 
-File::~File() {
+File::~File() { close(); }
+
+void File::reset(int descriptor) noexcept {
+  // After an error the descriptor is closed on Linux; a second call could close somebody else's.
   if (descriptor_ >= 0) ::close(descriptor_);
+  descriptor_ = descriptor;
+}
+
+void File::flush_delayed_writes() const {
+  // Every close of a file reports them, also that of a copy of the descriptor.
+  const int copy = ::fcntl(descriptor_, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0 || (::close(copy) != 0 && errno != EINTR)) throw_os_error(errno, path_);
 }
 
 FileIdentity File::identity() const {
   struct stat status{};
   if (::fstat(descriptor_, &status) != 0) throw_os_error(errno, path_);
-  FileIdentity identity;
-  identity.device = status.st_dev;
-  identity.inode = status.st_ino;
-  identity.bytes = static_cast<std::uint64_t>(status.st_size);
-#ifdef __APPLE__
-  const timespec& modified = status.st_mtimespec;
-#else
-  const timespec& modified = status.st_mtim;
-#endif
-  identity.modified_seconds = modified.tv_sec;
-  identity.modified_nanoseconds = modified.tv_nsec;
-  return identity;
+  return identity_of(status);
 }
 
 std::size_t File::read_at(void* data, std::size_t bytes, std::uint64_t offset) const {
@@ -112,14 +147,10 @@ void File::write_at(const void* data, std::size_t bytes, std::uint64_t offset) c
                  std::min(bytes - done, kMaxCallBytes), static_cast<off_t>(offset + done));
     if (put < 0 && errno == EINTR) continue;
     if (put < 0) throw_os_error(errno, path_);
+    // No progress and no reason: asked again for ever, it might never say more.
+    if (put == 0) throw_os_error(EIO, path_);
     done += static_cast<std::size_t>(put);
   }
-}
-
-void File::close() {
-  if (descriptor_ < 0) return;
-  // After EINTR the descriptor is closed on Linux; a second call could close somebody else's.
-  if (::close(std::exchange(descriptor_, -1)) != 0 && errno != EINTR) throw_os_error(errno, path_);
 }
 
 Mapping::Mapping(const File& file, std::uint64_t bytes) : bytes_(static_cast<std::size_t>(bytes)) {

@@ -137,7 +137,8 @@ class IndexReader {
 SafetensorsIndex::SafetensorsIndex(const std::string& path)
     : memory_(std::make_unique<std::pmr::monotonic_buffer_resource>()) {
   const File file = File::open_to_read(path);
-  const std::uint64_t bytes = file.identity().bytes;
+  identity_ = file.identity();
+  const std::uint64_t bytes = identity_.bytes;
   char first[kForeignFileBytes] = {};
   const std::string_view start(first, file.read_at(first, sizeof(first), 0));
   const auto foreign = foreign_file(start, bytes);

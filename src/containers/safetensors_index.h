@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "quarrow/containers/file.h"
 #include "quarrow/containers/tensor_table.h"
 
 namespace quarrow {
@@ -33,6 +34,7 @@ class SafetensorsIndex {
   // filesystem_error.
   explicit SafetensorsIndex(const std::string& path);
 
+  const FileIdentity& identity() const noexcept { return identity_; }        // before it was read
   const std::vector<std::string>& files() const noexcept { return files_; }  // sorted
   std::size_t size() const noexcept { return entries_.size(); }
   // The file of a tensor; nothing when the index does not name it.
@@ -42,6 +44,7 @@ class SafetensorsIndex {
 
  private:
   std::unique_ptr<std::pmr::monotonic_buffer_resource> memory_;
+  FileIdentity identity_;
   std::vector<std::string> files_;
   std::vector<Entry> entries_;  // sorted by name
 };

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "containers/temporary_name.h"
 
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
+#ifdef __APPLE__
+#include <sys/random.h>
+#endif
 
 #include <algorithm>
-#include <cerrno>
+#include <atomic>
 #include <charconv>
-#include <exception>
-#include <filesystem>
-#include <system_error>
+#include <climits>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
 
 namespace quarrow {
 namespace {
@@ -21,17 +21,8 @@ constexpr std::string_view kMark = ".quarrow-";
 constexpr std::string_view kEnd = ".tmp";
 constexpr std::size_t kMaxNameBytes = 255;
 
-bool is_alive(pid_t process) { return ::kill(process, 0) == 0 || errno != ESRCH; }
-
-// False only when somebody else holds it: a file system without locks says nothing of its owner.
-bool lock_is_free(const std::string& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-  if (descriptor < 0) return false;
-  struct stat status{};
-  const bool regular = ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
-  const bool held = ::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-  ::close(descriptor);
-  return regular && !held;
+bool is_hex(char letter) noexcept {
+  return (letter >= '0' && letter <= '9') || (letter >= 'a' && letter <= 'f');
 }
 
 }  // namespace
@@ -42,44 +33,46 @@ PathParts split_path(const std::string& path) {
   return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
 }
 
-std::string temporary_name(std::string_view name, pid_t process) {
-  const std::string tail = std::string(kMark) + std::to_string(process) + std::string(kEnd);
-  return "." + std::string(name.substr(0, kMaxNameBytes - 1 - tail.size())) + tail;
+std::string absolute_path(const std::string& path) {
+  if (path.starts_with('/')) return path;
+  char folder[PATH_MAX];
+  const bool fits = ::getcwd(folder, sizeof(folder)) != nullptr &&
+                    std::strlen(folder) + 1 + path.size() < sizeof(folder);
+  return fits ? std::string(folder) + "/" + path : path;
 }
 
-std::optional<pid_t> temporary_owner(std::string_view file_name) {
+std::string hidden_name(std::string_view name, std::string_view tail) {
+  return "." + std::string(name.substr(0, kMaxNameBytes - 1 - tail.size())) + std::string(tail);
+}
+
+std::string temporary_name(std::string_view name) {
+  // Containers that share a folder number their processes alike. Where the system has no random
+  // numbers, a name that is taken is followed by another.
+  static std::atomic<std::uint64_t> count{0};
+  std::uint64_t random = 0;
+  static_cast<void>(::getentropy(&random, sizeof(random)));
+  random += count.fetch_add(1, std::memory_order_relaxed);
+  char tail[64];
+  std::snprintf(tail, sizeof(tail), "%s%jd-%016jx%s", kMark.data(),
+                static_cast<std::intmax_t>(::getpid()), static_cast<std::uintmax_t>(random),
+                kEnd.data());
+  return hidden_name(name, tail);
+}
+
+std::optional<pid_t> temporary_owner(std::string_view file_name) noexcept {
   if (!file_name.starts_with('.') || !file_name.ends_with(kEnd)) return std::nullopt;
   file_name.remove_suffix(kEnd.size());
   const std::size_t mark = file_name.rfind(kMark);
   if (mark == std::string_view::npos || mark < 2) return std::nullopt;
-  const std::string_view digits = file_name.substr(mark + kMark.size());
+  const char* const first = file_name.data() + mark + kMark.size();
+  const char* const end = file_name.data() + file_name.size();
   pid_t owner = 0;
-  const auto [rest, error] = std::from_chars(digits.data(), digits.data() + digits.size(), owner);
-  if (error != std::errc{} || rest != digits.data() + digits.size() || owner <= 0) {
-    return std::nullopt;
-  }
+  const auto [rest, error] = std::from_chars(first, end, owner);
+  if (error != std::errc{} || owner <= 0) return std::nullopt;
+  // Earlier builds wrote the number alone.
+  if (rest == end) return owner;
+  if (*rest != '-' || rest + 1 == end || !std::all_of(rest + 1, end, is_hex)) return std::nullopt;
   return owner;
-}
-
-bool is_abandoned(const std::string& path, pid_t owner) {
-  // A process with our own number is ourselves or, after a restart, our dead predecessor: there the
-  // lock alone tells.
-  return (owner == ::getpid() || !is_alive(owner)) && lock_is_free(path);
-}
-
-void remove_abandoned_temporaries(const std::string& folder) noexcept {
-  try {
-    std::error_code error;
-    for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end;
-         entry.increment(error)) {
-      const auto owner = temporary_owner(entry->path().filename().native());
-      if (owner && is_abandoned(entry->path().native(), *owner)) {
-        ::unlink(entry->path().c_str());
-      }
-    }
-  } catch (const std::exception&) {
-    // Out of memory here must not stop a job that has not begun.
-  }
 }
 
 }  // namespace quarrow

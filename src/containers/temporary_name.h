@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The names of unfinished files, and the removal of those that nobody will finish.
+// The names of unfinished files.
 #pragma once
 
 #include <sys/types.h>
@@ -17,17 +17,17 @@ struct PathParts {
 };
 PathParts split_path(const std::string& path);
 
-// `.NAME.quarrow-PID.tmp`; NAME is cut where the result would be longer than a file name may be.
-std::string temporary_name(std::string_view name, pid_t process);
+// The path from the root, so that it means the same when the program changes its folder. Where that
+// would be too long for the system, the path as it is.
+std::string absolute_path(const std::string& path);
 
-// The process that a temporary belongs to; nothing for any other name.
-std::optional<pid_t> temporary_owner(std::string_view file_name);
+// `.NAME` and `tail`; NAME is cut where the result would be longer than a file name may be.
+std::string hidden_name(std::string_view name, std::string_view tail);
 
-// Whether a temporary's writer is gone: its process does not live, and nobody holds the lock on it,
-// which tells also of writers in other containers and on other hosts.
-bool is_abandoned(const std::string& path, pid_t owner);
+// `.NAME.quarrow-PID-RANDOM.tmp`, another one in each call.
+std::string temporary_name(std::string_view name);
 
-// Removes the abandoned temporaries in a folder. Never fails: what cannot be removed stays.
-void remove_abandoned_temporaries(const std::string& folder) noexcept;
+// The process that a temporary belongs to, by its number there; nothing for any other name.
+std::optional<pid_t> temporary_owner(std::string_view file_name) noexcept;
 
 }  // namespace quarrow

@@ -204,8 +204,8 @@ class FileJob {
 }  // namespace
 
 FileJobResult run_file_job(const Checkpoint& source, FilePlan& plan, const std::string& destination,
-                           const FileJobOptions& options, const Context& context) {
-  OutputFiles outputs(source, plan, destination);
+                           const FileJobOptions& options, const Context& context) try {
+  OutputFiles outputs(source, plan, destination, context.poll);
   if (plan.layers.tiles.empty()) cut_tiles(plan.layers);
   const std::vector<const File*> files = outputs.files();
   FileJob job(source, plan, files, /*copies=*/true, options, context);
@@ -218,6 +218,8 @@ FileJobResult run_file_job(const Checkpoint& source, FilePlan& plan, const std::
   outputs.publish(options.sync);
   result.finished = true;
   return result;
+} catch (const AtomicFile::Stopped&) {
+  return {};
 }
 
 FileJobResult run_memory_job(const Checkpoint& source, FilePlan& plan,

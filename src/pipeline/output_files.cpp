@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline/output_files.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 
+#include "containers/file_set.h"
 #include "containers/safetensors_index.h"
 #include "containers/temporary_name.h"
 #include "quarrow/containers/checkpoint_fault.h"
@@ -22,6 +20,26 @@ std::string shard_tail(std::size_t number, std::size_t count) {
   char text[48];
   std::snprintf(text, sizeof(text), "-%05zu-of-%05zu", number, count);
   return text;
+}
+
+// What is written can be read again.
+void check_limits(const FilePlan& plan, const std::vector<std::string>& paths) {
+  std::size_t tensors = 0;
+  for (std::size_t output = 0; output < plan.outputs.size(); ++output) {
+    const OutputPlan& planned = plan.outputs[output];
+    std::size_t dimensions = 0;
+    for (const TensorEntry& entry : planned.entries) dimensions += entry.shape.size();
+    if (planned.header_bytes - sizeof(std::uint64_t) > kMaxHeaderBytes ||
+        dimensions > kMaxHeaderDimensions ||
+        (plan.metadata && plan.metadata->size() > kMaxHeaderKeys)) {
+      throw PathFault(PathRule::kHeaderTooLarge, paths[output]);
+    }
+    tensors += planned.entries.size();
+  }
+  if (plan.outputs.size() > 1 &&
+      (tensors > kMaxIndexTensors || plan.outputs.size() > kMaxIndexFiles)) {
+    throw PathFault(PathRule::kIndexTooLarge, paths.back());
+  }
 }
 
 }  // namespace
@@ -40,20 +58,23 @@ std::vector<std::string> shard_paths(const std::string& destination, std::size_t
 }
 
 OutputFiles::OutputFiles(const Checkpoint& source, const FilePlan& plan,
-                         const std::string& destination)
+                         const std::string& destination, Poll* poll)
     : plan_(plan), paths_(shard_paths(destination, plan.outputs.size())) {
-  std::vector<FileIdentity> sources;
-  for (const CheckpointFile& file : source.files) sources.push_back(file.identity);
-  for (const OutputPlan& output : plan.outputs) {
-    if (output.header_bytes - sizeof(std::uint64_t) > kMaxHeaderBytes) {
-      throw PathFault(PathRule::kHeaderTooLarge, destination);
-    }
+  check_limits(plan, paths_);
+  const std::vector<FileIdentity> sources = source.identities();
+  const bool several = plan.outputs.size() > 1;
+  std::string text;
+  if (several) {
+    // An empty name or a folder is to be told as the caller wrote it.
+    check_destination(destination, sources);
+    for (const std::string& path : paths_) check_destination(path, sources);
+    text = index();
+    if (text.size() > kMaxHeaderBytes) throw PathFault(PathRule::kIndexTooLarge, paths_.back());
   }
-  // An empty name or a folder is to be told as the caller wrote it.
-  check_destination(destination, sources);
   for (const std::string& path : paths_) {
-    files_.push_back(std::make_unique<AtomicFile>(path, sources));
+    files_.push_back(std::make_unique<AtomicFile>(path, sources, poll));
   }
+  if (several) set_ = std::make_unique<FileSet>(paths_);
   for (std::size_t output = 0; output < plan.outputs.size(); ++output) {
     files_[output]->resize(plan.outputs[output].file_bytes);
   }
@@ -65,8 +86,10 @@ OutputFiles::OutputFiles(const Checkpoint& source, const FilePlan& plan,
       file.write_at(constant.bytes.data(), constant.bytes.size(), constant.position);
     }
   }
-  if (plan.outputs.size() > 1) write_index();
+  if (several) files_.back()->file().write_at(text.data(), text.size(), 0);
 }
+
+OutputFiles::~OutputFiles() = default;
 
 std::vector<const File*> OutputFiles::files() const {
   std::vector<const File*> files;
@@ -76,7 +99,7 @@ std::vector<const File*> OutputFiles::files() const {
   return files;
 }
 
-void OutputFiles::write_index() {
+std::string OutputFiles::index() const {
   std::vector<std::string> names;
   std::vector<SafetensorsIndex::Entry> entries;
   std::uint64_t data_bytes = 0;
@@ -87,8 +110,7 @@ void OutputFiles::write_index() {
     data_bytes += planned.file_bytes - planned.header_bytes;
   }
   std::ranges::sort(entries, {}, &SafetensorsIndex::Entry::name);
-  const std::string text = index_text(names, entries, data_bytes);
-  files_.back()->file().write_at(text.data(), text.size(), 0);
+  return index_text(names, entries, data_bytes);
 }
 
 bool OutputFiles::flush(Poll* poll) {
@@ -100,10 +122,11 @@ bool OutputFiles::flush(Poll* poll) {
 
 void OutputFiles::publish(bool sync) {
   for (const auto& file : files_) file->finish(sync);
-  if (files_.size() > 1 && ::unlink(paths_.back().c_str()) != 0 && errno != ENOENT) {
-    throw_os_error(errno, paths_.back());
+  if (set_) {
+    set_->publish(files_, sync);
+  } else {
+    files_[0]->publish(sync);
   }
-  for (const auto& file : files_) file->publish(sync);
 }
 
 }  // namespace quarrow

@@ -13,27 +13,32 @@
 
 namespace quarrow {
 
+class FileSet;
+
 class OutputFiles {
  public:
-  // Claims the space of all, so that a full disk is found before the work, and writes what does not
-  // depend on data. Throws PathFault and filesystem_error.
-  OutputFiles(const Checkpoint& source, const FilePlan& plan, const std::string& destination);
+  // Looks at every path, then claims the space of all, so that a full disk is found before the
+  // work, and writes what does not depend on data. Waits while another thread writes one of them.
+  // Throws PathFault, filesystem_error, and when poll stops the waiting AtomicFile::Stopped.
+  OutputFiles(const Checkpoint& source, const FilePlan& plan, const std::string& destination,
+              Poll* poll);
+  ~OutputFiles();
 
   std::vector<const File*> files() const;
 
   // Hands all bytes to the disk and waits for them, a piece at a time. False when poll stopped it.
   bool flush(Poll* poll);
 
-  // Makes the files visible. An index that is there already disappears first and the new one comes
-  // last: who finds an index finds all of its files.
+  // Makes the files visible; several change hands together (FileSet).
   void publish(bool sync);
 
  private:
-  void write_index();
+  std::string index() const;
 
   const FilePlan& plan_;
   std::vector<std::string> paths_;
   std::vector<std::unique_ptr<AtomicFile>> files_;  // of each output; of several, the index last
+  std::unique_ptr<FileSet> set_;                    // of several
 };
 
 }  // namespace quarrow

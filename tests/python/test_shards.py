@@ -284,6 +284,41 @@ def test_no_shard_is_the_destination(sharded: Path, name: str, tmp_path: Path) -
     assert not [path for path in tmp_path.iterdir() if path.suffix == ".tmp"]
 
 
+def spellings(path: Path) -> list[Path]:
+    """Return other names of a file: links of both kinds, and a way round."""
+    folder = path.parent / "beside"
+    folder.mkdir()
+    (folder / "soft").symlink_to(path)
+    (folder / "hard").hardlink_to(path)
+    return [path, folder / "soft", folder / "hard", folder / ".." / path.name]
+
+
+@pytest.mark.parametrize("name", [INDEX, "a.safetensors"])
+def test_no_file_of_the_source_is_the_destination_however_it_is_spelt(
+    sharded: Path, name: str, tmp_path: Path
+) -> None:
+    destinations = spellings(tmp_path / name)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    for destination in destinations:
+        for shard_size in (None, 6_000):
+            with pytest.raises(qr.InvalidInputError, match="source"):
+                qr.quantize_file(sharded, destination, FORMAT, max_shard_size=shard_size)
+            with pytest.raises(qr.InvalidInputError, match="source"):
+                qr.dequantize_file(sharded, destination, max_shard_size=shard_size)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+    assert len(list((tmp_path / "beside").iterdir())) == 2
+
+
+def test_no_new_index_takes_the_place_of_that_of_the_source(sharded: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(qr.InvalidInputError, match="source"):
+        qr.quantize_file(sharded, tmp_path / "model.safetensors", FORMAT, max_shard_size=6_000)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    # One file beside it has no index.
+    qr.quantize_file(sharded, tmp_path / "model.safetensors", FORMAT)
+    assert sharded.read_bytes() == before[sharded]
+
+
 def test_a_failed_job_leaves_the_old_shards(sharded: Path, tmp_path: Path) -> None:
     out = tmp_path / "new.safetensors"
     report = qr.quantize_file(sharded, out, FORMAT, max_shard_size=6_000, sync=False)

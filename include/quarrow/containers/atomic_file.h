@@ -3,7 +3,11 @@
 // A file that appears whole or not at all.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -12,19 +16,31 @@
 
 namespace quarrow {
 
-// Writes go to `.NAME.quarrow-PID.tmp` beside the destination, which publish() renames to it. The
-// temporary is removed with the object, and when a process dies, by the next AtomicFile made in its
-// folder. An existing destination is replaced and gives the new file its permissions; a symbolic
-// link is replaced itself, what it points to stays.
+class NameInUse;
+class TemporaryFile;
+
+// Writes go to a file without a name, or where the file system has no such files to
+// `.NAME.quarrow-PID-RANDOM.tmp` beside the destination. publish() makes it the destination. What
+// has a name is removed with the object, and when a process dies, by the next AtomicFile made in
+// its folder. An existing destination is replaced and gives the new file its permissions, which are
+// never wider before; a symbolic link is replaced itself, what it points to stays.
+//
+// In a process a destination has one AtomicFile at a time: who makes another one waits. Of those of
+// several processes each replaces the file of the one before, whole.
 class AtomicFile {
  public:
-  // Throws PathFault, also when the destination is one of the files `sources`; filesystem_error.
-  AtomicFile(const std::string& destination, std::span<const FileIdentity> sources);
+  // Thrown when poll stops the waiting.
+  struct Stopped {};
+
+  // Throws PathFault, also when the destination is one of the files `sources`, or this very thread
+  // writes it already; filesystem_error; Stopped.
+  AtomicFile(const std::string& destination, std::span<const FileIdentity> sources,
+             Poll* poll = nullptr);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
-  const File& file() const noexcept { return file_; }
+  const File& file() const noexcept;
 
   // Claims the space, so that a full disk is found before the work.
   void resize(std::uint64_t bytes);
@@ -35,18 +51,24 @@ class AtomicFile {
 
   // No more writes. With `sync` the data has reached the disk.
   void finish(bool sync);
-  // After finish(): makes the file visible. With `sync` its folder entry has reached the disk.
+  // After finish(): makes the file visible. With `sync` its folder entry has reached the disk; when
+  // that alone fails, the file is visible.
   void publish(bool sync);
 
  private:
+  bool claim(const std::string& key);
+  void match_mode(std::optional<mode_t> replaced) noexcept;
+
   std::string destination_;
-  std::string temporary_;
-  File file_;
-  bool published_ = false;
+  std::string folder_;
+  std::optional<mode_t> mode_;  // of the file that is there
+  std::unique_ptr<NameInUse> claim_;
+  std::unique_ptr<TemporaryFile> temporary_;
 };
 
 // Throws PathFault when `destination` cannot be the output of a job that reads `sources`: for a
-// check before any work is done.
-void check_destination(const std::string& destination, std::span<const FileIdentity> sources);
+// check before any work is done. The permissions of a file that is there.
+std::optional<mode_t> check_destination(const std::string& destination,
+                                        std::span<const FileIdentity> sources);
 
 }  // namespace quarrow

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,7 +34,8 @@ struct CheckpointFile {
 // Borrows nothing. Movable.
 struct Checkpoint {
   std::string path;                   // as the caller named it: the file, or the index
-  std::vector<CheckpointFile> files;  // at least one
+  std::vector<CheckpointFile> files;  // at least one, but for an index of none
+  std::optional<FileIdentity> index;  // the file that lists them
   TensorTable tensors;                // of all files
 
   const CheckpointFile& file_of(const TensorEntry& tensor) const { return files[tensor.file]; }
@@ -41,6 +43,8 @@ struct Checkpoint {
   std::uint64_t position_of(const TensorEntry& tensor) const {
     return file_of(tensor).data_start + tensor.begin;
   }
+  // Every file of it, the index included: what no job that reads it may write to.
+  std::vector<FileIdentity> identities() const;
   std::uint64_t file_bytes() const noexcept;
   std::uint64_t header_bytes() const noexcept;
 
@@ -74,7 +78,8 @@ Checkpoint checkpoint_in_memory(std::span<const TensorInMemory> tensors,
                                 const TensorTable::Metadata& metadata);
 
 // Opens a safetensors file, or with a name in .json the index of several: all of them are opened
-// and must hold the very tensors that the index names. Throws CheckpointFault or filesystem_error.
+// and must hold the very tensors that the index names. Throws CheckpointFault, also (kChanged) when
+// another set takes the place of this one meanwhile; filesystem_error.
 Checkpoint open_checkpoint(const std::string& path, Io io);
 
 }  // namespace quarrow

@@ -95,11 +95,14 @@ class CheckpointFault : public std::exception {
 
 // One way in which the destination of a job cannot be what the caller named.
 enum class PathRule : std::uint8_t {
-  kSameFile,       // source and destination are one file, perhaps by a link
-  kFolder,         // the destination is a folder
-  kNotRegular,     // the destination is a device, pipe or socket
-  kBeingWritten,   // another job of this process writes the same destination
-  kHeaderTooLarge  // the output's header would be longer than readers accept
+  kSameFile,        // source and destination are one file, perhaps by a link
+  kFolder,          // the destination is a folder
+  kNotRegular,      // the destination is a device, pipe or socket
+  kBeingWritten,    // another job writes the same destination
+  kSetClaimed,      // so says this file beside it, where no lock tells whether that job still lives
+  kTemporaryLost,   // another program removed or replaced the unfinished file beside it
+  kHeaderTooLarge,  // the header would be longer, or have more, than readers accept
+  kIndexTooLarge,   // the same of the index of several files
 };
 
 class PathFault : public std::exception {

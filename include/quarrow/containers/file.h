@@ -7,24 +7,34 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 namespace quarrow {
 
-// Which file it is, and whether somebody wrote to it since.
+// Which file it is, and whether somebody touched it since.
 struct FileIdentity {
   dev_t device = 0;
   ino_t inode = 0;
   std::uint64_t bytes = 0;
-  std::int64_t modified_seconds = 0;
+  std::int64_t modified_seconds = 0;  // its bytes
   std::int64_t modified_nanoseconds = 0;
+  std::int64_t changed_seconds = 0;  // its bytes, name, links or mode
+  std::int64_t changed_nanoseconds = 0;
 
   bool same_file(const FileIdentity& other) const noexcept {
     return device == other.device && inode == other.inode;
   }
+  bool same_bytes(const FileIdentity& other) const noexcept {
+    return same_file(other) && bytes == other.bytes && modified_seconds == other.modified_seconds &&
+           modified_nanoseconds == other.modified_nanoseconds;
+  }
   friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
 };
+
+// What a path leads to, through links. Nothing when there is no such file, or on any other error.
+std::optional<FileIdentity> identity_at(const std::string& path) noexcept;
 
 // Owns a descriptor. Errors are std::filesystem::filesystem_error with `path`, which is the user's
 // file also where the descriptor belongs to a temporary beside it.
@@ -37,6 +47,8 @@ class File {
   // A file of zeros that has no name and lies in memory.
   static File in_memory(std::uint64_t bytes);
 
+  // Takes the descriptor. A path that is copied for the call is copied before: should the memory
+  // not suffice, nobody would close the descriptor.
   File(int descriptor, std::string path) noexcept;
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;
@@ -50,8 +62,14 @@ class File {
   std::size_t read_at(void* data, std::size_t bytes, std::uint64_t offset) const;
   void write_at(const void* data, std::size_t bytes, std::uint64_t offset) const;
 
-  // Closes and reports what a delayed write may still report. Harmless when closed.
-  void close();
+  // Takes another descriptor, and closes the one before.
+  void reset(int descriptor) noexcept;
+
+  // Throws what a delayed write may still report at a close; the file stays open.
+  void flush_delayed_writes() const;
+
+  // Harmless when closed.
+  void close() noexcept { reset(-1); }
 
  private:
   int descriptor_;
@@ -75,6 +93,9 @@ class Mapping {
   std::byte* data_ = nullptr;
   std::size_t bytes_;
 };
+
+// Waits until the entries of a folder are on the disk. Throws filesystem_error with `path`.
+void sync_folder(const std::string& folder, const std::string& path);
 
 // Throws the filesystem_error of `error` (an errno value) for the file at `path`.
 [[noreturn]] void throw_os_error(int error, const std::string& path);

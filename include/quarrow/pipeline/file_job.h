@@ -57,8 +57,9 @@ struct FileJobResult {
 // Writes the new files: `destination`, or with several outputs shards of it and their index, whose
 // names shard_paths() tells. The tiles of the plan are cut once there is room for the files: a
 // header of a few bytes can claim any number of them. Unless the result is finished, and when it
-// throws, the destination is what it was (of several files: what it was, or no index) and no
-// temporary file is left. Throws LayerFault (the first tensor that fails, with figures for the
+// throws, the destination is what it was, of several files each of them, and no temporary file is
+// left; but for the folder's entries that cannot be brought to the disk at the very end, when the
+// new files are there. Throws LayerFault (the first tensor that fails, with figures for the
 // whole tensor), CheckpointFault (the source changed while it was read), PathFault and
 // filesystem_error.
 FileJobResult run_file_job(const Checkpoint& source, FilePlan& plan, const std::string& destination,

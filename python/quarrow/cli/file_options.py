@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+import quarrow
 from quarrow.cli.output_files import refuse_existing
 from quarrow.exceptions import InvalidInputError
 
@@ -79,6 +80,14 @@ def refuse_others(source: str, files: Sequence[str]) -> None:
         if path.exists() and Path(source).exists() and path.samefile(source):
             continue
         refuse_existing(path)
+
+
+def files_of(source: str) -> list[str]:
+    """Return the files of a checkpoint that are read, its index not among them."""
+    if not source.endswith(".json"):
+        return [source]
+    with quarrow.open(source) as checkpoint:
+        return checkpoint.files
 
 
 def shard_bytes(size: str | None) -> int | str | None:

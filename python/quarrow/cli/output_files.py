@@ -2,14 +2,12 @@
 """Files that a command writes: never over another by accident, never half."""
 
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryFile
 
 import quarrow
-
-_MAX_NAME_BYTES = 255
+from quarrow import _core
 
 
 def refuse_existing(path: Path) -> None:
@@ -19,7 +17,7 @@ def refuse_existing(path: Path) -> None:
         raise quarrow.InvalidInputError(msg)
 
 
-def check_text_file(path: Path, *, force: bool, beside: Sequence[Path]) -> None:
+def check_text_file(path: Path, *, force: bool, beside: Iterable[Path]) -> None:
     """Raise now what `write_text` would raise after a long job.
 
     `beside` are the other files of the command, which must not be the same.
@@ -30,7 +28,7 @@ def check_text_file(path: Path, *, force: bool, beside: Sequence[Path]) -> None:
     if path.exists() and not path.is_file():
         msg = f"'{path}' is a device, a pipe or a socket; name a regular file"
         raise quarrow.InvalidInputError(msg)
-    if _real(path) in map(_real, beside):
+    if any(_is_same(path, other) for other in beside):
         msg = f"'{path}' is also another file of this command"
         raise quarrow.InvalidInputError(msg)
     if not force:
@@ -46,24 +44,19 @@ def check_text_file(path: Path, *, force: bool, beside: Sequence[Path]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file that appears when it is complete; a failure leaves the old one, or none."""
-    # A link stays a link: the file that it leads to is replaced.
-    target = _real(path)
-    tail = f".quarrow-{os.getpid()}.tmp"
-    name = os.fsdecode(os.fsencode(target.name)[: _MAX_NAME_BYTES - 1 - len(tail)])
-    temporary = target.with_name(f".{name}{tail}")
     try:
-        with temporary.open("x", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException as error:
-        if not isinstance(error, FileExistsError):
-            with suppress(FileNotFoundError):
-                temporary.unlink()
-        if isinstance(error, OSError):
-            error.filename = os.fspath(path)
+        # A link stays a link: the file that it leads to is replaced.
+        _core.write_file(os.fsencode(_real(path)), text.encode())
+    except OSError as error:
+        error.filename = os.fspath(path)
         raise
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    if _real(path) == _real(other):
+        return True
+    # Two names of one file, or two spellings where the case of letters does not count.
+    return path.exists() and other.exists() and path.samefile(other)
 
 
 def _real(path: Path) -> Path:

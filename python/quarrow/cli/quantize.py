@@ -158,7 +158,8 @@ def quantize(
         # What is missing shows before the job, not after it.
         from quarrow.cli.report_page import render  # noqa: PLC0415 (only here is jinja2 needed)
 
-        check_text_file(page, force=force, beside=[Path(each) for each in (source, *planned)])
+        beside = {source, *file_options.files_of(source), *planned}
+        check_text_file(page, force=force, beside=map(Path, beside))
     with file_progress() as progress:
         done = job(
             on_error=on_error.value,

@@ -4,12 +4,19 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
+#include <functional>
+#include <optional>
+#include <thread>
+#include <utility>
 
+#include "containers/failing_calls.h"
 #include "containers/temporary_name.h"
 #include "containers/test_files.h"
 #include "quarrow/containers/checkpoint_fault.h"
@@ -20,20 +27,28 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-// A number that no process has any more.
-pid_t dead_process() {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(0);
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return child;
-}
-
-class AtomicFileTest : public ::testing::Test {
+// Where the file system makes files without a name, and where it does not.
+class AtomicFileTest : public ::testing::TestWithParam<bool> {
  protected:
+  void SetUp() override {
+    if (!GetParam()) no_unnamed_.emplace(Call::kOpenUnnamed, EOPNOTSUPP);
+  }
   static void fill(AtomicFile& output, std::string_view bytes) {
     output.resize(bytes.size());
     output.file().write_at(bytes.data(), bytes.size(), 0);
+  }
+  static void complete(AtomicFile& output) {
+    output.finish(false);
+    output.publish(false);
+  }
+  static mode_t mode_of(const AtomicFile& output) {
+    struct stat status{};
+    EXPECT_EQ(::fstat(output.file().descriptor(), &status), 0);
+    return status.st_mode & 0777;
+  }
+  std::string only_name() const {
+    const auto names = folder_.names();
+    return names.size() == 1 ? names[0] : "";
   }
   PathRule rule_of(const std::string& destination, const FileIdentity& source = {}) {
     try {
@@ -46,12 +61,22 @@ class AtomicFileTest : public ::testing::Test {
   }
 
   TestFolder folder_;
+
+ private:
+  std::optional<FailingCalls> no_unnamed_;
 };
 
-TEST_F(AtomicFileTest, AppearsOnCommitOnly) {
+INSTANTIATE_TEST_SUITE_P(Files, AtomicFileTest, ::testing::Bool(),
+                         [](const auto& tested) { return tested.param ? "unnamed" : "named"; });
+
+TEST_P(AtomicFileTest, AppearsOnCommitOnly) {
   AtomicFile output(folder_ / "out", {});
   fill(output, "bytes");
-  EXPECT_THAT(folder_.names(), ElementsAre(".out.quarrow-" + std::to_string(::getpid()) + ".tmp"));
+  if (GetParam()) {
+    EXPECT_THAT(folder_.names(), IsEmpty());
+  } else {
+    EXPECT_EQ(temporary_owner(only_name()), ::getpid());
+  }
   EXPECT_TRUE(output.flush(5, nullptr));
   output.finish(true);
   output.publish(true);
@@ -59,7 +84,7 @@ TEST_F(AtomicFileTest, AppearsOnCommitOnly) {
   EXPECT_EQ(read_bytes(folder_ / "out"), "bytes");
 }
 
-TEST_F(AtomicFileTest, LeavesTheOldFileWhenNotCommitted) {
+TEST_P(AtomicFileTest, LeavesTheOldFileWhenNotCommitted) {
   folder_.write("out", "old");
   {
     AtomicFile output(folder_ / "out", {});
@@ -69,7 +94,7 @@ TEST_F(AtomicFileTest, LeavesTheOldFileWhenNotCommitted) {
   EXPECT_EQ(read_bytes(folder_ / "out"), "old");
 }
 
-TEST_F(AtomicFileTest, KeepsThePermissionsOfTheFileItReplaces) {
+TEST_P(AtomicFileTest, KeepsThePermissionsOfTheFileItReplaces) {
   ::chmod(folder_.write("out", "old").c_str(), 0640);
   AtomicFile output(folder_ / "out", {});
   output.finish(false);
@@ -79,7 +104,21 @@ TEST_F(AtomicFileTest, KeepsThePermissionsOfTheFileItReplaces) {
   EXPECT_EQ(status.st_mode & 0777, 0640U);
 }
 
-TEST_F(AtomicFileTest, RefusesTheSourceAlsoThroughLinks) {
+TEST_P(AtomicFileTest, IsNeverWiderThanTheFileItReplaces) {
+  ::chmod(folder_.write("out", "old").c_str(), 0600);
+  const mode_t before = ::umask(0);
+  AtomicFile output(folder_ / "out", {});
+  ::umask(before);
+  EXPECT_EQ(last_mode_of_a_new_file(), 0600U);
+  EXPECT_EQ(mode_of(output), 0600U);
+  ::chmod((folder_ / "out").c_str(), 0400);
+  const FailingCalls failing(Call::kRename, EIO);
+  output.finish(false);
+  EXPECT_THROW(output.publish(false), std::filesystem::filesystem_error);
+  EXPECT_EQ(mode_of(output), 0400U);
+}
+
+TEST_P(AtomicFileTest, RefusesTheSourceAlsoThroughLinks) {
   const std::string source = folder_.write("source", "x");
   std::filesystem::create_hard_link(source, folder_ / "hard");
   std::filesystem::create_symlink("source", folder_ / "soft");
@@ -89,14 +128,14 @@ TEST_F(AtomicFileTest, RefusesTheSourceAlsoThroughLinks) {
   EXPECT_EQ(rule_of(folder_ / "soft", identity), PathRule::kSameFile);
 }
 
-TEST_F(AtomicFileTest, RefusesFoldersAndDevices) {
+TEST_P(AtomicFileTest, RefusesFoldersAndDevices) {
   EXPECT_EQ(rule_of(folder_.path()), PathRule::kFolder);
   EXPECT_EQ(rule_of(folder_ / "absent/"), PathRule::kFolder);
   ::mkfifo((folder_ / "pipe").c_str(), 0600);
   EXPECT_EQ(rule_of(folder_ / "pipe"), PathRule::kNotRegular);
 }
 
-TEST_F(AtomicFileTest, RefusesALinkToAStreamOfTheProcess) {
+TEST_P(AtomicFileTest, RefusesALinkToAStreamOfTheProcess) {
   // As /dev/stdout is one, here to a regular file.
   const File stream = File::in_memory(1);
   std::filesystem::create_symlink("/proc/self/fd/" + std::to_string(stream.descriptor()),
@@ -105,12 +144,18 @@ TEST_F(AtomicFileTest, RefusesALinkToAStreamOfTheProcess) {
   EXPECT_TRUE(std::filesystem::is_symlink(folder_ / "out"));
 }
 
-TEST_F(AtomicFileTest, RefusesADestinationThatIsBeingWritten) {
-  const AtomicFile first(folder_ / "out", {});
-  EXPECT_EQ(rule_of(folder_ / "out"), PathRule::kBeingWritten);
+TEST_P(AtomicFileTest, RefusesWhatThisThreadWritesAlreadyHoweverItIsSpelt) {
+  std::filesystem::create_directory(folder_ / "inner");
+  std::filesystem::create_directory_symlink(folder_.path(), folder_ / "inner/link");
+  std::optional<AtomicFile> first(std::in_place, folder_ / "out", std::span<const FileIdentity>());
+  for (const char* other : {"out", "./out", "inner/../out", "inner/link/out"}) {
+    EXPECT_EQ(rule_of(folder_ / other), PathRule::kBeingWritten) << other;
+  }
+  first.reset();
+  const AtomicFile second(folder_ / "out", {});
 }
 
-TEST_F(AtomicFileTest, ReplacesALinkAndNotWhatItPointsTo) {
+TEST_P(AtomicFileTest, ReplacesALinkAndNotWhatItPointsTo) {
   folder_.write("target", "kept");
   std::filesystem::create_symlink("target", folder_ / "out");
   AtomicFile output(folder_ / "out", {});
@@ -122,7 +167,14 @@ TEST_F(AtomicFileTest, ReplacesALinkAndNotWhatItPointsTo) {
   EXPECT_FALSE(std::filesystem::is_symlink(folder_ / "out"));
 }
 
-TEST_F(AtomicFileTest, ReportsAMissingFolderWithTheDestination) {
+TEST_P(AtomicFileTest, ReplacesALinkThatLeadsToItself) {
+  std::filesystem::create_symlink("out", folder_ / "out");
+  AtomicFile output(folder_ / "out", {});
+  complete(output);
+  EXPECT_FALSE(std::filesystem::is_symlink(folder_ / "out"));
+}
+
+TEST_P(AtomicFileTest, ReportsAMissingFolderWithTheDestination) {
   try {
     const AtomicFile output(folder_ / "absent/out", {});
     FAIL();
@@ -132,41 +184,149 @@ TEST_F(AtomicFileTest, ReportsAMissingFolderWithTheDestination) {
   }
 }
 
-TEST_F(AtomicFileTest, RemovesTheTemporariesOfDeadProcessesAndNothingElse) {
-  const std::string dead = std::to_string(dead_process());
-  folder_.write(".other.quarrow-" + dead + ".tmp", "");
-  const std::vector<std::string> kept = {
-      ".out.quarrow-" + dead + "x.tmp", ".out.quarrow-" + dead + ".tmp2", ".out.quarrow-1.tmp",
-      ".quarrow-" + dead + ".tmp", "out.quarrow-" + dead + ".tmp"};
-  for (const std::string& name : kept) folder_.write(name, "");
-  std::filesystem::create_directory(folder_ / (".folder.quarrow-" + dead + ".tmp"));
-  {
-    const AtomicFile output(folder_ / "out", {});
-  }
-  const auto names = folder_.names();
-  EXPECT_THAT(names, ::testing::Not(::testing::Contains(".other.quarrow-" + dead + ".tmp")));
-  EXPECT_THAT(names, ::testing::IsSupersetOf(kept));
-  EXPECT_THAT(names, ::testing::Contains(".folder.quarrow-" + dead + ".tmp"));
-}
-
-TEST_F(AtomicFileTest, ATemporaryOfADeadProcessWithOurNumberIsReplaced) {
-  folder_.write(".out.quarrow-" + std::to_string(::getpid()) + ".tmp", "left behind");
+TEST_P(AtomicFileTest, IsLockedAsSoonAsItHasAName) {
   AtomicFile output(folder_ / "out", {});
   output.finish(false);
-  output.publish(false);
-  EXPECT_THAT(folder_.names(), ElementsAre("out"));
-  EXPECT_EQ(read_bytes(folder_ / "out"), "");
+  const File other = File::open_to_read(folder_ / only_name());
+  EXPECT_EQ(::flock(other.descriptor(), LOCK_SH | LOCK_NB), -1);
 }
 
-TEST_F(AtomicFileTest, ALockedTemporaryStaysWhateverItsNumber) {
-  // The writer may live in another container, where its number means another process.
-  const std::string name = ".out.quarrow-" + std::to_string(dead_process()) + ".tmp";
-  AtomicFile writer(folder_ / "out", {});
-  std::filesystem::rename(folder_ / folder_.names()[0], folder_ / name);
-  {
-    const AtomicFile other(folder_ / "other", {});
+TEST_P(AtomicFileTest, NeverPublishesAnotherFile) {
+  folder_.write("out", "old");
+  AtomicFile output(folder_ / "out", {});
+  output.finish(false);
+  std::string name;
+  for (const std::string& each : folder_.names()) name = each == "out" ? name : each;
+  ASSERT_EQ(std::filesystem::remove(folder_ / name), true);
+  for (const bool replaced : {false, true}) {
+    if (replaced) folder_.write(name, "half a file");
+    try {
+      output.publish(false);
+      FAIL();
+    } catch (const PathFault& fault) {
+      EXPECT_EQ(fault.rule, PathRule::kTemporaryLost);
+    }
+    EXPECT_EQ(read_bytes(folder_ / "out"), "old");
   }
-  EXPECT_THAT(folder_.names(), ElementsAre(name));
+  EXPECT_EQ(read_bytes(folder_ / name), "half a file");
+}
+
+TEST_P(AtomicFileTest, WhatFailsLeavesTheOldFileAndNothingElse) {
+  const std::string path = folder_.write("out", "old");
+  const int before = open_descriptors();
+  for (const Call call :
+       {Call::kAllocation, Call::kLink, Call::kRename, Call::kSync, Call::kOpen, Call::kClose}) {
+    bool failed = true;
+    for (int nth = 1; failed; ++nth) {
+      {
+        const FailingCalls failing(call, EIO, nth);
+        try {
+          AtomicFile output(path, {});
+          fill(output, "old");
+          output.finish(true);
+          output.publish(true);
+        } catch (const std::filesystem::filesystem_error& error) {
+          EXPECT_EQ(error.path1().native(), path);
+        } catch (const std::bad_alloc&) {
+          EXPECT_EQ(call, Call::kAllocation);
+        }
+        failed = failing.failed();
+      }
+      EXPECT_THAT(folder_.names(), ElementsAre("out")) << static_cast<int>(call) << " " << nth;
+      EXPECT_EQ(read_bytes(path), "old");
+      EXPECT_EQ(open_descriptors(), before) << static_cast<int>(call) << " " << nth;
+    }
+  }
+}
+
+TEST_P(AtomicFileTest, WhatACloseReportsComesBeforeTheFile) {
+  folder_.write("out", "old");
+  AtomicFile output(folder_ / "out", {});
+  fill(output, "new");
+  {
+    const FailingCalls failing(Call::kClose, EIO);
+    EXPECT_THROW(output.finish(false), std::filesystem::filesystem_error);
+  }
+  EXPECT_EQ(read_bytes(folder_ / "out"), "old");
+  const FailingCalls failing(Call::kClose, EIO);
+  output.publish(true);
+  EXPECT_EQ(read_bytes(folder_ / "out"), "new");
+}
+
+TEST_P(AtomicFileTest, ALockThatSomebodyHoldsIsWaitedForUnderAnotherName) {
+  // Who looks for abandoned files may hold it for a moment, and then removes the file.
+  const FailingCalls failing(Call::kFlock, EWOULDBLOCK, 1);
+  AtomicFile output(folder_ / "out", {});
+  fill(output, "new");
+  complete(output);
+  EXPECT_TRUE(failing.failed());
+  EXPECT_EQ(only_name(), "out");
+  EXPECT_EQ(read_bytes(folder_ / "out"), "new");
+}
+
+TEST_P(AtomicFileTest, AForkedChildNeitherPublishesNorRemovesIt) {
+  AtomicFile output(folder_ / "out", {});
+  output.finish(false);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    int code = 1;
+    try {
+      output.publish(false);
+    } catch (const PathFault& fault) {
+      code = fault.rule == PathRule::kBeingWritten ? 0 : 2;
+    }
+    output.~AtomicFile();
+    ::_exit(code);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  output.publish(false);
+  EXPECT_EQ(only_name(), "out");
+}
+
+TEST_P(AtomicFileTest, ARelativePathMeansTheFolderOfItsTime) {
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(folder_.path());
+  std::filesystem::create_directory("inner");
+  AtomicFile output("out", {});
+  std::filesystem::current_path("inner");
+  complete(output);
+  std::filesystem::current_path(before);
+  EXPECT_THAT(folder_.names(), ElementsAre("inner", "out"));
+}
+
+class WaitOnce : public Poll {
+ public:
+  explicit WaitOnce(std::function<void()> meanwhile) : meanwhile_(std::move(meanwhile)) {}
+  bool keep_going() noexcept override {
+    ++asked;
+    meanwhile_();
+    return true;
+  }
+  int asked = 0;
+
+ private:
+  std::function<void()> meanwhile_;
+};
+
+TEST_P(AtomicFileTest, WaitsWhileAnotherThreadWritesTheDestination) {
+  std::optional<AtomicFile> first(std::in_place, folder_ / "out", std::span<const FileIdentity>());
+  fill(*first, "first");
+  std::thread second([&] {
+    WaitOnce poll([&] {
+      if (!first) return;
+      complete(*first);
+      first.reset();
+    });
+    AtomicFile output(folder_ / "out", {}, &poll);
+    EXPECT_GE(poll.asked, 1);
+    EXPECT_EQ(read_bytes(folder_ / "out"), "first");
+    fill(output, "second");
+    complete(output);
+  });
+  second.join();
+  EXPECT_EQ(read_bytes(folder_ / "out"), "second");
 }
 
 class StopAtOnce : public Poll {
@@ -174,25 +334,19 @@ class StopAtOnce : public Poll {
   bool keep_going() noexcept override { return false; }
 };
 
-TEST_F(AtomicFileTest, FlushStopsWhenThePollSaysSo) {
+TEST_P(AtomicFileTest, ThePollStopsTheWaiting) {
+  const AtomicFile first(folder_ / "out", {});
+  std::thread second([&] {
+    StopAtOnce stop;
+    EXPECT_THROW(AtomicFile(folder_ / "out", {}, &stop), AtomicFile::Stopped);
+  });
+  second.join();
+}
+
+TEST_P(AtomicFileTest, FlushStopsWhenThePollSaysSo) {
   AtomicFile output(folder_ / "out", {});
   StopAtOnce stop;
   EXPECT_FALSE(output.flush(0, &stop));
-}
-
-TEST(TemporaryName, IsCutToWhatAFileNameMayBe) {
-  const std::string name(255, 'n');
-  const std::string temporary = temporary_name(name, 4194304);
-  EXPECT_EQ(temporary.size(), 255U);
-  EXPECT_EQ(temporary_owner(temporary), 4194304);
-  EXPECT_EQ(temporary_name("a", 7), ".a.quarrow-7.tmp");
-}
-
-TEST(TemporaryName, OwnerIsAProcessNumber) {
-  EXPECT_EQ(temporary_owner(".a.quarrow-0.tmp"), std::nullopt);
-  EXPECT_EQ(temporary_owner(".a.quarrow--5.tmp"), std::nullopt);
-  EXPECT_EQ(temporary_owner(".a.quarrow-99999999999999999999.tmp"), std::nullopt);
-  EXPECT_EQ(temporary_owner(".a.quarrow-.tmp"), std::nullopt);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "containers/failing_calls.h"
 #include "containers/safetensors_index.h"
 #include "quarrow/containers/checkpoint_fault.h"
 #include "test_files.h"
@@ -95,6 +96,33 @@ TEST_F(CheckpointTest, RefusesAnIndexOfMoreThanCanBe) {
   EXPECT_EQ(rule_of(index(kMaxIndexTensors + 1, true)), FileRule::kTooManyKeys);
   EXPECT_EQ(rule_of(index(kMaxIndexFiles, false)), FileRule::kShardMissing);
   EXPECT_EQ(rule_of(index(kMaxIndexFiles + 1, false)), FileRule::kTooManyKeys);
+}
+
+TEST_F(CheckpointTest, KnowsEveryFileOfItAndItsIndex) {
+  write_shard("a.safetensors", "x", "one");
+  const std::string index = folder_.write(kIndexName, R"({"weight_map": {"x": "a.safetensors"}})");
+  const auto all = open().identities();
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_TRUE(all[0].same_file(*identity_at(folder_ / "a.safetensors")));
+  EXPECT_TRUE(all[1].same_file(*identity_at(index)));
+  EXPECT_EQ(open_checkpoint(folder_ / "a.safetensors", Io::kRead).identities().size(), 1U);
+}
+
+TEST_F(CheckpointTest, NoticesAnotherSetThatTakesItsPlace) {
+  write_shard("a.safetensors", "x", "one");
+  const std::string index = folder_.write(kIndexName, R"({"weight_map": {"x": "a.safetensors"}})");
+  // Whatever the shards look like by then: the index is set aside before any of them is replaced.
+  for (const char* tensor : {"x", "y"}) {
+    write_shard("a.safetensors", tensor, "one");
+    const BeforeCall away(Call::kOpen, 2, [&] { std::filesystem::rename(index, index + ".old"); });
+    try {
+      open();
+      FAIL() << "files of two sets were taken for one";
+    } catch (const CheckpointFault& fault) {
+      EXPECT_EQ(fault.rule, FileRule::kChanged);
+    }
+    std::filesystem::rename(index + ".old", index);
+  }
 }
 
 TEST_F(CheckpointTest, NoticesAFileThatChanged) {

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <string>
 
+#include "containers/failing_calls.h"
 #include "containers/test_files.h"
 
 namespace quarrow {
@@ -29,6 +30,31 @@ TEST(File, AFileThatCannotBeReadIsAnError) {
   const File closed(-1, "model.safetensors");
   char byte = 0;
   EXPECT_THROW(closed.read_at(&byte, 1, 0), std::filesystem::filesystem_error);
+}
+
+TEST(File, WithoutMemoryNoDescriptorStays) {
+  const TestFolder folder;
+  // Longer than what a string holds without an allocation.
+  const std::string path = folder.write(std::string(100, 'a'), "bytes");
+  const int before = open_descriptors();
+  bool failed = true;
+  for (int nth = 1; failed; ++nth) {
+    const FailingCalls failing(Call::kAllocation, ENOMEM, nth);
+    try {
+      const File file = File::open_to_read(path);
+    } catch (const std::bad_alloc&) {
+    }
+    failed = failing.failed();
+    EXPECT_EQ(open_descriptors(), before) << nth;
+  }
+}
+
+TEST(File, ACloseAfterReadingReportsNothing) {
+  const TestFolder folder;
+  File file = File::open_to_read(folder.write("a", "bytes"));
+  const FailingCalls failing(Call::kClose, EIO);
+  file.close();
+  EXPECT_TRUE(failing.failed());
 }
 
 TEST(File, FewerBytesAreReadAtTheEndAlone) {

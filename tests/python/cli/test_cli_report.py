@@ -266,6 +266,31 @@ def test_force_replaces_no_pipe_and_no_shard(run_cli: RunCli, model: Path) -> No
     assert (model.parent / shard).read_bytes() == before
 
 
+@pytest.mark.parametrize("report", ["one.safetensors", "m.safetensors.index.json", "hard", "soft"])
+def test_force_replaces_no_file_of_the_source(
+    run_cli: RunCli, write_model: WriteModel, report: str
+) -> None:
+    folder = write_model({"a.weight": np.ones((32, 64), np.float32)}).parent
+    (folder / "model.safetensors").rename(folder / "one.safetensors")
+    index = folder / "m.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a.weight": "one.safetensors"}}))
+    (folder / "hard").hardlink_to(folder / "one.safetensors")
+    (folder / "soft").symlink_to(index)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    result = run_cli("quantize", index, "out", "-f", "int8_rowwise", "--report", report, "--force")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "another file" in result.stderr
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_page_keeps_the_permissions_of_the_one_it_replaces(run_cli: RunCli, model: Path) -> None:
+    page = model.parent / "page.html"
+    page.touch(0o600)
+    assert run_cli(*QUANTIZE, *REPORT, "--force").returncode == 0
+    assert page.read_text().startswith("<!doctype html>")
+    assert page.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_page_may_have_any_name(run_cli: RunCli, model: Path) -> None:
     long, loop = "\u91cd" * 83 + ".html", "loop"
     (model.parent / loop).symlink_to(loop)

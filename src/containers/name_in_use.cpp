@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "containers/name_in_use.h"
+
+#include <pthread.h>
+
+#include <functional>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace quarrow {
+namespace {
+
+struct Registry {
+  std::mutex mutex;
+  std::map<std::string, std::thread::id, std::less<>> names;  // with the thread that uses it
+};
+
+// Never destroyed: a thread may still work when the process ends.
+Registry& registry() {
+  static Registry& only = *new Registry;
+  return only;
+}
+
+// A thread that does not exist in the child could hold the mutex at the fork.
+[[maybe_unused]] const int fork_handlers_set =
+    pthread_atfork([] { registry().mutex.lock(); }, [] { registry().mutex.unlock(); },
+                   [] {
+                     registry().names.clear();
+                     registry().mutex.unlock();
+                   });
+
+}  // namespace
+
+NameInUse::NameInUse(std::string name) : name_(std::move(name)) {
+  const std::lock_guard locked(registry().mutex);
+  held_ = registry().names.emplace(name_, std::this_thread::get_id()).second;
+}
+
+NameInUse::NameInUse(NameInUse&& other) noexcept
+    : name_(std::move(other.name_)), held_(std::exchange(other.held_, false)) {}
+
+NameInUse& NameInUse::operator=(NameInUse&& other) noexcept {
+  if (this != &other) {
+    release();
+    name_ = std::move(other.name_);
+    held_ = std::exchange(other.held_, false);
+  }
+  return *this;
+}
+
+NameInUse::~NameInUse() { release(); }
+
+void NameInUse::release() noexcept {
+  if (!std::exchange(held_, false)) return;
+  const std::lock_guard locked(registry().mutex);
+  registry().names.erase(name_);
+}
+
+bool is_in_use(std::string_view name) noexcept {
+  const std::lock_guard locked(registry().mutex);
+  return registry().names.contains(name);
+}
+
+bool is_in_use_by_this_thread(std::string_view name) noexcept {
+  const std::lock_guard locked(registry().mutex);
+  const auto found = registry().names.find(name);
+  return found != registry().names.end() && found->second == std::this_thread::get_id();
+}
+
+}  // namespace quarrow

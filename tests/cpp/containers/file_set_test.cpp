@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "containers/file_set.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <map>
+
+#include "containers/abandoned_files.h"
+#include "containers/failing_calls.h"
+#include "containers/test_files.h"
+#include "quarrow/containers/checkpoint_fault.h"
+
+namespace quarrow {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using Contents = std::map<std::string, std::string>;
+
+constexpr const char* kClaim = ".m.index.quarrow-set";
+
+class FileSetTest : public ::testing::Test {
+ protected:
+  std::vector<std::string> paths() const {
+    return {folder_ / "m-1", folder_ / "m-2", folder_ / "m.index"};
+  }
+
+  static Contents set_of(const std::string& text) {
+    return {{"m-1", text}, {"m-2", text}, {"m.index", text}};
+  }
+  void write_old() const {
+    for (const auto& [name, text] : set_of("old")) folder_.write(name, text);
+  }
+  Contents contents() const {
+    Contents all;
+    for (const std::string& name : folder_.names()) all[name] = read_bytes(folder_ / name);
+    return all;
+  }
+
+  // What a job does. Throws what it throws.
+  void replace(bool sync = false) const {
+    std::vector<std::unique_ptr<AtomicFile>> files;
+    for (const std::string& path : paths()) {
+      files.push_back(std::make_unique<AtomicFile>(path, std::span<const FileIdentity>()));
+      files.back()->file().write_at("new", 3, 0);
+    }
+    FileSet set(paths());
+    for (const auto& file : files) file->finish(false);
+    set.publish(files, sync);
+  }
+  // A process that ends at the nth call of a kind. True when it got that far.
+  bool killed_at(Call call, int nth) const {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const FailingCalls end(call, kKilled, nth);
+      replace();
+      ::_exit(2);
+    }
+    int status = 0;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status));
+    return WEXITSTATUS(status) == EXIT_SUCCESS;
+  }
+  PathRule rule() const {
+    try {
+      const FileSet set(paths());
+    } catch (const PathFault& fault) {
+      return fault.rule;
+    }
+    throw std::runtime_error("the set was not refused");
+  }
+
+  TestFolder folder_;
+};
+
+TEST_F(FileSetTest, ReplacesAll) {
+  write_old();
+  for (const bool sync : {false, true}) {
+    replace(sync);
+    EXPECT_EQ(contents(), set_of("new"));
+  }
+}
+
+TEST_F(FileSetTest, WhatFailsHalfWayLeavesTheOldSetOrTheNewOne) {
+  for (const Call call : {Call::kRename, Call::kLink, Call::kUnlink, Call::kSync, Call::kOpen,
+                          Call::kFlock, Call::kAllocation}) {
+    bool failed = true;
+    for (int nth = 1; failed; ++nth) {
+      write_old();
+      const int before = open_descriptors();
+      bool thrown = false;
+      {
+        const FailingCalls failing(call, EIO, nth);
+        try {
+          replace(/*sync=*/true);
+        } catch (const std::exception&) {
+          thrown = true;
+        }
+        failed = failing.failed();
+      }
+      EXPECT_EQ(open_descriptors(), before);
+      // What could not be removed goes with the next job.
+      remove_abandoned_files(folder_.path());
+      const Contents found = contents();
+      EXPECT_TRUE(found == set_of("new") || (thrown && found == set_of("old")))
+          << static_cast<int>(call) << " " << nth << " " << ::testing::PrintToString(found);
+    }
+  }
+}
+
+TEST_F(FileSetTest, WhatFailsHalfWayLeavesNothingWhereNothingWas) {
+  bool failed = true;
+  for (int nth = 1; failed; ++nth) {
+    const FailingCalls failing(Call::kRename, EIO, nth);
+    try {
+      replace();
+    } catch (const std::exception&) {
+      EXPECT_THAT(folder_.names(), IsEmpty()) << nth;
+    }
+    failed = failing.failed();
+  }
+  EXPECT_EQ(contents(), set_of("new"));
+}
+
+TEST_F(FileSetTest, WhatCannotBePutBackIsPutBackByTheNextJob) {
+  write_old();
+  {
+    // One file is set aside by a rename; nothing more is renamed, not back either.
+    const FailingCalls failing(Call::kRename, EIO, 2);
+    const FailingCalls no_way_back(Call::kUnlink, EIO);
+    EXPECT_THROW(replace(), std::exception);
+  }
+  remove_abandoned_files(folder_.path());
+  EXPECT_EQ(contents(), set_of("old"));
+}
+
+TEST_F(FileSetTest, AProcessThatIsKilledLeavesAllToBePutBack) {
+  for (const Call call : {Call::kRename, Call::kLink, Call::kUnlink}) {
+    bool killed = true;
+    int kills = 0;
+    for (int nth = 1; killed; ++nth) {
+      write_old();
+      killed = killed_at(call, nth);
+      kills += killed ? 1 : 0;
+      // Who finds an index finds its files.
+      const Contents left = contents();
+      if (left.contains("m.index")) {
+        EXPECT_EQ(left.at("m-1"), left.at("m.index"));
+        EXPECT_EQ(left.at("m-2"), left.at("m.index"));
+      }
+      remove_abandoned_files(folder_.path());
+      const Contents found = contents();
+      EXPECT_TRUE(found == set_of("old") || found == set_of("new"))
+          << nth << " " << ::testing::PrintToString(found);
+      // The next job of the set finds its way alone, too.
+      replace();
+      EXPECT_EQ(contents(), set_of("new"));
+    }
+    EXPECT_GE(kills, 3);
+  }
+}
+
+TEST_F(FileSetTest, ASetThatIsBeingWrittenIsRefused) {
+  {
+    const FileSet first(paths());
+    EXPECT_EQ(rule(), PathRule::kBeingWritten);
+    remove_abandoned_files(folder_.path());
+    EXPECT_THAT(folder_.names(), ElementsAre(kClaim));
+  }
+  EXPECT_THAT(folder_.names(), IsEmpty());
+}
+
+TEST_F(FileSetTest, WithoutLocksTheClaimOfAnotherIsNotTouched) {
+  write_old();
+  folder_.write(kClaim, "");
+  const FailingCalls no_locks(Call::kFlock, ENOLCK);
+  EXPECT_EQ(rule(), PathRule::kSetClaimed);
+  ASSERT_EQ(::unlink((folder_ / kClaim).c_str()), 0);
+  replace();
+  EXPECT_EQ(contents(), set_of("new"));
+}
+
+TEST_F(FileSetTest, AClaimThatLiesMovesNothing) {
+  const std::string inner = folder_ / "inner";
+  std::filesystem::create_directory(inner);
+  folder_.write("inner/.m.index.quarrow-set-0", "hostile");
+  const std::string claim =
+      folder_.write("inner/.m.index.quarrow-set", std::string("../m-1\0x\0", 9));
+  remove_abandoned_files(inner);
+  EXPECT_THAT(folder_.names(), ElementsAre("inner"));
+  EXPECT_EQ(settle_claim(inner, claim), ClaimState::kUnknown);
+}
+
+TEST_F(FileSetTest, AStrangersClaimInAFolderOfAllMovesNothing) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root makes files of another user";
+  const std::string claim = folder_.write(kClaim, std::string("m-1\0m.index\0", 12));
+  folder_.write(std::string(kClaim) + "-0", "hostile");
+  ASSERT_EQ(::chown(claim.c_str(), 65534, 65534), 0);
+  ASSERT_EQ(::chmod(folder_.path().c_str(), 01777), 0);
+  EXPECT_EQ(settle_claim(folder_.path(), claim), ClaimState::kUnknown);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "m-1"));
+  // In a folder of ours it is what a job of ours left as another user.
+  ASSERT_EQ(::chmod(folder_.path().c_str(), 0755), 0);
+  EXPECT_EQ(settle_claim(folder_.path(), claim), ClaimState::kSettled);
+  EXPECT_THAT(folder_.names(), ElementsAre("m-1"));
+}
+
+TEST_F(FileSetTest, NamesMayBeAsLongAsNamesMayBe) {
+  const std::string stem(254, 'm');
+  const std::vector<std::string> longest = {folder_ / (stem + "1"), folder_ / (stem + "2")};
+  folder_.write(stem + "1", "old");
+  std::vector<std::unique_ptr<AtomicFile>> files;
+  for (const std::string& path : longest) {
+    files.push_back(std::make_unique<AtomicFile>(path, std::span<const FileIdentity>()));
+    files.back()->finish(false);
+  }
+  {
+    FileSet set(longest);
+    set.publish(files, false);
+  }
+  EXPECT_THAT(folder_.names(), ElementsAre(stem + "1", stem + "2"));
+}
+
+}  // namespace
+}  // namespace quarrow

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pipeline/output_files.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "containers/safetensors_index.h"
+#include "containers/test_files.h"
+#include "quarrow/containers/checkpoint_fault.h"
+#include "quarrow/containers/safetensors.h"
+
+namespace quarrow {
+namespace {
+
+using ::testing::IsEmpty;
+
+class OutputFilesTest : public ::testing::Test {
+ protected:
+  // Outputs that hold so many tensors without data.
+  static FilePlan plan_of(std::size_t outputs, std::size_t tensors,
+                          std::span<const std::uint64_t> shape) {
+    FilePlan plan;
+    plan.outputs.resize(outputs);
+    for (OutputPlan& output : plan.outputs) {
+      output.entries.resize(tensors);
+      for (TensorEntry& entry : output.entries) entry.shape = shape;
+      output.header_bytes = sizeof(std::uint64_t);
+    }
+    return plan;
+  }
+  PathFault fault_of(const FilePlan& plan) const {
+    try {
+      const OutputFiles files(Checkpoint(), plan, folder_ / "out.safetensors", nullptr);
+    } catch (const PathFault& fault) {
+      EXPECT_THAT(folder_.names(), IsEmpty());
+      return fault;
+    }
+    throw std::runtime_error("the plan was accepted");
+  }
+
+  TestFolder folder_;
+};
+
+TEST_F(OutputFilesTest, RefusesAnIndexThatWouldNotBeRead) {
+  const PathFault fault = fault_of(plan_of(2, kMaxIndexTensors / 2 + 1, {}));
+  EXPECT_EQ(fault.rule, PathRule::kIndexTooLarge);
+  EXPECT_EQ(fault.path, folder_ / "out.safetensors.index.json");
+  EXPECT_EQ(fault_of(plan_of(kMaxIndexFiles + 1, 0, {})).rule, PathRule::kIndexTooLarge);
+}
+
+TEST_F(OutputFilesTest, RefusesAHeaderThatWouldNotBeRead) {
+  const std::vector<std::uint64_t> shape(kMaxHeaderDimensions / 2 + 1, 1);
+  EXPECT_EQ(fault_of(plan_of(1, 2, shape)).rule, PathRule::kHeaderTooLarge);
+  FilePlan plan = plan_of(1, 0, {});
+  plan.metadata.emplace(kMaxHeaderKeys + 1);
+  EXPECT_EQ(fault_of(plan).rule, PathRule::kHeaderTooLarge);
+}
+
+TEST_F(OutputFilesTest, LooksAtEveryPathBeforeItMakesAFile) {
+  std::filesystem::create_directory(folder_ / "out.safetensors.index.json");
+  const FilePlan plan = plan_of(2, 0, {});
+  try {
+    const OutputFiles files(Checkpoint(), plan, folder_ / "out.safetensors", nullptr);
+    FAIL();
+  } catch (const PathFault& fault) {
+    EXPECT_EQ(fault.rule, PathRule::kFolder);
+    EXPECT_EQ(fault.path, folder_ / "out.safetensors.index.json");
+  }
+}
+
+}  // namespace
+}  // namespace quarrow
