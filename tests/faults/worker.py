@@ -134,6 +134,8 @@ class Worker:
             problems.append("success with a wrong result")
         hindered = lasts and call in _UNDOING
         litter = hindered or call in _REMOVING
+        # Without a lock it takes fstat to know what may be removed.
+        litter = litter or (self._lockless and call == "fstat")
         if outcome.error and hindered:
             problems += self._lost_files()
         else:
