@@ -15,10 +15,8 @@ namespace quarrow::python {
 namespace {
 
 nb::dict dependencies() {
-  const bool with_tbb = &default_executor() != &plain_executor();
   nb::dict versions;
   versions["highway"] = QUARROW_HIGHWAY_VERSION;
-  versions["onetbb"] = with_tbb ? nb::object(nb::str(QUARROW_TBB_VERSION)) : nb::none();
   versions["nlohmann_json"] = QUARROW_JSON_VERSION;
   versions["nanobind"] = NB_TOSTRING(NB_VERSION_MAJOR) "." NB_TOSTRING(
       NB_VERSION_MINOR) "." NB_TOSTRING(NB_VERSION_PATCH);

@@ -3,9 +3,6 @@ find_package(Threads REQUIRED)
 find_package(hwy CONFIG QUIET)
 find_package(nlohmann_json CONFIG QUIET)
 find_package(xxHash MODULE QUIET)
-if(QUARROW_WITH_TBB)
-  find_package(TBB CONFIG QUIET)
-endif()
 
 set(missing "")
 if(NOT hwy_FOUND AND NOT HWY_FOUND)
@@ -17,14 +14,11 @@ endif()
 if(NOT xxHash_FOUND)
   list(APPEND missing "xxHash")
 endif()
-if(QUARROW_WITH_TBB AND NOT TBB_FOUND)
-  list(APPEND missing "oneTBB")
-endif()
 if(missing)
   list(JOIN missing ", " missing)
   message(FATAL_ERROR
     "quarrow needs libraries that were not found: ${missing}\n"
-    "  apt:   apt-get install libhwy-dev libtbb-dev nlohmann-json3-dev libxxhash-dev\n"
-    "  brew:  brew install highway tbb nlohmann-json xxhash\n"
-    "  conda: conda install -c conda-forge libhwy tbb-devel nlohmann_json xxhash")
+    "  apt:   apt-get install libhwy-dev nlohmann-json3-dev libxxhash-dev\n"
+    "  brew:  brew install highway nlohmann-json xxhash\n"
+    "  conda: conda install -c conda-forge libhwy nlohmann_json xxhash")
 endif()

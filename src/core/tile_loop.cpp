@@ -1,19 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/tile_loop.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 
 namespace quarrow {
 namespace {
 
 constexpr auto kPollInterval = std::chrono::milliseconds(50);
-
-std::atomic<bool> forked_child{false};
-
-[[maybe_unused]] const int kForkHandler =
-    pthread_atfork(nullptr, nullptr, [] { forked_child.store(true, std::memory_order_relaxed); });
 
 }  // namespace
 
@@ -30,7 +23,8 @@ void TileLoop::poll_if_due() noexcept {
   const auto now = std::chrono::steady_clock::now();
   if (now - last_poll_ < kPollInterval) return;
   last_poll_ = now;
-  if (!poll_->keep_going()) stopped_.store(true, std::memory_order_relaxed);
+  // The tiles that the parent's workers had begun will never be finished in the child.
+  if (!poll_->keep_going() || left_behind()) stopped_.store(true, std::memory_order_relaxed);
 }
 
 void TileLoop::work(std::size_t worker) noexcept {
@@ -43,8 +37,6 @@ void TileLoop::lead() noexcept {
   const DefaultFloatingPointMode mode;
   while (run_one(0)) poll_if_due();
 }
-
-bool in_forked_child() noexcept { return forked_child.load(std::memory_order_relaxed); }
 
 std::size_t useful_threads(std::size_t count, std::size_t threads) noexcept {
   if (in_forked_child()) return 1;

@@ -14,6 +14,7 @@
 #include <cstddef>
 
 #include "quarrow/core/executor.h"
+#include "quarrow/core/fork_watch.h"
 
 namespace quarrow {
 
@@ -59,6 +60,9 @@ class TileLoop {
 
   bool completed() const noexcept { return !stopped_.load(std::memory_order_relaxed); }
 
+  // True in a child that was forked while the job ran, by its poll: its workers are the parent's.
+  bool left_behind() const noexcept { return fork_.in_child(); }
+
  private:
   bool run_one(std::size_t worker) noexcept;
   void poll_if_due() noexcept;
@@ -69,10 +73,8 @@ class TileLoop {
   std::chrono::steady_clock::time_point last_poll_;
   std::atomic<std::size_t> next_{0};
   std::atomic<bool> stopped_{false};
+  ForkWatch fork_;
 };
-
-// True in a process that fork() made after this library was loaded: no worker thread exists there.
-bool in_forked_child() noexcept;
 
 // The threads worth using: no more than there are tiles, one in a forked child, at least one.
 std::size_t useful_threads(std::size_t count, std::size_t threads) noexcept;

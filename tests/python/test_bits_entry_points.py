@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).parents[1] / "support" / "entry_points.py"
 
 
-@pytest.mark.parametrize("executor", ["onetbb", "plain"])
+@pytest.mark.parametrize("executor", ["pool", "plain"])
 @pytest.mark.parametrize("isa", qr.info()["runnable_isas"])
 def test_every_way_in_gives_the_same_bytes(isa: str, executor: str) -> None:
     done = subprocess.run(

@@ -41,7 +41,7 @@ def run_cases(**environment: str) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("executor", ["onetbb", "plain"])
+@pytest.mark.parametrize("executor", ["pool", "plain"])
 @pytest.mark.parametrize("isa", qr.info()["runnable_isas"])
 def test_the_bits_are_the_references(isa: str, executor: str, expected: dict[str, str]) -> None:
     ran = run_cases(QUARROW_FORCE_ISA=isa, QUARROW_EXECUTOR=executor)

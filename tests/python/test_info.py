@@ -27,7 +27,7 @@ def test_what_it_tells() -> None:
     assert info["version"] == qr.__version__
     assert info["isa"] in info["runnable_isas"]
     assert info["cpus"] >= 1
-    assert info["executor"] in ("onetbb", "plain")
+    assert info["executor"] in ("pool", "plain")
     assert info["build"]["compiler"]
     assert info["dependencies"]["numpy"]
     assert info["dependencies"]["highway"]

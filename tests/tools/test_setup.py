@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # What tools/setup calls before it has installed anything.
 TOOLS = ("sh", "cat", "cksum", "dirname", "find", "grep", "id", "mkdir", "rm", "sort", "tr")
-PACKAGES = "g++ ccache libgmock-dev libgtest-dev libhwy-dev libtbb-dev libxxhash-dev"
+PACKAGES = "g++ ccache libgmock-dev libgtest-dev libhwy-dev libxxhash-dev"
 
 
 @pytest.fixture

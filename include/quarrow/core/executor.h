@@ -48,7 +48,9 @@ class Poll {
 //   50 ms.
 // - Each call runs with round-to-nearest and without flush-to-zero, whatever mode the caller set;
 //   the caller's mode is back when run() returns.
-// - In a child process made by fork() all tiles run on the calling thread.
+// - A thread that cannot be started is one fewer, down to the calling thread alone.
+// - In a child process made by fork() all tiles run on the calling thread. A job that was running
+//   when its poll forked is stopped in the child: the tiles of its workers are lost there.
 // - body does not throw.
 // Returns false when poll stopped the job: tiles that had begun are finished, the rest never run.
 class Executor {
@@ -60,15 +62,14 @@ class Executor {
   virtual bool run(std::size_t count, std::size_t threads, Body body, Poll* poll) = 0;
 };
 
-// oneTBB's worker threads ("onetbb"). `threads` beyond the CPUs of this process are not started.
-// Where the core was built without oneTBB, this is the plain executor.
+// Threads that are started once and wait for the next job ("pool"). `threads` beyond the CPUs of
+// this process are not started.
 Executor& default_executor();
 
-// Plain std::thread, started and joined in each call: for ThreadSanitizer, which reports false
-// races in an uninstrumented libtbb, and for builds without oneTBB ("plain").
+// Threads that are started and joined in each call ("plain"): what the other one is compared with.
 Executor& plain_executor();
 
-// The executor of that name; null when this build has none.
+// The executor of that name; null when there is none.
 Executor* executor_from_name(std::string_view name) noexcept;
 
 // The CPUs that this process may use: its affinity mask and cgroup CPU quota, at least 1.

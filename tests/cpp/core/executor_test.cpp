@@ -13,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include "core/failing_threads.h"
+
 namespace quarrow {
 namespace {
 
@@ -21,11 +23,7 @@ class ExecutorTest : public testing::TestWithParam<const char*> {
   Executor& executor() { return *executor_from_name(GetParam()); }
 };
 
-std::vector<const char*> executor_names() {
-  std::vector<const char*> names{"plain"};
-  if (default_executor().name() != "plain") names.push_back("onetbb");
-  return names;
-}
+std::vector<const char*> executor_names() { return {"pool", "plain"}; }
 
 INSTANTIATE_TEST_SUITE_P(All, ExecutorTest, testing::ValuesIn(executor_names()),
                          [](const auto& executor) { return std::string(executor.param); });
@@ -185,6 +183,52 @@ TEST_P(ExecutorTest, AForkedChildWorksOnItsCallingThread) {
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+TEST_P(ExecutorTest, AThreadThatCannotBeStartedIsOneFewer) {
+  for (std::size_t started = 0; started < 3; ++started) {
+    const FailingThreads failing(started);
+    std::vector<std::atomic<int>> calls(64);
+    const bool completed = executor().run(
+        calls.size(), 4, [&](std::size_t index, std::size_t) { ++calls[index]; }, nullptr);
+    EXPECT_TRUE(completed);
+    for (const auto& call : calls) EXPECT_EQ(call.load(), 1);
+  }
+}
+
+// Forks at its first call, and says in the child that the job may go on.
+class ForkingPoll final : public Poll {
+ public:
+  bool keep_going() noexcept override {
+    if (child == -1) child = fork();
+    if (child == 0) alarm(30);
+    return true;
+  }
+  pid_t child = -1;
+};
+
+TEST_P(ExecutorTest, AChildForkedByThePollStopsAndTheParentGoesOn) {
+  ForkingPoll poll;
+  std::vector<std::atomic<int>> calls(100);
+  const bool completed = executor().run(
+      calls.size(), 4,
+      [&](std::size_t index, std::size_t) {
+        ++calls[index];
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      },
+      &poll);
+  if (poll.child == 0) {
+    // Here the tiles that other threads had begun are lost; new jobs are not.
+    std::size_t done = 0;
+    executor().run(8, 4, [&](std::size_t, std::size_t) { ++done; }, nullptr);
+    _exit(!completed && done == 8 ? 0 : 1);
+  }
+  ASSERT_GT(poll.child, 0);
+  int status = 0;
+  ASSERT_EQ(waitpid(poll.child, &status, 0), poll.child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  EXPECT_TRUE(completed);
+  for (const auto& call : calls) EXPECT_EQ(call.load(), 1);
 }
 
 TEST_P(ExecutorTest, JobsOfSeveralThreadsRunSideBySide) {

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/worker_pool.h"
+
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <thread>
+
+namespace quarrow {
+namespace {
+
+// Calls follow each other within microseconds; to wake a thread that sleeps takes tens of them.
+constexpr auto kAwake = std::chrono::microseconds(100);
+
+// Looks for `condition` for a while; false when it did not come true.
+template <typename Condition>
+bool watch_for(Condition condition) noexcept {
+  constexpr int kLooks = 64;
+  const auto until = std::chrono::steady_clock::now() + kAwake;
+  do {
+    for (int look = 0; look < kLooks; ++look) {
+      if (condition()) return true;
+#ifdef __SSE2__
+      _mm_pause();
+#endif
+    }
+    // Whoever is waited for may need this very CPU.
+    std::this_thread::yield();
+  } while (std::chrono::steady_clock::now() < until);
+  return false;
+}
+
+}  // namespace
+
+void WorkerPool::offer(Job& job) noexcept {
+  const std::lock_guard lock(mutex_);
+  (first_ == nullptr ? first_ : last_->next) = &job;
+  last_ = &job;
+  open_ += job.wanted;
+  offers_.fetch_add(1, std::memory_order_release);
+  const std::size_t idle = started_ - busy_;
+  if (idle < open_) start_threads(open_ - idle);
+  const std::size_t awake = started_ - busy_ - asleep_;
+  const std::size_t wakened = std::min(asleep_, open_ - std::min(open_, awake));
+  for (std::size_t i = 0; i < wakened; ++i) offered_.notify_one();
+}
+
+void WorkerPool::start_threads(std::size_t count) noexcept {
+  try {
+    for (; count > 0 && started_ < most_; --count) {
+      std::thread([this] { serve(); }).detach();
+      ++started_;
+    }
+  } catch (const std::exception&) {
+    // No memory or no more threads for this process; the next job asks again.
+  }
+}
+
+void WorkerPool::withdraw(Job& job) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    if (job.taken < job.wanted) unlink(job);
+    open_ -= job.wanted - job.taken;
+  }
+  const auto left = [&job] { return job.running.load(std::memory_order_acquire) == 0; };
+  if (watch_for(left)) return;
+  std::unique_lock lock(mutex_);
+  job.caller_sleeps = true;
+  left_.wait(lock, left);
+}
+
+void WorkerPool::unlink(Job& job) noexcept {
+  Job* before = nullptr;
+  Job* each = first_;
+  for (; each != &job; each = each->next) before = each;
+  (before == nullptr ? first_ : before->next) = job.next;
+  if (last_ == &job) last_ = before;
+}
+
+WorkerPool::Job* WorkerPool::take() noexcept {
+  Job* const job = first_;
+  if (job == nullptr) return nullptr;
+  ++job->taken;
+  --open_;
+  job->running.fetch_add(1, std::memory_order_relaxed);
+  if (job->taken == job->wanted) unlink(*job);
+  return job;
+}
+
+void WorkerPool::serve() noexcept {
+  for (;;) {
+    std::unique_lock lock(mutex_);
+    Job* const job = take();
+    if (job == nullptr) {
+      lock.unlock();
+      wait_for_offer();
+      continue;
+    }
+    const std::size_t worker = job->taken;
+    ++busy_;
+    lock.unlock();
+    job->loop.work(worker);
+    lock.lock();
+    --busy_;
+    const bool sleeps = job->caller_sleeps;
+    // The job is gone as soon as its caller sees this.
+    job->running.fetch_sub(1, std::memory_order_release);
+    lock.unlock();
+    if (sleeps) left_.notify_all();
+  }
+}
+
+void WorkerPool::wait_for_offer() noexcept {
+  const std::uint64_t seen = offers_.load(std::memory_order_acquire);
+  if (watch_for([&] { return offers_.load(std::memory_order_acquire) != seen; })) return;
+  std::unique_lock lock(mutex_);
+  ++asleep_;
+  offered_.wait(lock, [this] { return first_ != nullptr; });
+  --asleep_;
+}
+
+}  // namespace quarrow

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/worker_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+#include <vector>
+
+#include "core/failing_threads.h"
+#include "core/tile_loop.h"
+
+namespace quarrow {
+namespace {
+
+// Its threads never end.
+WorkerPool& new_pool(std::size_t most) { return *new WorkerPool(most); }
+
+// Runs `count` tiles with `wanted` workers and the calling thread; how often each tile ran.
+std::vector<int> run(WorkerPool& pool, std::size_t count, std::size_t wanted,
+                     std::atomic<std::size_t>* workers_seen = nullptr) {
+  std::vector<std::atomic<int>> calls(count);
+  const auto body = [&](std::size_t index, std::size_t worker) {
+    ++calls[index];
+    if (workers_seen != nullptr && worker != 0) ++*workers_seen;
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  };
+  TileLoop loop(count, body, nullptr);
+  WorkerPool::Job job{.loop = loop, .wanted = wanted};
+  pool.offer(job);
+  loop.lead();
+  pool.withdraw(job);
+  return {calls.begin(), calls.end()};
+}
+
+TEST(WorkerPool, AThreadThatCannotBeStartedIsOneFewer) {
+  for (std::size_t started = 0; started <= 4; ++started) {
+    WorkerPool& pool = new_pool(4);
+    for (int round = 0; round < 3; ++round) {
+      const FailingThreads failing(started);
+      EXPECT_EQ(run(pool, 64, 4), std::vector<int>(64, 1)) << started;
+      EXPECT_GT(failing.asked(), 0U);
+      if (started != 0) break;
+    }
+  }
+}
+
+TEST(WorkerPool, AsksForThreadsAgainWhenThereWereNone) {
+  WorkerPool& pool = new_pool(2);
+  {
+    const FailingThreads failing(0);
+    EXPECT_EQ(run(pool, 16, 2), std::vector<int>(16, 1));
+    EXPECT_EQ(failing.asked(), 1U);
+  }
+  std::atomic<std::size_t> elsewhere = 0;
+  run(pool, 500, 2, &elsewhere);
+  EXPECT_GT(elsewhere, 0U);
+}
+
+TEST(WorkerPool, StartsNoMoreThreadsThanItMay) {
+  WorkerPool& pool = new_pool(3);
+  const FailingThreads counted(100);
+  for (int round = 0; round < 20; ++round) {
+    EXPECT_EQ(run(pool, 50, 8), std::vector<int>(50, 1));
+  }
+  EXPECT_EQ(counted.asked(), 3U);
+}
+
+// Each tile of one job waits until the other job has begun, so that both must be served at a time.
+TEST(WorkerPool, ServesSeveralJobsAtATime) {
+  WorkerPool& pool = new_pool(2);
+  std::atomic<int> begun = 0;
+  const auto body = [&](std::size_t, std::size_t) {
+    ++begun;
+    while (begun < 4) std::this_thread::yield();
+  };
+  const auto run_job = [&] {
+    TileLoop loop(2, body, nullptr);
+    WorkerPool::Job job{.loop = loop, .wanted = 1};
+    pool.offer(job);
+    loop.lead();
+    pool.withdraw(job);
+  };
+  std::thread other(run_job);
+  run_job();
+  other.join();
+  EXPECT_EQ(begun, 4);
+}
+
+// More rounds than a thread stays awake for, with pauses that let it fall asleep.
+TEST(WorkerPool, WakesThreadsThatSleep) {
+  WorkerPool& pool = new_pool(1);
+  std::atomic<bool> came = false;
+  for (int round = 0; round < 20; ++round) {
+    came = false;
+    // The caller's tile ends when the worker has begun the other one.
+    const auto body = [&](std::size_t, std::size_t worker) {
+      if (worker != 0) came = true;
+      while (!came) std::this_thread::yield();
+    };
+    TileLoop loop(2, body, nullptr);
+    WorkerPool::Job job{.loop = loop, .wanted = 1};
+    pool.offer(job);
+    loop.lead();
+    pool.withdraw(job);
+    EXPECT_TRUE(came);
+    std::this_thread::sleep_for(std::chrono::milliseconds(round % 4));
+  }
+}
+
+}  // namespace
+}  // namespace quarrow
