@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string>
 
 #include "layouts/description.h"
@@ -99,10 +100,10 @@ class Decoder {
     std::string bytes(static_cast<std::size_t>(entry.bytes()), '\0');
     const auto* text =
         reinterpret_cast<const char*>(file_.read(entry, 0, bytes.size(), bytes.data()));
-    const nlohmann::json description =
+    const std::optional<JsonValue> description =
         parse_description({text, bytes.size()}, kMaxDescriptionValues);
-    if (!description.is_object()) fail(entry, "it is not a JSON object");
-    if (!is_rowwise(description)) return;
+    if (!description || !description->is_object()) fail(entry, "it is not a JSON object");
+    if (!is_rowwise(*description)) return;
     const std::string layer(entry.name.substr(0, entry.name.size() - kQuant.size()));
     const TensorEntry& codes = companion(entry, layer, kWeightSuffix);
     const TensorEntry& scales = companion(entry, layer, kScale);
@@ -111,7 +112,7 @@ class Decoder {
     }
     check_entry(file_, codes, StoredDType::kI8, {codes.shape[0], codes.shape[1]});
     check_entry(file_, scales, StoredDType::kF32, {codes.shape[0], 1});
-    const StoredDType dtype = dtype_of(entry, description);
+    const StoredDType dtype = dtype_of(entry, *description);
     bool partial_byte = false;
     if (!tensor_bytes(dtype, codes.shape, partial_byte)) {
       throw_layer_fault(FileRule::kLayerShape, file_, &codes, "its values overflow 63 bits");
@@ -129,16 +130,19 @@ class Decoder {
 
   // Other formats, one scale for the tensor and rotated weights are not this one; nor is a layer
   // that does not say which dtype it was.
-  static bool is_rowwise(const nlohmann::json& description) {
+  static bool is_rowwise(const JsonValue& description) {
     const std::string* format = text_member(description, "format");
-    const nlohmann::json* per_row = member(description, "per_row");
-    const nlohmann::json* rotated = member(description, "convrot");
+    const JsonValue* per_row = description.member("per_row");
+    const JsonValue* rotated = description.member("convrot");
+    const auto is = [](const JsonValue* value, bool wanted) {
+      return value->boolean() != nullptr && *value->boolean() == wanted;
+    };
     return format != nullptr && *format == "int8_tensorwise" && per_row != nullptr &&
-           *per_row == true && (rotated == nullptr || *rotated == false) &&
-           description.contains("orig_dtype");
+           is(per_row, true) && (rotated == nullptr || is(rotated, false)) &&
+           description.member("orig_dtype") != nullptr;
   }
 
-  StoredDType dtype_of(const TensorEntry& entry, const nlohmann::json& description) const {
+  StoredDType dtype_of(const TensorEntry& entry, const JsonValue& description) const {
     const std::string* name = text_member(description, "orig_dtype");
     if (name == nullptr) fail(entry, "'orig_dtype' is not a string");
     const auto* found = std::ranges::find(kDTypes, *name, &DTypeText::torch_name);

@@ -11,8 +11,6 @@
 namespace quarrow::compressed_tensors {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr std::array<std::string_view, 4> kSuffixes = {kPacked, kScale, kZeroPoint, kShape};
 
 struct Matrix {
@@ -33,22 +31,21 @@ bool names_a_config(const TensorTable& file) {
          });
 }
 
-Json weights_of(const Format& format) {
-  Json weights = {{"num_bits", format.spec->bits},
-                  {"type", "int"},
-                  {"symmetric", format.symmetric},
-                  {"dynamic", false}};
+// The texts are put together by hand: nlohmann's documents ask for memory while they are destroyed.
+std::string weights_of(const Format& format) {
+  std::string weights = R"({"num_bits":)" + std::to_string(format.spec->bits) +
+                        R"(,"type":"int","symmetric":)" + (format.symmetric ? "true" : "false") +
+                        R"(,"dynamic":false,"strategy":)";
   if (format.group_size.kind == GroupSize::Kind::kColumns) {
-    weights["strategy"] = "group";
-    weights["group_size"] = format.group_size.columns;
+    weights += R"("group","group_size":)" + std::to_string(format.group_size.columns);
   } else {
-    weights["strategy"] = "channel";
+    weights += R"("channel")";
   }
-  return weights;
+  return weights + '}';
 }
 
 // A name in a JSON text: those of tensors are any UTF-8.
-std::string quoted(std::string_view name) { return Json(name).dump(); }
+std::string quoted(std::string_view name) { return nlohmann::json(name).dump(); }
 
 // Joins the texts of many layers: a document would take several times their memory.
 void append(std::string& list, std::string_view text) {
@@ -58,9 +55,14 @@ void append(std::string& list, std::string_view text) {
 
 // What one layer was before.
 std::string layer_before(const TensorEntry& tensor) {
-  Json before = {{"dtype", name_of(tensor.dtype)}};
-  if (tensor.shape.size() != 2) before["shape"] = tensor.shape;
-  return quoted(tensor.name) + ":" + before.dump();
+  std::string before = quoted(tensor.name);
+  before.append(R"(:{"dtype":")").append(name_of(tensor.dtype)).append("\"");
+  if (tensor.shape.size() != 2) {
+    std::string shape;
+    for (const std::uint64_t dimension : tensor.shape) append(shape, std::to_string(dimension));
+    before += R"(,"shape":[)" + shape + ']';
+  }
+  return before + '}';
 }
 
 StayReason stay_reason(const TensorEntry& tensor, const TensorTable& file, const Format& format) {
@@ -123,7 +125,7 @@ std::vector<EncodedEntry> encode(const LayerToEncode& layer, std::pmr::memory_re
 
 void describe(std::span<const LayerToEncode> layers, std::pmr::memory_resource& memory,
               TensorTable::Metadata& metadata) {
-  std::vector<Json> weights;         // of each group
+  std::vector<std::string> weights;  // of each group
   std::vector<std::string> targets;  // the same
   std::vector<const Format*> formats;
   std::vector<std::size_t> group_of_format;
@@ -131,7 +133,7 @@ void describe(std::span<const LayerToEncode> layers, std::pmr::memory_resource& 
   for (const LayerToEncode& layer : layers) {
     auto known = std::ranges::find(formats, layer.format);
     if (known == formats.end()) {
-      const Json described = weights_of(*layer.format);
+      const std::string described = weights_of(*layer.format);
       const auto same = std::ranges::find(weights, described);
       group_of_format.push_back(static_cast<std::size_t>(same - weights.begin()));
       if (same == weights.end()) {
@@ -148,7 +150,7 @@ void describe(std::span<const LayerToEncode> layers, std::pmr::memory_resource& 
   std::string groups;
   for (std::size_t group = 0; group < weights.size(); ++group) {
     append(groups, "\"group_" + std::to_string(group) + "\":{\"targets\":[" + targets[group] +
-                       "],\"weights\":" + weights[group].dump() + "}");
+                       "],\"weights\":" + weights[group] + "}");
   }
   const std::string config = R"({"quant_method":"compressed-tensors","format":"pack-quantized",)"
                              R"("quantization_status":"compressed","config_groups":{)" +

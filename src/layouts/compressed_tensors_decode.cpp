@@ -3,6 +3,7 @@
 // The layers that a file's quantization_config names one by one, as ours do. Targets that are
 // classes or expressions name layers of a model that is not here: such files are left alone.
 #include <array>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -25,10 +26,11 @@ const std::string_view* find_metadata(const TensorTable& file, std::string_view 
   return nullptr;
 }
 
-const Layout* layout_of_bits(std::int64_t bits) {
+const Layout* layout_of_bits(std::uint64_t bits) {
   for (const Layout& layout : layouts()) {
     const bool ours = layout.scheme == &kCompressedTensorsScheme;
-    if (ours && find_format(layout.format)->bits == bits) return &layout;
+    if (ours && static_cast<std::uint64_t>(find_format(layout.format)->bits) == bits)
+      return &layout;
   }
   return nullptr;
 }
@@ -46,7 +48,7 @@ class Decoder {
   void run() {
     const std::string_view* text = find_metadata(file_.tensors, kConfig);
     if (text == nullptr) return;
-    const nlohmann::json config = parse(kConfig, *text);
+    const JsonValue config = parse(kConfig, *text);
     const std::string* method = text_member(config, "quant_method");
     const std::string* format = text_member(config, "format");
     if (method == nullptr || *method != "compressed-tensors") return;
@@ -54,9 +56,9 @@ class Decoder {
     if (const std::string_view* ours = find_metadata(file_.tensors, kOurs)) {
       before_ = parse(kOurs, *ours);
     }
-    const nlohmann::json* groups = member(config, "config_groups");
+    const JsonValue* groups = config.member("config_groups");
     if (groups == nullptr || !groups->is_object()) fail_config("'config_groups' is no object");
-    for (const auto& group : *groups) add_group(group);
+    for (const auto& [name, group] : groups->members()) add_group(group);
     // Layers that are left alone still need their configuration.
     if (!all_known_) return;
     layers_.add_key(kConfig);
@@ -64,44 +66,52 @@ class Decoder {
   }
 
  private:
-  nlohmann::json parse(std::string_view key, std::string_view text) const {
+  JsonValue parse(std::string_view key, std::string_view text) const {
     // Each layer is named at most twice, once with its shape.
     constexpr std::size_t kValuesOfLayer = 16;
-    nlohmann::json value = parse_description(text, 1024 + kValuesOfLayer * file_.tensors.size());
-    if (!value.is_object()) fail_config("'" + std::string(key) + "' is no JSON object");
-    return value;
+    std::optional<JsonValue> value =
+        parse_description(text, 1024 + kValuesOfLayer * file_.tensors.size());
+    if (!value || !value->is_object()) {
+      fail_config("'" + std::string(key) + "' is no JSON object");
+    }
+    return *std::move(value);
   }
 
-  void add_group(const nlohmann::json& group) {
-    const nlohmann::json* targets = member(group, "targets");
+  void add_group(const JsonValue& group) {
+    const JsonValue* targets = group.member("targets");
     if (targets == nullptr || !targets->is_array()) fail_config("a group has no list 'targets'");
     const Group decoded = decode_group(group);
-    for (const auto& target : *targets) {
-      const auto* layer = target.get_ptr<const std::string*>();
+    for (const JsonValue& target : targets->items()) {
+      const std::string* layer = target.text();
       if (layer == nullptr) fail_config("a target is no string");
       if (decoded.layout == nullptr || !add_layer(*layer, decoded)) all_known_ = false;
     }
   }
 
-  Group decode_group(const nlohmann::json& group) const {
-    const nlohmann::json* weights = member(group, "weights");
+  Group decode_group(const JsonValue& group) const {
+    const JsonValue* weights = group.member("weights");
     if (weights == nullptr || !weights->is_object()) fail_config("a group has no 'weights'");
-    const nlohmann::json* bits = member(*weights, "num_bits");
-    if (bits == nullptr || !bits->is_number_integer()) fail_config("'num_bits' is no integer");
-    const nlohmann::json* symmetric = member(*weights, "symmetric");
-    if (symmetric != nullptr && !symmetric->is_boolean()) fail_config("'symmetric' is no boolean");
+    const JsonValue* bits = weights->member("num_bits");
+    if (bits == nullptr || (bits->whole() == nullptr && bits->negative() == nullptr)) {
+      fail_config("'num_bits' is no integer");
+    }
+    const JsonValue* symmetric = weights->member("symmetric");
+    if (symmetric != nullptr && symmetric->boolean() == nullptr) {
+      fail_config("'symmetric' is no boolean");
+    }
     const std::string* type = text_member(*weights, "type");
     const std::string* strategy = text_member(*weights, "strategy");
-    const Layout* layout = layout_of_bits(bits->get<std::int64_t>());
+    const Layout* layout = bits->whole() == nullptr ? nullptr : layout_of_bits(*bits->whole());
     if (layout == nullptr || (type != nullptr && *type != "int") || strategy == nullptr) return {};
     Format format = default_format(*find_format(layout->format));
-    format.symmetric = symmetric == nullptr || symmetric->get<bool>();
+    format.symmetric = symmetric == nullptr || *symmetric->boolean();
     if (*strategy == "group") {
-      const nlohmann::json* size = member(*weights, "group_size");
-      if (size == nullptr || !size->is_number_integer() || size->get<std::int64_t>() <= 0) {
+      const JsonValue* size = weights->member("group_size");
+      if (size == nullptr || size->whole() == nullptr || *size->whole() == 0 ||
+          *size->whole() > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
         fail_config("'group_size' is no positive integer");
       }
-      format.group_size = GroupSize::of(size->get<std::uint64_t>());
+      format.group_size = GroupSize::of(*size->whole());
     } else if (*strategy == "channel") {
       format.group_size = GroupSize::row();
     } else {
@@ -180,12 +190,12 @@ class Decoder {
   void read_before(StoredLayer& stored, const std::array<std::uint64_t, 2>& matrix) {
     stored.dtype = stored.scales->dtype;
     stored.shape = keep(matrix, layers_.memory());
-    if (const nlohmann::json* before = member(before_, stored.name)) {
+    if (const JsonValue* before = before_.member(stored.name)) {
       const std::string* name = text_member(*before, "dtype");
       const auto dtype = name == nullptr ? std::nullopt : stored_dtype_from_name(*name);
       if (!dtype || !float_dtype(*dtype)) fail_config("a dtype in 'quarrow.layers' is no float");
       stored.dtype = *dtype;
-      if (const nlohmann::json* shape = member(*before, "shape")) {
+      if (const JsonValue* shape = before->member("shape")) {
         stored.shape = shape_before(stored, matrix, *shape);
       }
     }
@@ -197,14 +207,16 @@ class Decoder {
 
   std::span<const std::uint64_t> shape_before(const StoredLayer& stored,
                                               const std::array<std::uint64_t, 2>& matrix,
-                                              const nlohmann::json& list) {
+                                              const JsonValue& list) {
     std::vector<std::uint64_t> shape;
     std::optional<std::uint64_t> cols = 1;
-    bool fits = list.is_array() && list.size() >= 2;
-    for (std::size_t axis = 0; fits && axis < list.size(); ++axis) {
-      fits = list[axis].is_number_unsigned();
+    const std::vector<JsonValue>& dimensions = list.items();
+    bool fits = dimensions.size() >= 2;
+    for (std::size_t axis = 0; fits && axis < dimensions.size(); ++axis) {
+      const std::uint64_t* dimension = dimensions[axis].whole();
+      fits = dimension != nullptr;
       if (!fits) break;
-      shape.push_back(list[axis].get<std::uint64_t>());
+      shape.push_back(*dimension);
       if (axis > 0) cols = checked_product(*cols, shape.back());
       fits = cols.has_value();
     }
@@ -221,7 +233,7 @@ class Decoder {
 
   const Checkpoint& file_;
   StoredLayers& layers_;
-  nlohmann::json before_;
+  JsonValue before_;
   bool all_known_ = true;
 };
 

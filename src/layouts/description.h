@@ -5,22 +5,22 @@
 
 #include <cstddef>
 #include <initializer_list>
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "layouts/json_value.h"
 #include "quarrow/containers/checkpoint.h"
 #include "quarrow/containers/checkpoint_fault.h"
 
 namespace quarrow {
 
-// The value of the text; discarded (is_discarded()) when it is not JSON, nested beyond 16, or of
-// more than `max_values` values: memory must not grow with what a file claims.
-nlohmann::json parse_description(std::string_view text, std::size_t max_values);
+// The value of the text; nothing when it is not JSON, nested beyond 16, or of more than
+// `max_values` values: memory must not grow with what a file claims.
+std::optional<JsonValue> parse_description(std::string_view text, std::size_t max_values);
 
-// A member of an object when it has one, of that type; else null.
-const nlohmann::json* member(const nlohmann::json& object, std::string_view key);
-const std::string* text_member(const nlohmann::json& object, std::string_view key);
+// A member of an object when it has one, and it is a string; else null.
+const std::string* text_member(const JsonValue& object, std::string_view name);
 
 // A layer whose entries do not fit together. `tensor` is one of them, or null.
 [[noreturn]] void throw_layer_fault(FileRule rule, const Checkpoint& file,

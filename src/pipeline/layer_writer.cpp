@@ -90,11 +90,8 @@ void LayerWriter::add_zero_points(const Tile& tile, const TensorPlan& placed,
   {
     const std::lock_guard lock(mutex_);
     auto& slot = unfinished_[tile.layer];
-    if (slot == nullptr) {
-      slot = std::make_unique<ZeroPoints>();
-      slot->values.resize(layer.geometry.scales());
-      slot->tiles_left = layer.tile_count;
-    }
+    // Whole before it is in the table: other tiles of the layer go on when there is no memory here.
+    if (slot == nullptr) slot = std::make_unique<ZeroPoints>(layer);
     held = slot.get();
   }
   if (values != nullptr) {

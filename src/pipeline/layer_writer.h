@@ -39,6 +39,9 @@ class LayerWriter {
   // The zero points of a layer of which some tiles are written and some are not. They are packed
   // down the columns, across tiles: so they wait here until the last one is done.
   struct ZeroPoints {
+    explicit ZeroPoints(const LayerPlan& layer)
+        : values(layer.geometry.scales()), tiles_left(layer.tile_count) {}
+
     std::vector<std::uint8_t> values;  // [rows, groups]
     std::atomic<std::size_t> tiles_left;
   };
