@@ -2,6 +2,7 @@
 #include "array_argument.h"
 
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
 
 #include <algorithm>
 #include <atomic>
@@ -69,7 +70,7 @@ std::string attribute_text(nb::handle array, const char* attribute) {
   if (!text.is_valid()) {
     throw nb::python_error();
   }
-  return nb::cast<std::string>(text);
+  return utf8_of(text);
 }
 
 // ml_dtypes arrays refuse the buffer protocol; their uint16 view does not.

@@ -2,6 +2,7 @@
 #include "arrow_capsules.h"
 
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
 
 #include <cerrno>
 #include <optional>
@@ -9,12 +10,9 @@
 #include <utility>
 
 #include "errors.h"
+#include "interpreter_lock.h"
 
 namespace nb = nanobind;
-
-// In CPython under one of the two names.
-extern "C" __attribute__((weak)) int Py_IsFinalizing();  // NOLINT(readability-identifier-naming)
-extern "C" __attribute__((weak)) int _Py_IsFinalizing();
 
 namespace quarrow::python {
 namespace {
@@ -60,31 +58,19 @@ ArrowOwner<Struct> take(nb::handle capsule) {
   return ArrowOwner<Struct>(held);
 }
 
-// Whether this thread may still take the lock.
-bool interpreter_lives() {
-  if (Py_IsInitialized() == 0) {
-    return false;
-  }
-  const auto is_finalizing = Py_IsFinalizing != nullptr ? Py_IsFinalizing : _Py_IsFinalizing;
-  return is_finalizing == nullptr || is_finalizing() == 0;
-}
-
 // References that any thread may drop. At the interpreter's end they are left to the system.
 std::shared_ptr<const void> keep(nb::object object) {
   return {new nb::object(std::move(object)), [](const nb::object* held) {
-            if (!interpreter_lives()) {
-              return;
+            if (const LockedFromAnywhere locked; locked) {
+              delete held;
             }
-            const nb::gil_scoped_acquire locked;
-            delete held;
           }};
 }
 
 // "quarrow.exceptions.NonFiniteError: layer 'x': ...", whatever the exception's own code does.
 std::string text_of(const nb::python_error& error) {
   try {
-    return nb::cast<std::string>(nb::type_name(error.type())) + ": " +
-           nb::cast<std::string>(nb::str(error.value()));
+    return utf8_of(nb::type_name(error.type())) + ": " + utf8_of(nb::str(error.value()));
   } catch (const std::exception&) {
     return "an exception that cannot be shown";
   }
@@ -137,12 +123,12 @@ int pulled_schema(ArrowArrayStream* stream, ArrowSchema* out) {
 
 int pulled_next(ArrowArrayStream* stream, ArrowArray* out) {
   PulledStream& own = PulledStream::of(stream);
-  if (!interpreter_lives()) {
-    own.error = "the Python interpreter has ended";
-    return EIO;
-  }
-  const nb::gil_scoped_acquire locked;
+  const LockedFromAnywhere locked;
   try {
+    if (!locked) {
+      own.error = "the Python interpreter has ended";
+      return EIO;
+    }
     try {
       own.fill(out);
       return 0;
@@ -202,7 +188,7 @@ ArrowOwner<ArrowArrayStream> take_stream(nb::handle capsule) {
 ResultRow row_of(const QuantizedTensor& tensor) {
   std::optional<std::string> name;
   if (!tensor.name().is_none()) {
-    name = nb::cast<std::string>(tensor.name());
+    name = utf8_of(tensor.name());
   }
   std::shared_ptr<const void> memory = tensor.owned_memory();
   if (nb::object arrays = tensor.callers_arrays(); !arrays.is_none()) {
@@ -222,7 +208,7 @@ std::vector<ResultRow> result_rows(const nb::dict& index, const QuantizedLayers&
   for (const auto [name, at] : index) {
     const auto layer = nb::cast<std::size_t>(at);
     const QuantizedSpan& span = made.memory.spans()[layer];
-    rows.push_back({.name = nb::cast<std::string>(name),
+    rows.push_back({.name = utf8_of(name),
                     .layer = made.plan.layers[layer],
                     .shape = made.shapes[layer],
                     .stored = {span.codes, span.scales, span.zero_points},

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "batch_progress.h"
 
+#include "errors.h"
+
 namespace nb = nanobind;
 
 namespace quarrow::python {
@@ -27,14 +29,7 @@ void BatchProgress::finished(std::size_t layer) noexcept {
 }
 
 bool BatchProgress::keep_going() noexcept {
-  const nb::gil_scoped_acquire locked;
-  try {
-    report();
-  } catch (nb::python_error& error) {
-    error.restore();
-    return false;
-  }
-  return true;
+  return kept_as_python_error([this] { report(); });
 }
 
 void BatchProgress::finish() { report(); }

@@ -29,6 +29,7 @@ class BatchProgress final : public Poll, public LayerProgress {
   LayerProgress* layers() noexcept { return callback_.is_none() ? nullptr : this; }
 
   void finished(std::size_t layer) noexcept override;
+  // Needs the lock, as what a SignalPoll asks does.
   bool keep_going() noexcept override;
 
   // When the job is done: the calls that are left. Needs the lock; throws what the callback raised.

@@ -82,7 +82,7 @@ std::vector<ResultRow> BatchResult::rows() {
   std::vector<ResultRow> rows;
   for (const auto [name, layer] : index_) {
     ResultRow row = row_of(nb::cast<const QuantizedTensor&>(tensor(name)));
-    row.name = nb::cast<std::string>(name);
+    row.name = utf8_of(name);
     rows.push_back(std::move(row));
   }
   return rows;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
 #include <atomic>
@@ -17,6 +18,7 @@
 #include "bindings.h"
 #include "call_context.h"
 #include "errors.h"
+#include "interpreter_lock.h"
 #include "layer_batch.h"
 #include "metrics.h"
 #include "option_arguments.h"
@@ -68,7 +70,7 @@ class ArrowSource {
     ++begun_;
     int code = 0;
     {
-      const nb::gil_scoped_release unlocked;
+      const UnlockedScope unlocked;
       code = stream_->get_next(stream_.get(), batch.get());
     }
     check(code);
@@ -266,10 +268,10 @@ void bind_arrow(nb::module_& m) {
   nb::class_<ArrowSource>(m, "ArrowSource", "The record batches that an object exported.")
       .def(
           "__init__",
-          [](ArrowSource* self, nb::handle exported, std::string name, std::string weights,
-             std::string shape) {
-            new (self)
-                ArrowSource(exported, {std::move(name), std::move(weights), std::move(shape)});
+          [](ArrowSource* self, nb::handle exported, std::string_view name,
+             std::string_view weights, std::string_view shape) {
+            new (self) ArrowSource(exported,
+                                   {std::string(name), std::string(weights), std::string(shape)});
           },
           "exported"_a, nb::kw_only(), "name_column"_a, "weights_column"_a, "shape_column"_a,
           nb::sig("def __init__(self, exported: object, *, name_column: str, weights_column: str, "

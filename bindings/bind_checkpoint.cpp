@@ -2,7 +2,6 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string_view.h>
-#include <nanobind/stl/vector.h>
 
 #include "bindings.h"
 #include "errors.h"
@@ -19,7 +18,9 @@ namespace {
 // bfloat16 and float8 values over the bytes of an array, which numpy cannot export.
 nb::object dlpack_array(const nb::ndarray<std::uint8_t, nb::ndim<1>, nb::c_contig>& bytes,
                         nb::handle owner, std::uint8_t code, std::uint8_t bits,
-                        const std::vector<std::size_t>& shape) {
+                        nb::handle dimensions) {
+  std::vector<std::size_t> shape;
+  for (const nb::handle each : dimensions) shape.push_back(nb::cast<std::size_t>(each));
   // nanobind would end the process.
   if (shape.size() > kMaxDimensions) raise_invalid_input("the shape has too many dimensions");
   return nb::cast(nb::ndarray<nb::array_api>(bytes.data(), shape.size(), shape.data(), owner,

@@ -2,7 +2,6 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
-#include <nanobind/stl/vector.h>
 
 #include <limits>
 #include <optional>
@@ -14,6 +13,7 @@
 #include "call_context.h"
 #include "errors.h"
 #include "file_errors.h"
+#include "interpreter_lock.h"
 #include "metrics.h"
 #include "open_checkpoint.h"
 #include "quarrow/containers/atomic_file.h"
@@ -31,14 +31,8 @@ class PythonProgress final : public FileProgress {
   explicit PythonProgress(nb::handle callback) : callback_(callback) {}
 
   bool advanced(std::uint64_t done, std::uint64_t total, std::string_view name) noexcept override {
-    const nb::gil_scoped_acquire locked;
-    try {
-      callback_(done, total, nb::str(name.data(), name.size()));
-    } catch (nb::python_error& error) {
-      error.restore();
-      return false;
-    }
-    return true;
+    const LockedScope locked;
+    return kept_as_python_error([&] { callback_(done, total, text_object(name)); });
   }
 
  private:
@@ -66,8 +60,10 @@ class FileJob {
     return text_object(source_->tensors[index].name);
   }
 
-  void plan(const std::vector<Format>& formats, const nb::bytes& choices, nb::handle dtype,
+  void plan(nb::handle chosen_formats, const nb::bytes& choices, nb::handle dtype,
             std::uint64_t max_shard_bytes) {
+    std::vector<Format> formats;
+    for (const nb::handle each : chosen_formats) formats.push_back(nb::cast<const Format&>(each));
     check_formats(formats);
     const auto* first = reinterpret_cast<const std::uint8_t*>(choices.c_str());
     const std::span<const std::uint8_t> chosen(first, choices.size());
@@ -79,10 +75,10 @@ class FileJob {
         raise_invalid_input("a choice is not the index of a format");
       }
     }
-    formats_ = formats;
+    formats_ = std::move(formats);
     const FilePlanOptions options{float_dtype_argument(dtype), max_shard_bytes};
     with_file_errors([&] {
-      const nb::gil_scoped_release unlocked;
+      const UnlockedScope unlocked;
       plan_ = plan_quantized(*source_, formats_, chosen, options);
     });
   }
@@ -90,7 +86,7 @@ class FileJob {
   void plan_restored(nb::handle dtype, std::uint64_t max_shard_bytes) {
     const FilePlanOptions options{float_dtype_argument(dtype), max_shard_bytes};
     with_file_errors([&] {
-      const nb::gil_scoped_release unlocked;
+      const UnlockedScope unlocked;
       stored_ = find_stored_layers(*source_);
       plan_ = quarrow::plan_restored(*source_, *stored_, options);
     });

@@ -120,7 +120,7 @@ Executor& executor_in_use() {
 }
 
 bool SignalPoll::keep_going() noexcept {
-  const nb::gil_scoped_acquire locked;
+  const LockedScope locked;
   return PyErr_CheckSignals() == 0 && (next_ == nullptr || next_->keep_going());
 }
 

@@ -11,7 +11,10 @@
 #include <optional>
 #include <string_view>
 
+#include "errors.h"
+#include "interpreter_lock.h"
 #include "quarrow/core/context.h"
+#include "quarrow/core/fork_watch.h"
 
 namespace quarrow::python {
 
@@ -32,13 +35,13 @@ std::string_view name_argument(nanobind::handle name);
 // run here.
 Target target_in_use();
 
-// The executor of this process: oneTBB's, or what QUARROW_EXECUTOR names ("onetbb", "plain").
-// Raises InvalidInputError when this build has none of that name.
+// The executor of this process: the default, or what QUARROW_EXECUTOR names ("pool", "plain").
+// Raises InvalidInputError when there is none of that name.
 Executor& executor_in_use();
 
-// Looks for signals, with the lock held. A handler that raises (KeyboardInterrupt) stops the job;
-// its exception stays set in the calling thread, for raise_status(kCancelled). Then asks `next`,
-// which may be null.
+// Looks for signals, with the lock held, within an UnlockedScope. A handler that raises
+// (KeyboardInterrupt) stops the job; its exception stays set in the calling thread, for
+// raise_status(kCancelled). Then asks `next`, still with the lock, which may be null.
 class SignalPoll final : public Poll {
  public:
   explicit SignalPoll(Poll* next = nullptr) noexcept : next_(next) {}
@@ -65,13 +68,21 @@ class CoreCall {
   CoreCall(const CoreCall&) = delete;
   CoreCall& operator=(const CoreCall&) = delete;
 
+  // Raises QuarrowError in a child that was forked meanwhile, unless there is an exception already.
   template <typename Job>
   auto run(Job&& job) {
-    std::optional<nanobind::gil_scoped_release> unlocked;
-    if (release_lock_) {
-      unlocked.emplace();
+    const ForkWatch fork;
+    auto result = [&] {
+      std::optional<UnlockedScope> unlocked;
+      if (release_lock_) {
+        unlocked.emplace();
+      }
+      return job(context_);
+    }();
+    if (fork.in_child() && PyErr_Occurred() == nullptr) {
+      raise_forked();
     }
-    return job(context_);
+    return result;
   }
 
   const Context& context() const noexcept { return context_; }

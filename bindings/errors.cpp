@@ -142,6 +142,8 @@ nb::str text_of_bytes(std::string_view bytes) {
   return nb::borrow<nb::str>(text);
 }
 
+std::string utf8_of(nb::handle text) { return std::string(nb::cast<std::string_view>(text)); }
+
 std::string short_repr(nb::handle object) { return cut_repr(object, kLongestRepr); }
 
 std::string shape_text(std::span<const std::int64_t> shape) {
@@ -160,6 +162,13 @@ void raise_invalid_input(std::string_view message, nb::handle name) {
 
 void raise_unsupported_format(std::string_view message, nb::handle name) {
   raise_named("UnsupportedFormatError", message, name);
+}
+
+void raise_forked() {
+  raise_named("QuarrowError",
+              "the process was forked while this call ran, and its threads are not in the child; "
+              "end the child with os._exit(), or fork between calls",
+              {});
 }
 
 void raise_status(const Status& status, const LayerFacts& layer) {

@@ -6,6 +6,8 @@
 
 #include <nanobind/nanobind.h>
 
+#include <exception>
+#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -41,6 +43,29 @@ bool is_refusal();
 
 // A str of UTF-8, where other bytes are shown as \xff: foreign text, which may be anything.
 nanobind::str text_of_bytes(std::string_view bytes);
+
+// QuarrowError: this process was forked while the call ran, and is the child.
+[[noreturn]] void raise_forked();
+
+// Runs `body`. What it throws stays set as the exception of this thread, and the answer is false:
+// for callers through which no C++ exception may pass.
+template <typename Body>
+bool kept_as_python_error(Body body) noexcept {
+  try {
+    body();
+    return true;
+  } catch (nanobind::python_error& error) {
+    error.restore();
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+  } catch (const std::exception& error) {
+    PyErr_SetString(PyExc_RuntimeError, error.what());
+  }
+  return false;
+}
+
+// The text of a str. nanobind's own way to a std::string ends the process where there is no memory.
+std::string utf8_of(nanobind::handle text);
 
 // repr(object) as UTF-8, cut where it is longer than a line.
 std::string short_repr(nanobind::handle object);

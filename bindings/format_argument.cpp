@@ -132,8 +132,7 @@ DType scale_dtype_value(nb::handle value) {
       typed, names, /*n=*/1, /*cutoff=*/0.0);
   const nb::object known = nb::str(", ").attr("join")(names);
   raise_unsupported_format("unknown format " + short_repr(format) + "; did you mean '" +
-                           nb::cast<std::string>(nearest[0]) +
-                           "'? Known formats: " + nb::cast<std::string>(known));
+                           utf8_of(nearest[0]) + "'? Known formats: " + utf8_of(known));
 }
 
 // Sets the field when it was given; `set` reads the value.
@@ -173,7 +172,7 @@ Format format_argument(nb::handle format) {
 Format format_argument(nb::handle format, const FormatFields& fields, const nb::kwargs& unknown) {
   Format result = format_argument(format);
   if (unknown.size() != 0) {
-    raise_unknown_field(*result.spec, nb::cast<std::string>((*unknown.begin()).first));
+    raise_unknown_field(*result.spec, utf8_of((*unknown.begin()).first));
   }
   apply(result, kFields[0], fields.group_size,
         [&](nb::handle value) { result.group_size = group_size_value(value); });

@@ -3,6 +3,7 @@
 
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
 #include <nanobind/stl/tuple.h>
 
 #include <algorithm>
@@ -163,7 +164,7 @@ std::span<const std::byte> storage_of(nb::handle tensor) {
 
 // numpy would make an array of new memory of it, with whatever lies there.
 [[noreturn]] void raise_null_address(nb::handle tensor, nb::handle name) {
-  raise_invalid_input("got " + nb::cast<std::string>(tensor.type().attr("__name__")) +
+  raise_invalid_input("got " + utf8_of(tensor.type().attr("__name__")) +
                           ", whose address is null; pass an array that has memory",
                       name);
 }
@@ -317,9 +318,9 @@ bool InputArray::set_view(const void* data, DType dtype,
 
 void InputArray::coerce(nb::handle tensor, nb::handle name, bool copy) {
   const nb::object coercion = nb::module_::import_("quarrow.input_coercion");
+  const nb::object found = coercion.attr("readable")(tensor, name, copy);
   const auto [array, dtype_name, copied] =
-      nb::cast<std::tuple<nb::object, std::optional<std::string>, std::uint64_t>>(
-          coercion.attr("readable")(tensor, name, copy));
+      nb::cast<std::tuple<nb::object, std::optional<std::string_view>, std::uint64_t>>(found);
   bytes_copied_ = copied;
   if (CallRecord* record = CallRecord::current()) {
     record->copied(copied);

@@ -12,6 +12,13 @@
 namespace nb = nanobind;
 
 namespace quarrow::python {
+LayerBatch::LayerBatch(ErrorPolicy on_error) : on_error_(on_error) {
+  // nanobind makes a dict of nothing where there is no memory for one.
+  if (!index_.is_valid() || !errors_.is_valid()) {
+    throw nb::python_error();
+  }
+}
+
 void LayerBatch::reserve(std::size_t layers) {
   names_.reserve(layers);
   positions_.reserve(layers);

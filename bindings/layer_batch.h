@@ -43,7 +43,7 @@ struct LayerView {
 // Named layers, borrowed where they lie until this goes. Every function needs the lock.
 class LayerBatch {
  public:
-  explicit LayerBatch(ErrorPolicy on_error) : on_error_(on_error) {}
+  explicit LayerBatch(ErrorPolicy on_error);
 
   // How many layers are expected, where that is known.
   void reserve(std::size_t layers);

@@ -12,6 +12,7 @@
 #include "errors.h"
 #include "file_errors.h"
 #include "format_argument.h"
+#include "interpreter_lock.h"
 #include "output_memory.h"
 #include "quarrow/pipeline/read_layer.h"
 
@@ -67,7 +68,7 @@ OpenCheckpoint::OpenCheckpoint(const nb::bytes& path, std::string_view io) {
   const Io chosen = io_argument(io);
   const std::string name(path.c_str(), path.size());
   files_ = with_file_errors([&] {
-    const nb::gil_scoped_release unlocked;
+    const UnlockedScope unlocked;
     return std::make_shared<Checkpoint>(open_checkpoint(name, chosen));
   });
   for (const TensorEntry& tensor : files_->tensors.entries()) items_.push_back({&tensor, {}});
@@ -111,7 +112,7 @@ void OpenCheckpoint::close() { files_.reset(); }
 void OpenCheckpoint::find_layers() {
   const std::shared_ptr<const Checkpoint> source = files();
   with_file_errors([&] {
-    const nb::gil_scoped_release unlocked;
+    const UnlockedScope unlocked;
     layers_ = find_stored_layers(*source);
     plan_ = plan_stored_layers(layers_->layers());
   });
@@ -166,7 +167,7 @@ nb::object OpenCheckpoint::read(std::size_t index, std::uint64_t begin, std::uin
   }
   const std::shared_ptr<std::byte> memory = allocate_output(static_cast<std::size_t>(bytes));
   with_file_errors([&] {
-    const nb::gil_scoped_release unlocked;
+    const UnlockedScope unlocked;
     const std::byte* data = source->read(tensor, begin, bytes, memory.get());
     if (data != memory.get()) std::copy_n(data, bytes, memory.get());
   });
@@ -185,7 +186,7 @@ QuantizedTensor OpenCheckpoint::read_layer(std::size_t index) const {
                          text_object(layer.name));
   const Target target = target_in_use();
   with_file_errors([&] {
-    const nb::gil_scoped_release unlocked;
+    const UnlockedScope unlocked;
     quarrow::read_layer(*source, layer, planned, target, tensor.span());
   });
   return tensor;
@@ -211,7 +212,7 @@ bool OpenCheckpoint::same_bytes(std::size_t index, const OpenCheckpoint& other,
   if (item.layer || other_item.layer) return false;
   SignalPoll poll;
   const bool same = with_file_errors([&] {
-    const nb::gil_scoped_release unlocked;
+    const UnlockedScope unlocked;
     return quarrow::same_bytes(*source, *item.tensor, *other_source, *other_item.tensor, poll);
   });
   if (PyErr_Occurred() != nullptr) throw nb::python_error();
@@ -231,7 +232,7 @@ ErrorSums OpenCheckpoint::compare(std::size_t index, const OpenCheckpoint& other
   SignalPoll poll;
   const Target target = target_in_use();
   const bool finished = with_file_errors([&] {
-    const nb::gil_scoped_release unlocked;
+    const UnlockedScope unlocked;
     return compare_values(original, compared, target, poll, sums);
   });
   if (!finished) throw nb::python_error();

@@ -11,8 +11,8 @@ ProgressPoll::ProgressPoll(std::span<const TensorPlan> tensors, FileProgress* pr
 
 bool ProgressPoll::keep_going() noexcept {
   if (cancelled_ || stopped_.load(std::memory_order_relaxed)) return false;
-  cancelled_ =
-      (caller_ != nullptr && !caller_->keep_going()) || (progress_ != nullptr && !report());
+  cancelled_ = (caller_ != nullptr && !caller_->keep_going()) ||
+               (progress_ != nullptr && !report()) || fork_.in_child();
   return !cancelled_;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "quarrow/core/executor.h"
+#include "quarrow/core/fork_watch.h"
 #include "quarrow/pipeline/file_job.h"
 
 namespace quarrow {
@@ -27,7 +28,8 @@ class ProgressPoll final : public Poll {
   void resume() noexcept { stopped_.store(false, std::memory_order_relaxed); }
 
   bool keep_going() noexcept override;
-  // True once the caller's poll or progress has said stop; neither is asked again.
+  // True once the caller's poll or progress has said stop, or forked, in the child: the files are
+  // its parent's. Neither is asked again.
   bool cancelled() const noexcept { return cancelled_; }
 
  private:
@@ -44,6 +46,7 @@ class ProgressPoll final : public Poll {
   std::uint64_t reported_ = 0;
   std::atomic<bool> stopped_ = false;
   bool cancelled_ = false;
+  ForkWatch fork_;
 };
 
 }  // namespace quarrow

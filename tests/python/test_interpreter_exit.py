@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The interpreter ends while calls run in daemon threads: quietly, whatever they are doing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+# Daemon threads that make calls until the end; the main thread ends in the middle of one.
+PROGRAM = """
+import pathlib, sys, threading
+import numpy as np, quarrow as qr
+
+kind, threads, source = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+w = np.random.default_rng(0).standard_normal((2048, 2048)).astype(np.float32)
+layers = {str(i): w for i in range(4)}
+quantized = qr.quantize(w, "int4")
+running = threading.Semaphore(0)
+
+class Lazy:
+    # Python code that a call runs: the lock changes hands inside of it.
+    def __array__(self, dtype=None, copy=None):
+        sum(range(20_000))
+        return w
+
+def busy(*progress):
+    sum(range(20_000))
+
+def out():
+    folder = pathlib.Path(f"{source}.{threading.get_ident()}")
+    folder.mkdir(exist_ok=True)
+    return folder / "out"
+
+def stream():
+    import pyarrow as pa
+    table = pa.table({"layer_name": ["a"], "weights": [w.ravel()]})
+    pa.RecordBatchReader.from_stream(qr.quantize_arrow(table.to_reader(), "int4")).read_all()
+
+calls = {
+    "quantize": lambda: qr.quantize(w, "int4", threads=2),
+    "array": lambda: qr.quantize(Lazy(), "int4", copy=True),
+    "small": lambda: qr.quantize(w[:2, :64], "int8"),
+    "batch": lambda: qr.quantize_batch(layers, "int4", progress=busy),
+    "dequantize": lambda: qr.dequantize(quantized, threads=2),
+    "file": lambda: qr.quantize_file(source, out(), "int4", threads=2, sync=False),
+    "file_progress": lambda: qr.quantize_file(source, out(), "int4", progress=busy, sync=False),
+    "read": lambda: [qr.open(source)[name] for name in qr.open(source)],
+    "state_dict": lambda: qr.quantize_state_dict(layers, "int8_rowwise"),
+    "stream": stream,
+}
+
+def run():
+    calls[kind]()
+    running.release()
+    while True:
+        calls[kind]()
+
+for _ in range(threads):
+    threading.Thread(target=run, daemon=True).start()
+for _ in range(threads):
+    running.acquire()
+"""
+
+KINDS = (
+    "quantize",
+    "array",
+    "small",
+    "batch",
+    "dequantize",
+    "file",
+    "file_progress",
+    "read",
+    "state_dict",
+    "stream",
+)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("exit") / "model.safetensors"
+    rng = np.random.default_rng(0)
+    save_file({f"{i}.weight": rng.standard_normal((512, 512), np.float32) for i in range(8)}, path)
+    return path
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_calls_in_daemon_threads_do_not_disturb_the_end(
+    kind: str, threads: int, source: Path
+) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM, kind, str(threads), source],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+# Calls of the thread that ends the interpreter, while it does and another thread pulls a stream.
+LATE_CALL = """
+import builtins, os, threading
+import numpy as np, quarrow as qr
+import pyarrow as pa
+
+w = np.ones((256, 1024), np.float32)
+table = pa.table({"layer_name": ["a"], "weights": [w.ravel()]})
+pulled = threading.Event()
+
+def pull():
+    while True:
+        reader = pa.RecordBatchReader.from_stream(qr.quantize_arrow(table.to_reader(), "int4"))
+        reader.read_all()
+        pulled.set()
+
+class Last:
+    def __init__(self):
+        self.held = w, qr.quantize, qr.quantize(w, "int8"), os.write
+
+    def __del__(self):
+        values, quantize, expected, write = self.held
+        write(1, b"equal" if quantize(values, "int8", threads=2) == expected else b"different")
+
+threading.Thread(target=pull, daemon=True).start()
+pulled.wait()
+# The frames of the other thread keep what is global here.
+builtins.last = Last()
+"""
+
+
+def test_the_thread_that_ends_the_interpreter_may_still_call() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", LATE_CALL],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "equal", "")
+
+
+SUBINTERPRETER = """
+import sys
+import _xxsubinterpreters as interpreters
+import numpy as np
+
+first = sys.argv[2] == "main first"
+if first:
+    import quarrow as qr
+other = interpreters.create()
+try:
+    interpreters.run_string(other, sys.argv[1])
+except interpreters.RunFailedError as error:
+    print("quarrow cannot be imported in a subinterpreter" in str(error))
+interpreters.destroy(other)
+import quarrow as qr
+
+w = np.ones((4, 8), np.float32)
+print(qr.quantize(w, qr.Format("int8")) == qr.quantize_batch({"a": w}, "int8")["a"])
+print(repr(qr.Format("int8"))[:13])
+"""
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="another module makes subinterpreters")
+@pytest.mark.parametrize("order", ["main first", "main last"])
+@pytest.mark.parametrize("statement", ["import quarrow", "import quarrow._core"])
+def test_a_subinterpreter_is_refused_and_the_main_one_unharmed(statement: str, order: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", SUBINTERPRETER, statement, order],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "True\nTrue\nFormat('int8'\n"
