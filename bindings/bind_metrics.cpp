@@ -2,8 +2,11 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string_view.h>
 
+#include <memory>
 #include <optional>
 #include <string_view>
+#include <thread>
+#include <utility>
 
 #include "bindings.h"
 #include "call_context.h"
@@ -17,7 +20,8 @@ using namespace nb::literals;
 namespace quarrow::python {
 namespace {
 
-// The record of an entry point that is written in Python.
+// The record of an entry point that is written in Python. Whoever uses it in another order than a
+// `with` statement does is told; what is entered and then dropped was an error.
 class ScopedCallRecord {
  public:
   explicit ScopedCallRecord(std::string_view entry) {
@@ -28,16 +32,34 @@ class ScopedCallRecord {
     entry_ = *known;
   }
 
+  ~ScopedCallRecord() {
+    if (record_ == nullptr || is_on_its_thread()) {
+      return;
+    }
+    // The other thread will find it among its own for ever.
+    record_->abandon();
+    static_cast<void>(record_.release());
+  }
+  ScopedCallRecord(const ScopedCallRecord&) = delete;
+  ScopedCallRecord& operator=(const ScopedCallRecord&) = delete;
+
   void enter() {
-    record_.emplace(entry_);
+    if (record_ != nullptr) {
+      raise_invalid_input("the record of a call is entered twice; make one for each call");
+    }
+    record_ = std::make_unique<CallRecord>(entry_);
+    thread_ = std::this_thread::get_id();
     entered_ = Clock::now();
   }
 
   void exit(nb::handle exception) {
-    if (record_ && exception.is_none()) {
-      record_->finish(seconds(entered_, Clock::now()));
+    if (record_ != nullptr && !is_on_its_thread()) {
+      raise_invalid_input("the record of a call is left by another thread than entered it");
     }
-    record_.reset();
+    const std::unique_ptr<CallRecord> record = std::move(record_);
+    if (record != nullptr && exception.is_none()) {
+      record->finish(seconds(entered_, Clock::now()));
+    }
   }
 
   void copied(std::uint64_t bytes) {
@@ -47,8 +69,11 @@ class ScopedCallRecord {
   }
 
  private:
+  bool is_on_its_thread() const { return thread_ == std::this_thread::get_id(); }
+
   EntryPoint entry_ = EntryPoint::kQuantize;
-  std::optional<CallRecord> record_;
+  std::unique_ptr<CallRecord> record_;
+  std::thread::id thread_;
   Clock::time_point entered_;
 };
 

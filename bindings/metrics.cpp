@@ -109,10 +109,17 @@ CallRecord* CallRecord::current() noexcept { return innermost; }
 // From here on outer_ is the record that takes this one over, if there is one.
 void CallRecord::leave() noexcept {
   left_ = true;
-  innermost = outer_;
+  CallRecord** link = &innermost;
+  while (*link != this) link = &(*link)->outer_;
+  *link = outer_;
   if (outer_ != nullptr && outer_->entry_ != EntryPoint::kLegacyQuantize) {
     outer_ = nullptr;
   }
+}
+
+void CallRecord::abandon() noexcept {
+  // What is called inside it now is a call by itself.
+  entry_ = EntryPoint::kQuantize;
 }
 
 void CallRecord::add(std::uint64_t layers, std::uint64_t bytes_in) noexcept {

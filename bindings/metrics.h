@@ -55,7 +55,7 @@ void reset_totals() noexcept;
 //   record.add(1, bytes);
 //   record.finish(seconds);
 // Destroyed without finish() it was an error: then only copies count beside that. Needs the lock,
-// and one thread.
+// and one thread. One that is kept elsewhere may end before those that began after it.
 class CallRecord {
  public:
   explicit CallRecord(EntryPoint entry) noexcept;
@@ -76,6 +76,8 @@ class CallRecord {
   void failed(std::uint64_t layers) noexcept { failed_ += layers; }
   // There was nothing to call for: the end of a stream. Nothing is counted.
   void forget() noexcept { leave(); }
+  // It will neither end nor be destroyed, since that belongs to another thread. Nothing is counted.
+  void abandon() noexcept;
   // How the core ran: `threads` of those that the context offers could work.
   void ran(std::size_t threads, const Context& context) noexcept;
 

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -204,3 +205,46 @@ def test_a_record_that_is_left_early_or_never_entered_does_no_harm() -> None:
     record.__enter__()
     del record
     assert counted() == {"quantize_file": (1, 0, 0, 0, 1)}
+
+
+def test_a_record_is_entered_once_and_left_by_its_thread() -> None:
+    with _core.CallRecord("quantize_file") as record:
+        with pytest.raises(qr.InvalidInputError, match="entered twice"):
+            record.__enter__()
+        with ThreadPoolExecutor(1) as pool:
+            left = pool.submit(record.__exit__, None, None, None)
+        with pytest.raises(qr.InvalidInputError, match="by another thread"):
+            left.result()
+    assert counted() == {"quantize_file": (1, 0, 0, 0, 0)}
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize("dropped", [False, True])
+def test_records_in_any_order_do_no_harm(order: tuple[int, ...], dropped: bool) -> None:  # noqa: FBT001
+    entries = ("legacy.quantize", "quantize_file", "legacy.quantize")
+    records: list[_core.CallRecord | None] = [_core.CallRecord(entry) for entry in entries]
+    for record in records:
+        assert record is not None
+        record.__enter__()
+    for index in order:
+        record = records[index]
+        assert record is not None
+        if not dropped:
+            record.__exit__(None, None, None)
+        records[index] = record = None
+        qr.quantize(np.ones((2, 8), np.float32), "int8")
+    qr.reset_metrics()
+    qr.quantize(np.ones((2, 8), np.float32), "int8")
+    assert counted() == {"quantize": (1, 1, 64, 0, 0)}
+
+
+def test_a_record_that_another_thread_drops_takes_over_no_call() -> None:
+    def enter_and_call(records: list[_core.CallRecord]) -> None:
+        records.append(_core.CallRecord("legacy.quantize").__enter__())
+
+    records: list[_core.CallRecord] = []
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(enter_and_call, records).result()
+        records.clear()
+        pool.submit(qr.quantize, np.ones((2, 8), np.float32), "int8").result()
+    assert counted() == {"quantize": (1, 1, 64, 0, 0)}
