@@ -3,6 +3,8 @@
 
 import sys
 
+from quarrow_command import end_on_signals
+
 from quarrow.cli.stopping import Stopped, ignore_signals, stop_on_signals
 from quarrow.cli.terminal import complain
 
@@ -15,12 +17,13 @@ def main() -> None:
     """Run the command line on `sys.argv` and end the process with its exit code.
 
     0: done. 1: wrong usage, wrong input, or the operating system refused. 2: a damaged file.
-    130: interrupted. 143: terminated.
+    130: interrupted. 141: nobody reads the output any more. 143: terminated.
     """
-    stop_on_signals()
+    end_on_signals()
     try:
         from quarrow.cli.app import run  # noqa: PLC0415 (its imports are what may be missing)
 
+        stop_on_signals()
         code = run()
         # What is done stays done, and the interpreter ends without a traceback.
         ignore_signals()

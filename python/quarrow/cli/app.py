@@ -3,6 +3,7 @@
 
 import io
 import logging
+import signal
 import sys
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from quarrow.cli.terminal import abandon_output, complain
 
 EXIT_FAILED = 1
 EXIT_DAMAGED_FILE = 2
+EXIT_NO_READER = 128 + signal.SIGPIPE  # as shells report programs that the signal ends
 
 app = typer.Typer(
     name="quarrow",
@@ -79,8 +81,9 @@ def run(arguments: list[str] | None = None) -> int:
     except OSError as error:
         # The interpreter flushes once more at its end, and would fail again, with a traceback.
         abandon_output()
-        if not isinstance(error, BrokenPipeError):
-            complain("error", f"standard output: {error.strerror}")
+        if isinstance(error, BrokenPipeError):
+            return code or EXIT_NO_READER
+        complain("error", f"standard output: {error.strerror}")
         return code or EXIT_FAILED
     return code
 
@@ -100,6 +103,9 @@ def _run_command(arguments: list[str] | None) -> int:
         complain("error", _os_message(error))
     except MemoryError:
         complain("error", "out of memory")
+    except SystemExit:
+        # How typer answers a pipe that nobody reads.
+        return EXIT_NO_READER
     else:
         return code or 0
     return EXIT_FAILED

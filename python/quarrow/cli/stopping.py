@@ -4,7 +4,7 @@
 import signal
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from quarrow_command import SIGNALS
 
 
 class Stopped(BaseException):
@@ -18,19 +18,19 @@ class Stopped(BaseException):
 
     def __init__(self, number: int) -> None:
         self.exit_code = 128 + number
-        super().__init__("interrupted" if number == signal.SIGINT else "terminated")
+        super().__init__(SIGNALS[signal.Signals(number)])
 
 
 def stop_on_signals() -> None:
     """Make SIGINT and SIGTERM raise `Stopped`, except where the caller has them ignored."""
-    for number in _SIGNALS:
+    for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
 
 
 def ignore_signals() -> None:
     """Let SIGINT and SIGTERM pass: the end has come anyway."""
-    for number in _SIGNALS:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 

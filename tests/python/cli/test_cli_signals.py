@@ -97,10 +97,12 @@ def test_only_the_first_signal_counts() -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "130\n", "")
 
 
+# From the first to the last that the command imports; none of them by the script itself.
+IMPORTED = ("quarrow", "quarrow._core", "numpy", "quarrow.cli", "typer", "rich", "quarrow.cli.app")
 # SIGINT as soon as a module is looked for, or at the interpreter's end.
 INTERRUPTED = """
 import atexit, os, signal, sys
-from quarrow.cli import main
+from quarrow_command import main
 
 moment, sys.argv[1] = sys.argv[1], "--version"
 
@@ -110,7 +112,12 @@ def interrupt():
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == moment:
-            interrupt()
+            # Where an exception would be reported and forgotten, as that of any destructor.
+            Dropped()
+
+class Dropped:
+    def __del__(self):
+        interrupt()
 
 if moment == "atexit":
     atexit.register(interrupt)
@@ -121,7 +128,10 @@ main()
 
 @pytest.mark.parametrize(
     ("moment", "code", "words"),
-    [("typer", 130, "quarrow: error: interrupted\n"), ("atexit", 0, "")],
+    [
+        *((module, 130, "quarrow: error: interrupted\n") for module in IMPORTED),
+        ("atexit", 0, ""),
+    ],
 )
 def test_a_signal_at_the_start_or_the_end_is_no_traceback(
     moment: str, code: int, words: str

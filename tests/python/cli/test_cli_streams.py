@@ -75,7 +75,7 @@ def test_the_installed_script_is_this_command() -> None:
     except metadata.PackageNotFoundError:
         pytest.skip("the package is on the path, but not installed")
     scripts = {entry.name: entry.value for entry in installed.entry_points}
-    assert scripts["quarrow"] == "quarrow.cli:main"
+    assert scripts["quarrow"] == "quarrow_command:main"
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
@@ -90,7 +90,7 @@ def test_a_closed_pipe_ends_the_command_quietly(unbuffered: str) -> None:
             stderr=subprocess.PIPE,
             check=False,
         )
-    assert (result.returncode, result.stderr) == (1, b"")
+    assert (result.returncode, result.stderr) == (141, b"")
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
