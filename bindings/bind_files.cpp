@@ -287,7 +287,7 @@ void bind_files(nb::module_& m) {
       [](const nb::bytes& path, const nb::bytes& data) {
         const std::string destination(path.c_str(), path.size());
         with_file_errors([&] {
-          const nb::gil_scoped_release unlocked;
+          const UnlockedScope unlocked;
           AtomicFile file(destination, {});
           file.file().write_at(data.c_str(), data.size(), 0);
           file.finish(/*sync=*/true);
