@@ -134,8 +134,8 @@ class Worker:
             problems.append("success with a wrong result")
         hindered = lasts and call in _UNDOING
         litter = hindered or call in _REMOVING
-        # Without a lock it takes fstat to know what may be removed.
-        litter = litter or (self._lockless and call == "fstat")
+        # Without a lock it takes these to know what may be removed.
+        litter = litter or (self._lockless and call in ("stat", "fstat"))
         if outcome.error and hindered:
             problems += self._lost_files()
         else:
@@ -186,12 +186,18 @@ class Worker:
 
     def _lost_files(self) -> list[str]:
         """Look for the old files or the new under any name: the next call puts them right."""
-        state = set(self._state().values())
-        if state >= set(self._old.values()) or state >= set(self._new.values()):
-            return []
-        return [
-            f"neither all old files nor all new: {described(self._state(), self._old, self._new)}"
-        ]
+        state = self._state()
+        here = set(state.values())
+        for names in self._sets(state):
+            old, new = (part_of(each, names) for each in (self._old, self._new))
+            if not (here >= set(old.values()) or here >= set(new.values())):
+                return [f"neither all old files nor all new: {described(state, old, new)}"]
+        return []
+
+    def _sets(self, state: State) -> list[set[str]]:
+        """Return the names that belong together: each page by itself, and all others."""
+        pages = set(self._job.pages)
+        return [*({page} for page in pages), {*state, *self._old, *self._new} - pages]
 
     def _wrong_files(self, *, succeeded: bool, litter: bool = False) -> list[str]:
         """Compare the folder; with `litter` our own other names in it do not count."""
@@ -199,10 +205,7 @@ class Worker:
         if litter:
             state = {name: each for name, each in state.items() if not _OUR_NAME.fullmatch(name)}
         problems = []
-        pages = set(self._job.pages)
-        sets = [{page} for page in pages]
-        sets.append((set(state) | set(self._old) | set(self._new)) - pages)
-        for names in sets:
+        for names in self._sets(state):
             found, old, new = (part_of(each, names) for each in (state, self._old, self._new))
             if found != new and (succeeded or found != old):
                 expected = "the new files" if succeeded else "the old files or the new"

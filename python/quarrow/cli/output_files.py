@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that a command writes: never over another by accident, never half."""
 
+import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from tempfile import TemporaryFile
 
 import quarrow
 from quarrow import _core
@@ -34,9 +34,8 @@ def check_text_file(path: Path, *, force: bool, beside: Iterable[Path]) -> None:
     if not force:
         refuse_existing(path)
     try:
-        # What the folder says to a new file: there is none, it is read-only.
-        with TemporaryFile(dir=_real(path).parent):
-            pass
+        # What the folder would say to a new file. None is made: it could stay.
+        _check_folder(_real(path).parent)
     except OSError as error:
         error.filename = os.fspath(path)
         raise
@@ -50,6 +49,13 @@ def write_text(path: Path, text: str) -> None:
     except OSError as error:
         error.filename = os.fspath(path)
         raise
+
+
+def _check_folder(folder: Path) -> None:
+    inside = f"{folder}/."
+    if not os.access(inside, os.W_OK | os.X_OK):
+        Path(inside).stat()
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _is_same(path: Path, other: Path) -> bool:
