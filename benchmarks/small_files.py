@@ -51,7 +51,7 @@ def _same_file(source: Path, out: Path) -> None:
     require(source.read_bytes() == out.read_bytes(), "the copy differs")
 
 
-def _job(id_: str, way: Way, check: Way) -> Job:
+def _job(id_: str, way: Way, check: Callable[[Path, Path], None]) -> Job:
     source, out = _source(), folder() / f"{id_}.out"
     return Job(lambda: way(source, out), lambda _: check(source, out), lambda _: [])
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """All 65,536 patterns of the 16-bit types, and NaN and Inf wherever they may be."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -200,10 +201,10 @@ def test_a_float64_that_float32_cannot_hold(format_: str) -> None:
         for at in range(37):
             w = np.linspace(-1, 1, 37)
             w[at] = value
-            with pytest.raises(qr.NonFiniteError) as caught:
+            told = re.escape(f"the value {value} at index {at} ")
+            with pytest.raises(qr.InvalidInputError, match=told) as caught:
                 engine(w, fields)
-            assert (caught.value.index, caught.value.count) == (at, 1)
-            assert caught.value.kind == ("+Inf" if value > 0 else "-Inf")
+            assert not isinstance(caught.value, qr.NonFiniteError)
             assert_same_stored(engine(w, fields, nonfinite="saturate"), quantize(w, fields))
     w = np.linspace(0, 1, 37)
     w[5] = np.nextafter(OVERFLOWS_FROM, 0)

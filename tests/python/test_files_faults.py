@@ -10,13 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 import quarrow as qr
 from checkpoints import write_zeros
+from new_files import has_begun, temporaries
 from safetensors.numpy import save_file
 from workload import HANG_SECONDS, KILLS
 
@@ -245,30 +245,6 @@ def started(source: Path, out: Path, script: str = QUANTIZE) -> subprocess.Popen
     job = subprocess.Popen([sys.executable, "-c", script, source, out], stderr=subprocess.PIPE)
     assert has_begun(job, out), job.communicate()
     return job
-
-
-def has_begun(job: subprocess.Popen[bytes], out: Path) -> bool:
-    """Wait for the new file of a job, which need not have a name, or for the job's end."""
-    deadline = time.monotonic() + HANG_SECONDS
-    while not (temporaries(out.parent, job.pid) or has_unnamed_file(job.pid, out.parent)):
-        if job.poll() is not None:
-            return False
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    return True
-
-
-def temporaries(folder: Path, pid: int) -> set[str]:
-    return {path.name for path in folder.glob(f".*.quarrow-{pid}-*.tmp")}
-
-
-def has_unnamed_file(pid: int, folder: Path) -> bool:
-    with suppress(OSError):
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            target = str(descriptor.readlink())
-            if target.startswith(f"{folder}/#") and target.endswith(" (deleted)"):
-                return True
-    return False
 
 
 def test_ctrl_c_half_way(huge: Path, tmp_path: Path) -> None:

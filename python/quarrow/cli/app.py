@@ -103,9 +103,9 @@ def _run_command(arguments: list[str] | None) -> int:
         complain("error", _os_message(error))
     except MemoryError:
         complain("error", "out of memory")
-    except SystemExit:
-        # How typer answers a pipe that nobody reads.
-        return EXIT_NO_READER
+    except SystemExit as ended:
+        # typer ends so when a completion script is printed, and where a pipe has no reader.
+        return EXIT_NO_READER if ended.code else 0
     else:
         return code or 0
     return EXIT_FAILED

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from cli_process import COMMAND
+from new_files import has_unnamed_file
 from workload import HANG_SECONDS
 
 # A test run in the background may have SIGINT ignored, and children inherit that.
@@ -22,7 +23,7 @@ IGNORED_SIGINT = ("env", "--ignore-signal=INT")
 def running_job(
     source: Path, *options: str, environment: tuple[str, ...] = DEFAULT_SIGINT
 ) -> Iterator[subprocess.Popen[str]]:
-    """Start a job and wait until its temporary file exists; end it whatever happens."""
+    """Start a job and wait until its new file exists, named or not; end it whatever happens."""
     arguments = ("quantize", source.name, "out.safetensors", "-f", "int8_rowwise", "--no-sync")
     job = subprocess.Popen(
         [*environment, *COMMAND, *arguments, *options],
@@ -33,7 +34,7 @@ def running_job(
     )
     try:
         deadline = time.monotonic() + HANG_SECONDS
-        while not temporaries(source.parent):
+        while not (temporaries(source.parent) or has_unnamed_file(job.pid, source.parent)):
             assert job.poll() is None, job.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.002)
