@@ -15,9 +15,7 @@ namespace {
 
 enum class Owner {
   kOurs,      // the module under test
-  kWorkers,   // oneTBB: ours, as nobody else here uses it
   kServant,   // works for whoever calls it
-  kLoader,    // a servant that ends the process when it finds no memory for a thread's variables
   kStranger,  // the interpreter, another package
 };
 
@@ -34,9 +32,9 @@ struct KnownName {
 
 constexpr KnownName kKnownNames[] = {
     {"/quarrow/_core.", Owner::kOurs},  {"quarrow_planted", Owner::kOurs},
-    {"/libtbb", Owner::kWorkers},       {"quarrow_fault_injector", Owner::kServant},
-    {"/libstdc++.so", Owner::kServant}, {"/libgcc_s.so", Owner::kServant},
-    {"/libc.so", Owner::kServant},      {"/ld-linux", Owner::kLoader},
+    {"/libstdc++.so", Owner::kServant}, {"quarrow_fault_injector", Owner::kServant},
+    {"/libc.so", Owner::kServant},      {"/libgcc_s.so", Owner::kServant},
+    {"/ld-linux", Owner::kServant},
 };
 constexpr std::size_t kMostModules = 64;
 
@@ -93,18 +91,11 @@ CallStack::CallStack() {
 }
 
 bool CallStack::is_ours() const {
-  bool workers = false;
-  bool loader = false;
   for (std::size_t i = 0; i < count_; ++i) {
     const Owner owner = owner_of(frames_[i]);
-    if (owner == Owner::kOurs) return true;
-    if (owner == Owner::kStranger) return false;
-    // We need no such memory; that oneTBB does is not ours to mend.
-    if (owner == Owner::kWorkers && loader) return false;
-    workers = workers || owner == Owner::kWorkers;
-    loader = loader || owner == Owner::kLoader;
+    if (owner != Owner::kServant) return owner == Owner::kOurs;
   }
-  return workers;
+  return false;
 }
 
 void CallStack::print() const {

@@ -15,8 +15,7 @@ class CallStack {
  public:
   CallStack();
 
-  // True when the call is made by our library, by oneTBB, or by the C and C++ libraries on behalf
-  // of these.
+  // True when the call is made by our library, or by the C and C++ libraries on its behalf.
   bool is_ours() const;
 
   // Writes the frames to standard error.
