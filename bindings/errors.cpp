@@ -45,7 +45,7 @@ std::string cut_repr(nb::handle object, std::size_t longest) {
       throw nb::python_error();
     }
     PyErr_Clear();
-    return "<" + std::string(Py_TYPE(object.ptr())->tp_name) + ">";
+    return "<" + utf8_of(object.type().attr("__name__")) + ">";
   }
   std::string text(PyBytes_AsString(encoded.ptr()),
                    static_cast<std::size_t>(PyBytes_Size(encoded.ptr())));

@@ -133,7 +133,8 @@ bool is_instance(nb::handle object, nb::handle type) {
 
 // What a method without arguments returns; nothing when it refuses.
 nb::object ask(nb::handle object, PyObject* method) {
-  nb::object answer = nb::steal(PyObject_CallMethodNoArgs(object.ptr(), method));
+  PyObject* const arguments[] = {object.ptr()};
+  nb::object answer = nb::steal(PyObject_VectorcallMethod(method, arguments, 1, nullptr));
   if (!answer.is_valid()) {
     is_refusal();
   }
@@ -183,7 +184,9 @@ nb::object dlpack_capsule(nb::handle tensor, const Torch* torch) {
     if (!is_plain(tensor, *torch) || is_negated(tensor)) {
       return {};
     }
-    nb::object capsule = nb::steal(PyObject_CallOneArg(torch->to_dlpack.ptr(), tensor.ptr()));
+    PyObject* const arguments[] = {tensor.ptr()};
+    nb::object capsule =
+        nb::steal(PyObject_Vectorcall(torch->to_dlpack.ptr(), arguments, 1, nullptr));
     if (!capsule.is_valid()) {
       is_refusal();
     }

@@ -21,6 +21,9 @@ class _Repr(reprlib.Repr):
         # It reads its values to show itself, and crashes where they have no memory.
         if is_torch_tensor(x):
             return f"<{type(x).__name__}>"
+        # By its name reprlib knows the class itself alone, and `state_dict()` gives an OrderedDict.
+        if isinstance(x, dict):
+            return self.repr_dict(x, level)
         return super().repr_instance(x, level)
 
 

@@ -82,7 +82,7 @@ AtomicFile::AtomicFile(const std::string& destination, std::span<const FileIdent
     if (is_in_use_by_this_thread(key)) throw PathFault(PathRule::kBeingWritten, destination);
     if (poll != nullptr && !poll->keep_going()) throw Stopped();
     std::this_thread::sleep_for(kPause);
-    replaced = check_destination(destination, sources);
+    replaced = check_destination(destination_, sources);
   }
   remove_abandoned_files(folder_);
   temporary_ = std::make_unique<TemporaryFile>(folder_, parts.name, destination,

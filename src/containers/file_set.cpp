@@ -154,6 +154,10 @@ void FileSet::take_claim() {
 
 void FileSet::publish(std::span<const std::unique_ptr<AtomicFile>> files, bool sync) {
   if (::getpid() != process_) throw PathFault(PathRule::kBeingWritten, file_.path());
+  // Of a claim that somebody removed by hand; put back, they would replace what is there.
+  for (const Member& member : members_->all) {
+    if (!remove_if_there(member.aside)) throw_os_error(errno, member.path);
+  }
   members_->write(file_);
   if (sync && retry_interrupted([&] { return ::fsync(file_.descriptor()); }) != 0) {
     throw_os_error(errno, file_.path());

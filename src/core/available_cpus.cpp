@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#ifdef __linux__
+#include <sched.h>
+#include <unistd.h>
+#endif
+
 #include <algorithm>
 #include <cstdint>
 #include <fstream>
@@ -75,9 +80,24 @@ std::optional<std::size_t> cpu_quota(const std::string& cgroup_file, const std::
   return least;
 }
 
+namespace {
+
+// The affinity mask of the process: since glibc 2.35 hardware_concurrency counts the machine.
+std::size_t allowed_cpus() {
+#ifdef __linux__
+  cpu_set_t mask;
+  // Fails where the machine has more CPUs than such a mask.
+  if (::sched_getaffinity(::getpid(), sizeof(mask), &mask) == 0) {
+    return static_cast<std::size_t>(std::max(1, CPU_COUNT(&mask)));
+  }
+#endif
+  return std::max(1U, std::thread::hardware_concurrency());
+}
+
+}  // namespace
+
 std::size_t available_cpus() {
-  // glibc's hardware_concurrency is the size of the affinity mask.
-  const std::size_t allowed = std::max(1U, std::thread::hardware_concurrency());
+  const std::size_t allowed = allowed_cpus();
   return std::min(allowed, cpu_quota("/proc/self/cgroup", "/sys/fs/cgroup").value_or(allowed));
 }
 

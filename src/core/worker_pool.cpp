@@ -96,8 +96,9 @@ void WorkerPool::serve() noexcept {
     std::unique_lock lock(mutex_);
     Job* const job = take();
     if (job == nullptr) {
+      const std::uint64_t seen = offers_.load(std::memory_order_relaxed);
       lock.unlock();
-      wait_for_offer();
+      wait_for_offer(seen);
       continue;
     }
     const std::size_t worker = job->taken;
@@ -114,8 +115,7 @@ void WorkerPool::serve() noexcept {
   }
 }
 
-void WorkerPool::wait_for_offer() noexcept {
-  const std::uint64_t seen = offers_.load(std::memory_order_acquire);
+void WorkerPool::wait_for_offer(std::uint64_t seen) noexcept {
   if (watch_for([&] { return offers_.load(std::memory_order_acquire) != seen; })) return;
   std::unique_lock lock(mutex_);
   ++asleep_;

@@ -43,7 +43,8 @@ class WorkerPool {
   void serve() noexcept;
   Job* take() noexcept;
   void unlink(Job& job) noexcept;
-  void wait_for_offer() noexcept;
+  // `seen`: the offers that there were when no job had room.
+  void wait_for_offer(std::uint64_t seen) noexcept;
 
   const std::size_t most_;
   std::mutex mutex_;  // guards all below but what is atomic

@@ -59,7 +59,12 @@ std::vector<std::string> shard_paths(const std::string& destination, std::size_t
 
 OutputFiles::OutputFiles(const Checkpoint& source, const FilePlan& plan,
                          const std::string& destination, Poll* poll)
-    : plan_(plan), paths_(shard_paths(destination, plan.outputs.size())) {
+    // All files of a set lie in the folder of now, wherever the program goes while this waits.
+    : plan_(plan),
+      paths_(shard_paths(plan.outputs.size() > 1 && !destination.empty()
+                             ? absolute_path(destination)
+                             : destination,
+                         plan.outputs.size())) {
   check_limits(plan, paths_);
   const std::vector<FileIdentity> sources = source.identities();
   const bool several = plan.outputs.size() > 1;
