@@ -4,6 +4,12 @@
 #ifdef __SSE2__
 #include <immintrin.h>
 #endif
+#include <pthread.h>
+#include <signal.h>
+#ifdef __linux__
+#include <sched.h>
+#include <unistd.h>
+#endif
 
 #include <algorithm>
 #include <chrono>
@@ -34,6 +40,35 @@ bool watch_for(Condition condition) noexcept {
   return false;
 }
 
+// A thread starts with the signal mask of whoever starts it. Signals to the process are for threads
+// of the program; those of a fault reach the thread that made it, unless it blocks them, which ends
+// the process without a word.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() noexcept {
+    sigset_t blocked;
+    sigfillset(&blocked);
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP}) sigdelset(&blocked, fault);
+    pthread_sigmask(SIG_SETMASK, &blocked, &saved_);
+  }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &saved_, nullptr); }
+
+ private:
+  sigset_t saved_{};
+};
+
+// And with its CPUs: of a caller that is bound to one of them, whom the pool outlives.
+void run_on_cpus_of_process() noexcept {
+#ifdef __linux__
+  cpu_set_t mask;
+  if (::sched_getaffinity(::getpid(), sizeof(mask), &mask) == 0) {
+    ::sched_setaffinity(0, sizeof(mask), &mask);
+  }
+#endif
+}
+
 }  // namespace
 
 void WorkerPool::offer(Job& job) noexcept {
@@ -50,6 +85,7 @@ void WorkerPool::offer(Job& job) noexcept {
 }
 
 void WorkerPool::start_threads(std::size_t count) noexcept {
+  const SignalsBlocked in_new_threads;
   try {
     for (; count > 0 && started_ < most_; --count) {
       std::thread([this] { serve(); }).detach();
@@ -92,6 +128,7 @@ WorkerPool::Job* WorkerPool::take() noexcept {
 }
 
 void WorkerPool::serve() noexcept {
+  run_on_cpus_of_process();
   for (;;) {
     std::unique_lock lock(mutex_);
     Job* const job = take();

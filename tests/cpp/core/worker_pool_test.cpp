@@ -2,6 +2,12 @@
 #include "core/worker_pool.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <signal.h>
+#ifdef __linux__
+#include <sched.h>
+#include <unistd.h>
+#endif
 
 #include <atomic>
 #include <chrono>
@@ -14,8 +20,30 @@
 namespace quarrow {
 namespace {
 
-// Its threads never end.
-WorkerPool& new_pool(std::size_t most) { return *new WorkerPool(most); }
+// Its threads never end, so that nothing of it may.
+WorkerPool& new_pool(std::size_t most) {
+  static auto& pools = *new std::vector<WorkerPool*>;
+  return *pools.emplace_back(new WorkerPool(most));
+}
+
+// Calls `look` on a thread of a pool that this thread was the first to use.
+template <typename Look>
+void on_a_worker(Look look) {
+  WorkerPool& pool = new_pool(1);
+  std::atomic<bool> came = false;
+  const auto body = [&](std::size_t, std::size_t worker) {
+    if (worker != 0) {
+      look();
+      came = true;
+    }
+    while (!came) std::this_thread::yield();
+  };
+  TileLoop loop(2, body, nullptr);
+  WorkerPool::Job job{.loop = loop, .wanted = 1};
+  pool.offer(job);
+  loop.lead();
+  pool.withdraw(job);
+}
 
 // Runs `count` tiles with `wanted` workers and the calling thread; how often each tile ran.
 std::vector<int> run(WorkerPool& pool, std::size_t count, std::size_t wanted,
@@ -108,6 +136,34 @@ TEST(WorkerPool, WakesThreadsThatSleep) {
     std::this_thread::sleep_for(std::chrono::milliseconds(round % 4));
   }
 }
+
+TEST(WorkerPool, LeavesSignalsToTheProgramButNotItsOwnFaults) {
+  sigset_t blocked;
+  on_a_worker([&] { pthread_sigmask(SIG_SETMASK, nullptr, &blocked); });
+  for (const int number : {SIGINT, SIGTERM, SIGALRM}) EXPECT_TRUE(sigismember(&blocked, number));
+  for (const int number : {SIGSEGV, SIGBUS}) EXPECT_FALSE(sigismember(&blocked, number));
+  pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
+  EXPECT_FALSE(sigismember(&blocked, SIGINT));
+}
+
+#ifdef __linux__
+TEST(WorkerPool, IsNotBoundToTheCpusOfItsFirstCaller) {
+  cpu_set_t process;
+  ASSERT_EQ(sched_getaffinity(getpid(), sizeof(process), &process), 0);
+  if (CPU_COUNT(&process) < 2) GTEST_SKIP() << "this process has one CPU";
+  cpu_set_t of_worker;
+  std::thread([&] {
+    int first = 0;
+    while (!CPU_ISSET(first, &process)) ++first;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(first, &one);
+    ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+    on_a_worker([&] { sched_getaffinity(0, sizeof(of_worker), &of_worker); });
+  }).join();
+  EXPECT_TRUE(CPU_EQUAL(&of_worker, &process));
+}
+#endif
 
 }  // namespace
 }  // namespace quarrow
