@@ -78,8 +78,9 @@ AtomicFile::AtomicFile(const std::string& destination, std::span<const FileIdent
   folder_ = parts.folder;
   const std::string key = key_of(parts, destination);
   while (!claim(key)) {
-    // A callback of the job that writes it: that one would never end.
-    if (is_in_use_by_this_thread(key)) throw PathFault(PathRule::kBeingWritten, destination);
+    // A callback of the job that writes it, for one: that job would never end.
+    const NameWait wait(key);
+    if (wait.is_forever()) throw PathFault(PathRule::kBeingWritten, destination);
     if (poll != nullptr && !poll->keep_going()) throw Stopped();
     std::this_thread::sleep_for(kPause);
     replaced = check_destination(destination_, sources);

@@ -52,7 +52,6 @@ struct Member {
 
   // The shards' old files get a second name, so that they stay until they are replaced.
   void set_aside(bool keep) const {
-    if (!remove_if_there(aside)) throw_os_error(errno, path);
     if (keep && ::linkat(AT_FDCWD, path.c_str(), AT_FDCWD, aside.c_str(), 0) == 0) return;
     if (::rename(path.c_str(), aside.c_str()) != 0 && errno != ENOENT) throw_os_error(errno, path);
   }
@@ -116,7 +115,7 @@ class SetMembers {
 };
 
 FileSet::FileSet(const std::vector<std::string>& paths)
-    : members_(std::make_unique<SetMembers>()), file_(-1, paths.back()), process_(::getpid()) {
+    : members_(std::make_unique<SetMembers>()), file_(-1, paths.back()) {
   const PathParts index = split_path(absolute_path(paths.back()));
   folder_ = index.folder;
   claim_ = folder_ + "/" + claim_name(index.name);
@@ -125,7 +124,7 @@ FileSet::FileSet(const std::vector<std::string>& paths)
 }
 
 FileSet::~FileSet() {
-  if (file_.descriptor() < 0 || ::getpid() != process_) return;
+  if (file_.descriptor() < 0 || fork_.in_child()) return;
   if (state_ == State::kNew && !members_->remove_old()) return;
   const bool ours = state_ != State::kMixed && is_name_of(claim_, file_.descriptor());
   if (ours) ::unlink(claim_.c_str());
@@ -153,7 +152,7 @@ void FileSet::take_claim() {
 }
 
 void FileSet::publish(std::span<const std::unique_ptr<AtomicFile>> files, bool sync) {
-  if (::getpid() != process_) throw PathFault(PathRule::kBeingWritten, file_.path());
+  if (fork_.in_child()) throw PathFault(PathRule::kBeingWritten, file_.path());
   // Of a claim that somebody removed by hand; put back, they would replace what is there.
   for (const Member& member : members_->all) {
     if (!remove_if_there(member.aside)) throw_os_error(errno, member.path);

@@ -3,8 +3,6 @@
 // Several files that change hands together: the shards of a checkpoint and their index.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -14,6 +12,7 @@
 
 #include "quarrow/containers/atomic_file.h"
 #include "quarrow/containers/file.h"
+#include "quarrow/core/fork_watch.h"
 
 namespace quarrow {
 
@@ -51,7 +50,7 @@ class FileSet {
   std::string claim_;
   std::unique_ptr<SetMembers> members_;
   File file_;  // the claim, locked
-  pid_t process_;
+  ForkWatch fork_;
   State state_ = State::kOld;
 };
 

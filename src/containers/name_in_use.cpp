@@ -15,6 +15,18 @@ namespace {
 struct Registry {
   std::mutex mutex;
   std::map<std::string, std::thread::id, std::less<>> names;  // with the thread that uses it
+  std::map<std::thread::id, std::string> awaited;             // by threads that wait
+
+  bool leads_to(std::thread::id thread, std::string_view name) const noexcept {
+    for (;;) {
+      const auto user = names.find(name);
+      if (user == names.end()) return false;
+      if (user->second == thread) return true;
+      const auto next = awaited.find(user->second);
+      if (next == awaited.end()) return false;
+      name = next->second;
+    }
+  }
 };
 
 // Never destroyed: a thread may still work when the process ends.
@@ -28,6 +40,7 @@ Registry& registry() {
     pthread_atfork([] { registry().mutex.lock(); }, [] { registry().mutex.unlock(); },
                    [] {
                      registry().names.clear();
+                     registry().awaited.clear();
                      registry().mutex.unlock();
                    });
 
@@ -63,10 +76,17 @@ bool is_in_use(std::string_view name) noexcept {
   return registry().names.contains(name);
 }
 
-bool is_in_use_by_this_thread(std::string_view name) noexcept {
+NameWait::NameWait(const std::string& name) {
+  const std::thread::id self = std::this_thread::get_id();
   const std::lock_guard locked(registry().mutex);
-  const auto found = registry().names.find(name);
-  return found != registry().names.end() && found->second == std::this_thread::get_id();
+  forever_ = registry().leads_to(self, name);
+  // One that is for ever would lead the others round in a circle.
+  if (!forever_) registry().awaited.emplace(self, name);
+}
+
+NameWait::~NameWait() {
+  const std::lock_guard locked(registry().mutex);
+  registry().awaited.erase(std::this_thread::get_id());
 }
 
 }  // namespace quarrow

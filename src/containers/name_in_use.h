@@ -29,6 +29,21 @@ class NameInUse {
 };
 
 bool is_in_use(std::string_view name) noexcept;
-bool is_in_use_by_this_thread(std::string_view name) noexcept;
+
+// This thread waits for a name until the object goes.
+class NameWait {
+ public:
+  explicit NameWait(const std::string& name);
+  NameWait(const NameWait&) = delete;
+  NameWait& operator=(const NameWait&) = delete;
+  ~NameWait();
+
+  // The name is this thread's own, or whoever has it waits, perhaps for another thread that waits,
+  // for one that is.
+  bool is_forever() const noexcept { return forever_; }
+
+ private:
+  bool forever_;
+};
 
 }  // namespace quarrow

@@ -33,7 +33,7 @@ struct DescriptorPath {
 
 TemporaryFile::TemporaryFile(const std::string& folder, std::string_view name,
                              const std::string& destination)
-    : folder_(folder), name_(name), process_(::getpid()), file_(-1, destination) {}
+    : folder_(folder), name_(name), file_(-1, destination) {}
 
 TemporaryFile::TemporaryFile(const std::string& folder, std::string_view name,
                              const std::string& destination, mode_t mode)
@@ -43,7 +43,7 @@ TemporaryFile::TemporaryFile(const std::string& folder, std::string_view name,
 }
 
 TemporaryFile::~TemporaryFile() {
-  const bool ours = named_ && ::getpid() == process_ && is_name_of(path_, file_.descriptor());
+  const bool ours = named_ && !fork_.in_child() && is_name_of(path_, file_.descriptor());
   if (ours) ::unlink(path_.c_str());
 }
 
@@ -107,7 +107,7 @@ void TemporaryFile::give_name() {
 }
 
 void TemporaryFile::rename_to(const std::string& path) {
-  if (::getpid() != process_) throw PathFault(PathRule::kBeingWritten, file_.path());
+  if (fork_.in_child()) throw PathFault(PathRule::kBeingWritten, file_.path());
   if (!is_name_of(path_, file_.descriptor())) {
     throw PathFault(PathRule::kTemporaryLost, file_.path());
   }

@@ -10,6 +10,7 @@
 
 #include "containers/name_in_use.h"
 #include "quarrow/containers/file.h"
+#include "quarrow/core/fork_watch.h"
 
 namespace quarrow {
 
@@ -45,7 +46,7 @@ class TemporaryFile {
   std::string path_;
   NameInUse in_use_;
   bool named_ = false;
-  pid_t process_;
+  ForkWatch fork_;
   File file_;
 };
 

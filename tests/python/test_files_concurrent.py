@@ -44,6 +44,33 @@ with ThreadPoolExecutor(int(threads)) as pool:
     list(pool.map(run, range(int(threads))))
 """
 
+# A text file that is to replace what a job still writes.
+WAITER = """
+import signal, sys, threading
+import quarrow as qr
+from quarrow import _core
+source, destination = sys.argv[1:]
+writes, may_end = threading.Event(), threading.Event()
+def progress(*_):
+    writes.set()
+    may_end.wait()
+def stop(*_):
+    raise KeyboardInterrupt
+job = threading.Thread(
+    target=qr.quantize_file, args=(source, destination, "int8"), kwargs={"progress": progress}
+)
+job.start()
+writes.wait()
+signal.signal(signal.SIGALRM, stop)
+signal.setitimer(signal.ITIMER_REAL, 0.2)
+try:
+    _core.write_file(destination.encode(), b"text")
+except KeyboardInterrupt:
+    print("stopped")
+may_end.set()
+job.join()
+"""
+
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
@@ -190,3 +217,16 @@ def test_containers_that_share_a_folder_leave_each_other_alone(
         pass
     assert {path.name for path in folder.iterdir()} == own_names() | {"shared.safetensors"}
     assert {digest(path) for path in folder.iterdir()} <= digests.keys()
+
+
+def test_a_signal_ends_the_wait_for_a_destination(source: Path, folder: Path) -> None:
+    destination = folder / "out.safetensors"
+    result = subprocess.run(
+        [sys.executable, "-c", WAITER, source, destination],
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+        check=False,
+    )
+    assert (result.stdout, result.stderr) == ("stopped\n", "")
+    assert len(qr.open(destination)) == LAYERS

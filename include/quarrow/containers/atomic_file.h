@@ -25,15 +25,16 @@ class TemporaryFile;
 // its folder. An existing destination is replaced and gives the new file its permissions, which are
 // never wider before; a symbolic link is replaced itself, what it points to stays.
 //
-// In a process a destination has one AtomicFile at a time: who makes another one waits. Of those of
-// several processes each replaces the file of the one before, whole.
+// In a process a destination has one AtomicFile at a time: who makes another one waits. Nobody
+// waits for a thread that waits for him. Of those of several processes each replaces the file of
+// the one before, whole.
 class AtomicFile {
  public:
   // Thrown when poll stops the waiting.
   struct Stopped {};
 
-  // Throws PathFault, also when the destination is one of the files `sources`, or this very thread
-  // writes it already; filesystem_error; Stopped.
+  // Throws PathFault, also when the destination is one of the files `sources`, or whoever writes it
+  // already waits for this very thread; filesystem_error; Stopped.
   AtomicFile(const std::string& destination, std::span<const FileIdentity> sources,
              Poll* poll = nullptr);
   ~AtomicFile();

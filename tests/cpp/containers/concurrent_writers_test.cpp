@@ -8,6 +8,8 @@
 #include <sched.h>
 #endif
 
+#include <atomic>
+#include <barrier>
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -18,6 +20,7 @@
 #include "containers/failing_calls.h"
 #include "containers/test_files.h"
 #include "quarrow/containers/atomic_file.h"
+#include "quarrow/containers/checkpoint_fault.h"
 
 namespace quarrow {
 namespace {
@@ -70,6 +73,29 @@ TEST_P(ConcurrentWriters, ThreadsLeaveEachOtherAlone) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(folder_.names().size(), 200U);
+}
+
+// As two jobs do whose callbacks write each other's destination.
+TEST_P(ConcurrentWriters, OfTwoThatWouldWaitForEachOtherOneIsRefused) {
+  std::barrier both_write(2);
+  std::atomic<int> written = 0;
+  std::atomic<int> refused = 0;
+  const auto write_two = [&](const char* name, const char* other) {
+    const AtomicFile own(folder_ / name, {});
+    both_write.arrive_and_wait();
+    try {
+      const AtomicFile second(folder_ / other, {});
+      ++written;
+    } catch (const PathFault& fault) {
+      EXPECT_EQ(fault.rule, PathRule::kBeingWritten);
+      ++refused;
+    }
+  };
+  std::thread thread(write_two, "a", "b");
+  write_two("b", "a");
+  thread.join();
+  EXPECT_EQ(written, 1);
+  EXPECT_EQ(refused, 1);
 }
 
 TEST_P(ConcurrentWriters, ContainersLeaveEachOtherAlone) {
