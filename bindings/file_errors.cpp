@@ -193,7 +193,8 @@ void raise_path_fault(const PathFault& fault) {
     case PathRule::kSetClaimed:
       raise_invalid_input("the file " + path +
                           " says that another job writes this checkpoint; when none does, it was "
-                          "left by one that was killed: remove it");
+                          "left by one that was killed: remove it, and the files whose names begin "
+                          "with its own");
     case PathRule::kTemporaryLost:
       raise_invalid_input("another program removed or replaced the unfinished file beside " + path +
                           "; run the job again when none interferes");

@@ -104,8 +104,10 @@ def _run_command(arguments: list[str] | None) -> int:
     except MemoryError:
         complain("error", "out of memory")
     except SystemExit as ended:
-        # typer ends so when a completion script is printed, and where a pipe has no reader.
-        return EXIT_NO_READER if ended.code else 0
+        # typer ends so when it has printed a completion script, and where a pipe has no reader.
+        if isinstance(ended.__context__, BrokenPipeError):
+            return EXIT_NO_READER
+        return ended.code if isinstance(ended.code, int) else EXIT_FAILED if ended.code else 0
     else:
         return code or 0
     return EXIT_FAILED

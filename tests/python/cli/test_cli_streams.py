@@ -93,6 +93,18 @@ def test_a_closed_pipe_ends_the_command_quietly(unbuffered: str) -> None:
     assert (result.returncode, result.stderr) == (141, b"")
 
 
+def test_completion_for_an_unknown_shell_is_no_broken_pipe() -> None:
+    result = subprocess.run(
+        [*COMMAND],
+        env={**os.environ, "_QUARROW_COMPLETE": "source_nothing"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "not supported" in result.stdout + result.stderr
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_disk_behind_standard_output_is_one_line(unbuffered: str) -> None:
     with open("/dev/full", "wb") as stream:  # noqa: PTH123
