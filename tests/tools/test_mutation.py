@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mutants are changes of code alone, and one that no test notices is told."""
 
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from mutation import workshop
 from mutation.__main__ import allowed, main
 from mutation.mutants import mutants_of, sources
 from mutation.reach import reach_of
@@ -192,6 +194,22 @@ def test_a_test_that_is_red_anyway_finds_nothing(
     reasons.write_text("", encoding="utf-8")
     assert main(["--sample", "1"], project, reasons) == 2
     assert "red without a mutant too: " in capsys.readouterr().out
+
+
+def test_a_mutant_that_hangs_is_killed_soon_where_its_tests_were_green(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = project / "tests/cpp/core/main.cpp"
+    hangs = "int doubled(int);\nint main() {\n  while (doubled(3) != 6) {}\n}\n"
+    test.write_text(hangs, encoding="utf-8")
+    reasons = project / "reasons.toml"
+    reasons.write_text("", encoding="utf-8")
+    monkeypatch.setattr(workshop, "_BUSY_MACHINE", 2)
+    # This lot begins with a survivor.
+    main(["--seed", "0"], project, reasons)
+    printed = capsys.readouterr().out
+    assert "killed       src/core/sums.cpp:2 constant by a crash" in printed
+    assert all(int(seconds) < 60 for seconds in re.findall(r"\((\d+) s\)", printed))
 
 
 def test_nothing_judged_is_no_success(project: Path) -> None:

@@ -19,9 +19,12 @@ from pathlib import Path
 from mutation.mutants import Mutant
 from mutation.reach import reach_of
 
-# What a mutant may take before it counts as one that hangs, in seconds; and its memory and the
-# longest file that it may write, in bytes.
+# What a mutant may take before it counts as one that hangs, in seconds: at most, and where the same
+# tests have been green before, so many times what they took then and something for a busy machine.
+# Its memory and the longest file that it may write, in bytes.
 _LONGEST_STEP = 900
+_TIMES_GREEN = 5
+_BUSY_MACHINE = 60
 _MOST_MEMORY = 16 << 30
 _LONGEST_FILE = 8 << 30
 
@@ -103,6 +106,7 @@ class Workshop:
         self.end = end
         self._clean: dict[Path, bytes] = {}
         self._seen: dict[Path, tuple[int, bytes]] = {}
+        self._green: dict[tuple[str, ...], float] = {}  # the longest that a command took
 
     def prepare(self) -> None:
         """Copy the checkout as it is, and build it.
@@ -153,7 +157,7 @@ class Workshop:
     def is_green(self, step: Step) -> bool:
         """Whether the original passes a step; also when there is no time to ask."""
         try:
-            return self._build(step.target) and self._run(step.command)[0] == 0
+            return self._build(step.target) and self._ask(step.command)[0] == 0
         except OutOfTimeError:
             return True
 
@@ -166,7 +170,7 @@ class Workshop:
         for step in self._steps(mutant.path):
             if not self._build(step.target):
                 return Verdict("stillborn")
-            status, output = self._run(step.command)
+            status, output = self._ask(step.command)
             if status != 0:
                 red = _RED_TEST.search(output)
                 return Verdict("killed", step, (red[1] or red[2]) if red else None)
@@ -247,6 +251,18 @@ class Workshop:
             found[path] = self._seen[path][1]
         return found
 
+    def _ask(self, command: tuple[str, ...]) -> tuple[int, str]:
+        """Run tests, no longer than they can take."""
+        taken = self._green.get(command)
+        longest: float = _LONGEST_STEP
+        if taken is not None:
+            longest = min(longest, _TIMES_GREEN * taken + _BUSY_MACHINE)
+        begun = time.monotonic()
+        status, output = self._run(command, longest)
+        if status == 0:
+            self._green[command] = max(taken or 0, time.monotonic() - begun)
+        return status, output
+
     def _must_run(self, command: Sequence[str]) -> None:
         status, output = self._run(command, longest=self.end)
         if status != 0:
@@ -272,17 +288,17 @@ class Workshop:
             start_new_session=True,
             preexec_fn=_limit,  # noqa: PLW1509 - this process has one thread
         )
-        try:
-            output, _ = process.communicate(timeout=min(left, longest))
-        except subprocess.TimeoutExpired:
-            if left < longest:
-                raise OutOfTimeError from None
-            return 1, "it hangs"
-        finally:
-            # With what a test that failed or was stopped has left behind.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        with process:
+            try:
+                output, _ = process.communicate(timeout=min(left, longest))
+            except subprocess.TimeoutExpired:
+                if left < longest:
+                    raise OutOfTimeError from None
+                return 1, "it hangs"
+            finally:
+                # With what a test that failed or was stopped has left behind.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
         return process.returncode, output
 
 
