@@ -134,6 +134,108 @@ def test_the_thread_that_ends_the_interpreter_may_still_call() -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "equal", "")
 
 
+# Arrow's consumers may let go of what they were lent on any thread. `lent` makes an array over
+# memory of Python's, and returns its capsule, its release function and that one's argument.
+LENT = """
+import builtins, ctypes, os, sys, threading, time
+import numpy as np, quarrow as qr
+
+get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
+
+class Noted(np.ndarray):
+    write = os.write
+
+    def __del__(self):
+        self.write(1, b"freed ")
+
+def lent():
+    q = qr.quantize(np.ones((2, 2)), "int8")
+    codes = q.codes.view(Noted)
+    held = qr.QuantizedTensor(codes, q.scales, q.zero_points, q.format, q.shape)
+    _, capsule = held.__arrow_c_array__()
+    address = get_pointer(capsule, b"arrow_array")
+    return capsule, (ctypes.c_void_p * 10).from_address(address)[8], address
+"""
+RELEASED_AT_THE_END = (
+    LENT
+    + """
+class Last:
+    def __init__(self):
+        self.lent, self.c, self.write = lent(), ctypes, os.write
+        self.library = ctypes.CDLL(None)
+        self.another = sys.argv[1] == "another"
+
+    def __del__(self):
+        _, release, argument = self.lent
+        if self.another:
+            thread = self.c.c_ulong()
+            create, join = self.library.pthread_create, self.library.pthread_join
+            create(self.c.byref(thread), None, self.c.c_void_p(release), self.c.c_void_p(argument))
+            join(thread, None)
+        else:
+            self.c.CFUNCTYPE(None, self.c.c_void_p)(release)(argument)
+        self.write(1, b"end")
+
+builtins.last = Last()
+"""
+)
+
+
+@pytest.mark.parametrize(("thread", "printed"), [("the last", "freed end"), ("another", "end")])
+def test_what_is_released_when_the_interpreter_has_ended(thread: str, printed: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", RELEASED_AT_THE_END, thread],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, printed, "")
+
+
+FORKED_ON_THE_WAY = (
+    LENT
+    + """
+import signal
+
+sys.setswitchinterval(100)
+calls = threading.Event()
+
+def release():
+    _, function, argument = lent()
+    release = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(function)
+    calls.set()
+    # Without the lock from here on, which it asks for.
+    release(argument)
+
+thread = threading.Thread(target=release)
+thread.start()
+calls.wait()
+until = time.monotonic() + 0.2
+while time.monotonic() < until:
+    pass
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    sys.exit(7)
+thread.join()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+)
+
+
+def test_a_child_forked_while_a_thread_asks_for_the_lock_ends() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", FORKED_ON_THE_WAY],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "freed 7\n", "")
+
+
 SUBINTERPRETER = """
 import sys
 import _xxsubinterpreters as interpreters

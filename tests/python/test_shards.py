@@ -96,6 +96,30 @@ def test_shards_are_written_with_an_index(
         np.testing.assert_array_equal(value, two[name], strict=True)
 
 
+@pytest.mark.parametrize("size", [None, 6_000])
+def test_a_relative_destination_is_that_of_the_call_wherever_the_program_goes(
+    sharded: Path, size: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.chdir(here)
+    went = []
+
+    def go(*_: object) -> None:
+        os.chdir(elsewhere)
+        went.append(True)
+
+    report = qr.quantize_file(
+        sharded, "new.safetensors", FORMAT, max_shard_size=size, progress=go, sync=True
+    )
+    assert went
+    assert list(elsewhere.iterdir()) == []
+    assert {path.name for path in here.iterdir()} == {Path(file).name for file in report.files}
+    with qr.open(here / Path(report.files[-1]).name) as checkpoint:
+        assert set(tensors()) <= set(checkpoint)
+
+
 def test_what_fits_is_one_file(sharded: Path, tmp_path: Path) -> None:
     report = qr.quantize_file(sharded, tmp_path / "one", FORMAT, max_shard_size="1GB", sync=False)
     assert report.files == [str(tmp_path / "one")]

@@ -56,7 +56,7 @@ _REACH: tuple[tuple[str, Reach], ...] = (
         "src/quantize/*",
         Reach(("quantize", "pipeline"), (*_QUANTIZE, "test_format", *_BATCH, *_BITS)),
     ),
-    ("src/arrow/*", Reach(("arrow",), (*_ARROW, *_STREAMS))),
+    ("src/arrow/*", Reach(("arrow",), (*_ARROW, *_STREAMS, "test_dimensions"))),
     ("src/containers/*", Reach(("containers", "layouts", "pipeline"), (*_READ_FILES, *_FILES))),
     ("src/layouts/*", Reach(("layouts", "pipeline"), (*_FILES, *_READ_FILES))),
     (

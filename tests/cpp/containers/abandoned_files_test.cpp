@@ -7,8 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <filesystem>
+#include <thread>
+#include <utility>
 
 #include "containers/failing_calls.h"
 #include "containers/name_in_use.h"
@@ -78,6 +81,18 @@ TEST(AbandonedFiles, ALockedOneStaysWhateverItsNumber) {
   EXPECT_THAT(folder.names(), ElementsAre(name));
 }
 
+TEST(AbandonedFiles, AnotherFileThatTookTheNameStays) {
+  const TestFolder folder;
+  const std::string name = ".out.quarrow-" + dead_process() + "-01ab.tmp";
+  folder.write(name, "abandoned");
+  const BeforeCall replaced(Call::kFlock, 1, [&] {
+    std::filesystem::rename(folder / name, folder / "published");
+    folder.write(name, "another");
+  });
+  remove_abandoned_files(folder.path());
+  EXPECT_EQ(read_bytes(folder / name), "another");
+}
+
 TEST(AbandonedFiles, WhereThereAreNoLocksNobodyIsKnownToBeGone) {
   const TestFolder folder;
   const std::string name = ".out.quarrow-" + dead_process() + "-01ab.tmp";
@@ -115,6 +130,26 @@ TEST(NameInUse, BelongsToOneObjectUntilItGoes) {
     EXPECT_TRUE(is_in_use("name"));
   }
   EXPECT_FALSE(is_in_use("name"));
+}
+
+TEST(NameInUse, AForkAmongThreadsThatUseNamesHangsNoChild) {
+  std::atomic<bool> done = false;
+  std::thread other([&] {
+    while (!done) const NameInUse in_use("name");
+  });
+  for (int round = 0; round < 50; ++round) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::alarm(10);
+      ::_exit(NameInUse("name").held() ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+    if (status != 0) break;
+  }
+  done = true;
+  other.join();
 }
 
 TEST(NameInUse, AForkedChildStartsWithNone) {

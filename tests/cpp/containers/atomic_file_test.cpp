@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -184,13 +183,6 @@ TEST_P(AtomicFileTest, ReportsAMissingFolderWithTheDestination) {
   }
 }
 
-TEST_P(AtomicFileTest, IsLockedAsSoonAsItHasAName) {
-  AtomicFile output(folder_ / "out", {});
-  output.finish(false);
-  const File other = File::open_to_read(folder_ / only_name());
-  EXPECT_EQ(::flock(other.descriptor(), LOCK_SH | LOCK_NB), -1);
-}
-
 TEST_P(AtomicFileTest, NeverPublishesAnotherFile) {
   folder_.write("out", "old");
   AtomicFile output(folder_ / "out", {});
@@ -250,17 +242,6 @@ TEST_P(AtomicFileTest, WhatACloseReportsComesBeforeTheFile) {
   EXPECT_EQ(read_bytes(folder_ / "out"), "old");
   const FailingCalls failing(Call::kClose, EIO);
   output.publish(true);
-  EXPECT_EQ(read_bytes(folder_ / "out"), "new");
-}
-
-TEST_P(AtomicFileTest, ALockThatSomebodyHoldsIsWaitedForUnderAnotherName) {
-  // Who looks for abandoned files may hold it for a moment, and then removes the file.
-  const FailingCalls failing(Call::kFlock, EWOULDBLOCK, 1);
-  AtomicFile output(folder_ / "out", {});
-  fill(output, "new");
-  complete(output);
-  EXPECT_TRUE(failing.failed());
-  EXPECT_EQ(only_name(), "out");
   EXPECT_EQ(read_bytes(folder_ / "out"), "new");
 }
 

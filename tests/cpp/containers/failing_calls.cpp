@@ -144,6 +144,11 @@ int fsync(int descriptor) {
   return must_fail(Call::kSync) ? -1 : real(descriptor);
 }
 
+int getentropy(void* buffer, std::size_t bytes) {
+  static const auto real = next<int (*)(void*, std::size_t)>("getentropy");
+  return must_fail(Call::kEntropy) ? -1 : real(buffer, bytes);
+}
+
 int close(int descriptor) {
   static const auto real = next<int (*)(int)>("close");
   const bool fails = must_fail(Call::kClose);

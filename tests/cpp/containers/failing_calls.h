@@ -19,6 +19,7 @@ enum class Call : std::uint8_t {
   kUnlink,
   kSync,
   kClose,
+  kEntropy,
   kAllocation,
 };
 

@@ -213,6 +213,75 @@ TEST_F(FileSetTest, AStrangersClaimInAFolderOfAllMovesNothing) {
   EXPECT_THAT(folder_.names(), ElementsAre("m-1"));
 }
 
+TEST_F(FileSetTest, NothingIsPutBackThatAClaimLeftWhichIsGone) {
+  // Somebody removed the claim of a job that was killed, and not what it had set aside.
+  write_old();
+  for (const char* number : {"0", "1", "2"}) {
+    folder_.write(std::string(kClaim) + "-" + number, "older");
+  }
+  {
+    const FailingCalls failing(Call::kRename, EIO, 1);
+    EXPECT_THROW(replace(), std::filesystem::filesystem_error);
+  }
+  EXPECT_EQ(contents(), set_of("old"));
+}
+
+TEST_F(FileSetTest, AForkedChildNeitherPublishesNorLetsOthersIn) {
+  const std::vector<std::unique_ptr<AtomicFile>> none;
+  FileSet set(paths());
+  const pid_t child = ::fork();
+  if (child == 0) {
+    int code = 1;
+    try {
+      set.publish(none, false);
+    } catch (const PathFault& fault) {
+      code = fault.rule == PathRule::kBeingWritten ? 0 : 2;
+    }
+    set.~FileSet();
+    ::_exit(code);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_THAT(folder_.names(), ElementsAre(kClaim));
+  EXPECT_EQ(rule(), PathRule::kBeingWritten);
+}
+
+TEST_F(FileSetTest, AClaimThatIsTakenForAbandonedIsMadeAgain) {
+  const BeforeCall removed(Call::kFlock, 1,
+                           [&] { EXPECT_EQ(::unlink((folder_ / kClaim).c_str()), 0); });
+  const FileSet set(paths());
+  EXPECT_THAT(folder_.names(), ElementsAre(kClaim));
+  EXPECT_EQ(rule(), PathRule::kBeingWritten);
+}
+
+TEST_F(FileSetTest, AClaimThatSomebodyElseTookIsLeftToHim) {
+  const std::string claim = folder_.write(kClaim, std::string("m-1\0m.index\0", 12));
+  folder_.write(std::string(kClaim) + "-0", "old");
+  const BeforeCall taken(Call::kFlock, 1, [&] {
+    std::filesystem::remove(claim);
+    folder_.write(kClaim, "");
+  });
+  EXPECT_EQ(settle_claim(folder_.path(), claim), ClaimState::kSettled);
+  EXPECT_THAT(folder_.names(), ElementsAre(kClaim, std::string(kClaim) + "-0"));
+}
+
+TEST_F(FileSetTest, AListThatCannotBeMovesNothing) {
+  folder_.write(std::string(kClaim) + "-0", "old");
+  std::string more_than_can_be;
+  for (int count = 0; count <= 65'536; ++count) {
+    more_than_can_be += std::string(255, 'm');
+    more_than_can_be += '\0';
+  }
+  for (const std::string& list :
+       {more_than_can_be, std::string("m-1\0m.ind", 9), std::string("\0m-1\0", 5),
+        std::string(".\0m-1\0", 6), std::string("..\0m-1\0", 7)}) {
+    const std::string claim = folder_.write(kClaim, list);
+    EXPECT_EQ(settle_claim(folder_.path(), claim), ClaimState::kUnknown);
+    EXPECT_THAT(folder_.names(), ElementsAre(kClaim, std::string(kClaim) + "-0"));
+  }
+}
+
 TEST_F(FileSetTest, NamesMayBeAsLongAsNamesMayBe) {
   const std::string stem(254, 'm');
   const std::vector<std::string> longest = {folder_ / (stem + "1"), folder_ / (stem + "2")};

@@ -2,10 +2,14 @@
 #include "containers/temporary_name.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <set>
 #include <string>
+
+#include "containers/failing_calls.h"
 
 namespace quarrow {
 namespace {
@@ -22,6 +26,35 @@ TEST(TemporaryName, IsAnotherOneEachTime) {
   std::set<std::string> names;
   for (int count = 0; count < 100; ++count) names.insert(temporary_name("a"));
   EXPECT_EQ(names.size(), 100U);
+}
+
+TEST(TemporaryName, IsAnotherOneWithoutRandomNumbersToo) {
+  const FailingCalls no_entropy(Call::kEntropy, ENOSYS);
+  EXPECT_NE(temporary_name("a"), temporary_name("a"));
+  EXPECT_TRUE(no_entropy.failed());
+}
+
+TEST(TemporaryName, IsNotThatOfTheSameNumberInAnotherContainer) {
+  const auto first_of_a_process = [] {
+    int ends[2];
+    EXPECT_EQ(::pipe(ends), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      // Both children count from the same number.
+      std::string name = temporary_name("a");
+      name = name.substr(name.rfind('-'));
+      ::_exit(::write(ends[1], name.data(), name.size()) > 0 ? 0 : 1);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+    char text[64] = {};
+    EXPECT_GT(::read(ends[0], text, sizeof(text) - 1), 0);
+    ::close(ends[0]);
+    ::close(ends[1]);
+    return std::string(text);
+  };
+  EXPECT_NE(first_of_a_process(), first_of_a_process());
 }
 
 TEST(TemporaryName, OwnerIsAProcessNumber) {

@@ -5,15 +5,19 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <optional>
+#include <thread>
 
 #include "containers/safetensors_index.h"
 #include "containers/test_files.h"
+#include "pipeline/test_callers.h"
 #include "quarrow/containers/checkpoint_fault.h"
 #include "quarrow/containers/safetensors.h"
 
 namespace quarrow {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 class OutputFilesTest : public ::testing::Test {
@@ -68,6 +72,30 @@ TEST_F(OutputFilesTest, LooksAtEveryPathBeforeItMakesAFile) {
     EXPECT_EQ(fault.rule, PathRule::kFolder);
     EXPECT_EQ(fault.path, folder_ / "out.safetensors.index.json");
   }
+}
+
+TEST_F(OutputFilesTest, ASetLiesInTheFolderOfItsTimeWhereverTheProgramGoes) {
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(folder_.path());
+  std::filesystem::create_directory("inner");
+  const FilePlan plan = plan_of(2, 0, {});
+  // The second shard is waited for, and its poll goes elsewhere.
+  std::optional<AtomicFile> other(std::in_place, "out-00002-of-00002.safetensors",
+                                  std::span<const FileIdentity>());
+  std::thread job([&] {
+    CountingPoll poll([&] {
+      std::filesystem::current_path(folder_ / "inner");
+      other.reset();
+      return true;
+    });
+    OutputFiles files(Checkpoint(), plan, "out.safetensors", &poll);
+    files.publish(false);
+  });
+  job.join();
+  std::filesystem::current_path(before);
+  EXPECT_THAT(folder_.names(),
+              ElementsAre("inner", "out-00001-of-00002.safetensors",
+                          "out-00002-of-00002.safetensors", "out.safetensors.index.json"));
 }
 
 }  // namespace
