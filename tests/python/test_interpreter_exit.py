@@ -194,6 +194,33 @@ def test_what_is_released_when_the_interpreter_has_ended(thread: str, printed: s
     assert (result.returncode, result.stdout, result.stderr) == (0, printed, "")
 
 
+ENDED_ON_THE_WAY = (
+    LENT
+    + """
+# Nobody has the lock but this thread, until it ends or lets go.
+sys.setswitchinterval(100)
+builtins.lent = capsule, release, argument = lent()
+thread = ctypes.c_ulong()
+create = ctypes.PyDLL(None).pthread_create
+create(ctypes.byref(thread), None, ctypes.c_void_p(release), ctypes.c_void_p(argument))
+until = time.monotonic() + 0.2
+while time.monotonic() < until:
+    pass
+"""
+)
+
+
+def test_the_end_waits_for_a_thread_that_asks_for_the_lock() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", ENDED_ON_THE_WAY],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "freed ", "")
+
+
 FORKED_ON_THE_WAY = (
     LENT
     + """

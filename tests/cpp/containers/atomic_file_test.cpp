@@ -185,21 +185,23 @@ TEST_P(AtomicFileTest, ReportsAMissingFolderWithTheDestination) {
 
 TEST_P(AtomicFileTest, NeverPublishesAnotherFile) {
   folder_.write("out", "old");
-  AtomicFile output(folder_ / "out", {});
-  output.finish(false);
+  std::optional<AtomicFile> output(std::in_place, folder_ / "out", std::span<const FileIdentity>());
+  output->finish(false);
   std::string name;
   for (const std::string& each : folder_.names()) name = each == "out" ? name : each;
   ASSERT_EQ(std::filesystem::remove(folder_ / name), true);
   for (const bool replaced : {false, true}) {
     if (replaced) folder_.write(name, "half a file");
     try {
-      output.publish(false);
+      output->publish(false);
       FAIL();
     } catch (const PathFault& fault) {
       EXPECT_EQ(fault.rule, PathRule::kTemporaryLost);
     }
     EXPECT_EQ(read_bytes(folder_ / "out"), "old");
   }
+  // Nor removes it.
+  output.reset();
   EXPECT_EQ(read_bytes(folder_ / name), "half a file");
 }
 
@@ -308,6 +310,25 @@ TEST_P(AtomicFileTest, WaitsWhileAnotherThreadWritesTheDestination) {
   });
   second.join();
   EXPECT_EQ(read_bytes(folder_ / "out"), "second");
+}
+
+TEST_P(AtomicFileTest, LooksAtTheDestinationAgainWhenItHasWaited) {
+  const std::string source = folder_.write("source", "x");
+  const FileIdentity identity = File::open_to_read(source).identity();
+  std::optional<AtomicFile> first(std::in_place, folder_ / "out", std::span<const FileIdentity>());
+  std::thread second([&] {
+    WaitOnce poll([&] {
+      if (first) std::filesystem::create_hard_link(source, folder_ / "out");
+      first.reset();
+    });
+    try {
+      const AtomicFile output(folder_ / "out", {&identity, 1}, &poll);
+      ADD_FAILURE() << "the source would have been replaced";
+    } catch (const PathFault& fault) {
+      EXPECT_EQ(fault.rule, PathRule::kSameFile);
+    }
+  });
+  second.join();
 }
 
 class StopAtOnce : public Poll {

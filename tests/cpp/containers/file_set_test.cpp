@@ -89,6 +89,20 @@ TEST_F(FileSetTest, ReplacesAll) {
   }
 }
 
+TEST_F(FileSetTest, WithSyncEachStepIsOnTheDiskBeforeTheNext) {
+  write_old();
+  // The list of files, then what is set aside, then the new shards, at last the new index.
+  const std::vector<int> syncs_before_rename = {1, 2, 2, 3};
+  for (int nth = 1; nth <= 4; ++nth) {
+    const FailingCalls syncs(Call::kSync, EIO, 1000);
+    int before = 0;
+    const BeforeCall counted(Call::kRename, nth, [&] { before = syncs.calls(); });
+    replace(/*sync=*/true);
+    EXPECT_EQ(before, syncs_before_rename[static_cast<std::size_t>(nth - 1)]) << nth;
+    EXPECT_EQ(syncs.calls(), 4);
+  }
+}
+
 TEST_F(FileSetTest, WhatFailsHalfWayLeavesTheOldSetOrTheNewOne) {
   for (const Call call : {Call::kRename, Call::kLink, Call::kUnlink, Call::kSync, Call::kOpen,
                           Call::kFlock, Call::kAllocation}) {

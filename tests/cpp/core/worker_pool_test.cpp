@@ -95,6 +95,14 @@ TEST(WorkerPool, StartsNoMoreThreadsThanItMay) {
   EXPECT_EQ(counted.asked(), 3U);
 }
 
+TEST(WorkerPool, RemembersNoRoomInAJobThatIsOver) {
+  WorkerPool& pool = new_pool(8);
+  const FailingThreads counted(100);
+  // The caller has nothing to do, and is gone before the thread comes.
+  for (int round = 0; round < 50; ++round) run(pool, 0, 1);
+  EXPECT_EQ(counted.asked(), 1U);
+}
+
 // Each tile of one job waits until the other job has begun, so that both must be served at a time.
 TEST(WorkerPool, ServesSeveralJobsAtATime) {
   WorkerPool& pool = new_pool(2);
@@ -114,6 +122,63 @@ TEST(WorkerPool, ServesSeveralJobsAtATime) {
   run_job();
   other.join();
   EXPECT_EQ(begun, 4);
+}
+
+// True once `condition` is, false when that takes so long that nobody can be coming.
+template <typename Condition>
+bool comes_true(Condition condition) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+// Runs a job of one tile for each of `wanted` workers and the caller, which wait for each other.
+// False when they are never there at a time.
+bool meet(WorkerPool& pool, std::size_t wanted) {
+  std::atomic<std::size_t> begun = 0;
+  std::atomic<bool> met = true;
+  const auto body = [&](std::size_t, std::size_t) {
+    ++begun;
+    if (met && !comes_true([&] { return begun == wanted + 1 || !met; })) met = false;
+  };
+  TileLoop loop(wanted + 1, body, nullptr);
+  WorkerPool::Job job{.loop = loop, .wanted = wanted};
+  pool.offer(job);
+  loop.lead();
+  pool.withdraw(job);
+  return met;
+}
+
+TEST(WorkerPool, WakesAsManyThreadsAsAJobCanUse) {
+  WorkerPool& pool = new_pool(3);
+  for (int round = 0; round < 10; ++round) {
+    ASSERT_TRUE(meet(pool, 3));
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+TEST(WorkerPool, StartsAThreadWhereThoseThatThereAreAreBusy) {
+  WorkerPool& pool = new_pool(2);
+  std::atomic<int> begun = 0;
+  std::atomic<bool> done = false;
+  std::thread other([&] {
+    const auto body = [&](std::size_t, std::size_t) {
+      ++begun;
+      comes_true([&] { return done.load(); });
+    };
+    TileLoop loop(2, body, nullptr);
+    WorkerPool::Job job{.loop = loop, .wanted = 1};
+    pool.offer(job);
+    loop.lead();
+    pool.withdraw(job);
+  });
+  EXPECT_TRUE(comes_true([&] { return begun == 2; }));
+  EXPECT_TRUE(meet(pool, 1));
+  done = true;
+  other.join();
 }
 
 // More rounds than a thread stays awake for, with pauses that let it fall asleep.
