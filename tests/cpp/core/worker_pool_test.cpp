@@ -218,7 +218,7 @@ TEST(WorkerPool, IsNotBoundToTheCpusOfItsFirstCaller) {
   if (CPU_COUNT(&process) < 2) GTEST_SKIP() << "this process has one CPU";
   cpu_set_t of_worker;
   std::thread([&] {
-    int first = 0;
+    std::size_t first = 0;
     while (!CPU_ISSET(first, &process)) ++first;
     cpu_set_t one;
     CPU_ZERO(&one);
