@@ -167,5 +167,9 @@ void* operator new(std::size_t bytes) {
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
+// A sanitizer's own would go with its own delete.
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+  return must_fail(Call::kAllocation) ? nullptr : std::malloc(bytes == 0 ? 1 : bytes);
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
