@@ -143,8 +143,10 @@ def test_what_the_child_raises_is_passed_on(w: np.ndarray, raised: type[BaseExce
                 raise raised
 
     error: BaseException | None = None
+    # Stochastic, and so large: long enough for a callback before the work is done.
+    layers = {str(i): w for i in range(64)}
     try:
-        qr.quantize_batch({str(i): w for i in range(8)}, "int4", threads=2, progress=fork_and_raise)
+        qr.quantize_batch(layers, "int4", rounding="stochastic", threads=2, progress=fork_and_raise)
     except BaseException as passed:  # noqa: BLE001 (the child must not run the rest of pytest)
         error = passed
     if child == 0:

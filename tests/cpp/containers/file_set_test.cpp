@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <map>
+#include <optional>
 
 #include "containers/abandoned_files.h"
 #include "containers/failing_calls.h"
@@ -156,6 +157,20 @@ TEST_F(FileSetTest, WhatCannotBePutBackIsPutBackByTheNextJob) {
   EXPECT_EQ(contents(), set_of("old"));
 }
 
+TEST_F(FileSetTest, TheClaimStaysUntilAllIsPutBack) {
+  write_old();
+  {
+    // A folder that takes the place of the index can be replaced by no file, old or new.
+    const BeforeCall taken(Call::kRename, 2,
+                           [&] { std::filesystem::create_directories(folder_ / "m.index/inner"); });
+    EXPECT_THROW(replace(), std::filesystem::filesystem_error);
+  }
+  EXPECT_TRUE(std::filesystem::exists(folder_ / kClaim));
+  std::filesystem::remove_all(folder_ / "m.index");
+  remove_abandoned_files(folder_.path());
+  EXPECT_EQ(contents(), set_of("old"));
+}
+
 TEST_F(FileSetTest, AProcessThatIsKilledLeavesAllToBePutBack) {
   for (const Call call : {Call::kRename, Call::kLink, Call::kUnlink}) {
     bool killed = true;
@@ -269,6 +284,16 @@ TEST_F(FileSetTest, AClaimThatIsTakenForAbandonedIsMadeAgain) {
   EXPECT_EQ(rule(), PathRule::kBeingWritten);
 }
 
+TEST_F(FileSetTest, AClaimThatSomebodyLooksAtIsMadeAgain) {
+  std::optional<FileSet> set;
+  {
+    const FailingCalls held(Call::kFlock, EWOULDBLOCK, 1);
+    set.emplace(paths());
+    EXPECT_EQ(held.calls(), 3);  // its own, to settle that, and that of the new one
+  }
+  EXPECT_EQ(rule(), PathRule::kBeingWritten);
+}
+
 TEST_F(FileSetTest, AClaimThatSomebodyElseTookIsLeftToHim) {
   const std::string claim = folder_.write(kClaim, std::string("m-1\0m.index\0", 12));
   folder_.write(std::string(kClaim) + "-0", "old");
@@ -287,9 +312,10 @@ TEST_F(FileSetTest, AListThatCannotBeMovesNothing) {
     more_than_can_be += std::string(255, 'm');
     more_than_can_be += '\0';
   }
-  for (const std::string& list :
-       {more_than_can_be, std::string("m-1\0m.ind", 9), std::string("\0m-1\0", 5),
-        std::string(".\0m-1\0", 6), std::string("..\0m-1\0", 7)}) {
+  const std::vector<std::string> lists = {more_than_can_be, std::string("m-1\0m.ind", 9),
+                                          std::string("m-1\0\0", 5), std::string("m-1\0.\0", 6),
+                                          std::string("m-1\0..\0", 7)};
+  for (const std::string& list : lists) {
     const std::string claim = folder_.write(kClaim, list);
     EXPECT_EQ(settle_claim(folder_.path(), claim), ClaimState::kUnknown);
     EXPECT_THAT(folder_.names(), ElementsAre(kClaim, std::string(kClaim) + "-0"));
