@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tensors of many dimensions: 64 are read everywhere; more are refused by name, and only copied."""
 
+import ctypes
 import json
 import pickle
 import struct
@@ -16,6 +17,7 @@ from arrow_layers import quantize
 from checkpoints import header_bytes, raw_tensors
 from dlpack_producer import DlpackProducer
 from numpy.typing import NDArray
+from quarrow import _core
 
 MOST = 64
 TOO_MANY = [MOST + 1, 100, 128, 129, 500]
@@ -62,6 +64,14 @@ def exported(dimensions: int, **options: Any) -> DlpackProducer:
     return DlpackProducer(weights(), shape_of(dimensions), **options)
 
 
+def nested(dimensions: int) -> object:
+    """Lay an array of C in others; their buffer has as many dimensions."""
+    kind: Any = ctypes.c_float * 64
+    for size in reversed(shape_of(dimensions)[:-1]):
+        kind = kind * size
+    return kind()
+
+
 def through_arrow(dimensions: int) -> object:
     columns = {"layer_name": ["a"], "weights": [weights().ravel()], "shape": [shape_of(dimensions)]}
     return quantize(pa.table(columns), "int4").to_pyarrow()
@@ -70,6 +80,7 @@ def through_arrow(dimensions: int) -> object:
 WAYS: dict[str, Callable[[int], object]] = {
     "constructor": lambda n: build(shape_of(n)),
     "pickle": lambda n: pickle.loads(pickle.dumps(Forged(shape_of(n)))),
+    "a buffer": lambda n: qr.quantize(nested(n), "int4", name="a"),
     "DLPack": lambda n: qr.quantize(exported(n), "int4", name="a"),
     "DLPack with versions": lambda n: qr.quantize(exported(n, version=(1, 0)), "int4", name="a"),
     "a batch": lambda n: qr.quantize_batch({"a": exported(n)}, "int4"),
@@ -213,6 +224,14 @@ def test_bfloat16_of_more_dimensions_is_refused_too(tmp_path: Path) -> None:
         tensor = checkpoint["a.weight"]
         assert isinstance(tensor, qr.CheckpointTensor)
         refused(tensor.__dlpack__, MOST + 1)
+
+
+def test_not_even_the_package_itself_can_make_an_array_of_more() -> None:
+    """Nanobind would end the process."""
+    data = np.zeros(2, np.uint8)
+    assert _core.dlpack_array(data, data, 4, 16, [1] * MOST).__dlpack__()
+    with pytest.raises(qr.InvalidInputError, match="too many dimensions"):
+        _core.dlpack_array(data, data, 4, 16, [1] * (MOST + 1))
 
 
 @pytest.mark.parametrize("dimensions", [33, MOST])
