@@ -284,6 +284,19 @@ TEST_F(FileSetTest, AClaimThatIsTakenForAbandonedIsMadeAgain) {
   EXPECT_EQ(rule(), PathRule::kBeingWritten);
 }
 
+TEST_F(FileSetTest, ItsDescriptorMayBeThatOfTheStandardInput) {
+  const int input = ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+  ::close(STDIN_FILENO);
+  {
+    const FileSet set(paths());
+    EXPECT_NE(::fcntl(STDIN_FILENO, F_GETFD), -1);
+    EXPECT_THAT(folder_.names(), ElementsAre(kClaim));
+  }
+  EXPECT_THAT(folder_.names(), IsEmpty());
+  if (input >= 0) ::dup2(input, STDIN_FILENO);
+  ::close(input);
+}
+
 TEST_F(FileSetTest, AClaimThatSomebodyLooksAtIsMadeAgain) {
   std::optional<FileSet> set;
   {
@@ -320,6 +333,26 @@ TEST_F(FileSetTest, AListThatCannotBeMovesNothing) {
     EXPECT_EQ(settle_claim(folder_.path(), claim), ClaimState::kUnknown);
     EXPECT_THAT(folder_.names(), ElementsAre(kClaim, std::string(kClaim) + "-0"));
   }
+}
+
+TEST_F(FileSetTest, RelativePathsMeanTheFolderOfTheirTime) {
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(folder_.path());
+  std::filesystem::create_directory("inner");
+  const std::vector<std::string> names = {"m-1", "m.index"};
+  std::vector<std::unique_ptr<AtomicFile>> files;
+  for (const std::string& name : names) {
+    files.push_back(std::make_unique<AtomicFile>(name, std::span<const FileIdentity>()));
+    files.back()->finish(false);
+  }
+  {
+    FileSet set(names);
+    std::filesystem::current_path("inner");
+    set.publish(files, false);
+  }
+  std::filesystem::current_path(before);
+  EXPECT_THAT(folder_.names(), ElementsAre("inner", "m-1", "m.index"));
+  EXPECT_TRUE(std::filesystem::is_empty(folder_ / "inner"));
 }
 
 TEST_F(FileSetTest, NamesMayBeAsLongAsNamesMayBe) {
