@@ -284,6 +284,19 @@ def test_arrays_that_are_not_aligned_are_said_to_be_so() -> None:
         qr.quantize(weights(5, 300), "int4", out=(q.codes, unaligned(q.scales), q.zero_points))
 
 
+class Elsewhere(np.ndarray):
+    """Lies somewhere else, if one asks it."""
+
+    def view(self, *_: object) -> NDArray[np.uint16]:  # type: ignore[override]
+        return np.zeros(self.shape, np.uint16)
+
+
+def test_an_array_lies_where_numpy_says() -> None:
+    q = qr.quantize(weights(2, 32), "int4", scale_dtype="bfloat16")
+    scales = np.ndarray.view(q.scales, Elsewhere)
+    assert qr.QuantizedTensor(q.codes, scales, q.zero_points, q.format, q.shape) == q
+
+
 def test_scales_in_another_byte_order_are_said_to_be_so() -> None:
     with pytest.raises(qr.InvalidInputError, match=r"of float32 and shape \(5, 3\), not >f4 and"):
         build(scales=VARIANTS[0].scales.astype(">f4"))

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What messages show of an object: its repr, unless that fails or is endless."""
 
+import sys
+from collections import OrderedDict
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -30,6 +33,17 @@ def test_what_cannot_be_shown_has_the_name_of_its_type() -> None:
     assert safe_repr(Failing()).startswith("<Failing")
     assert safe_repr([Failing()]).startswith("[<Failing")
     assert safe_repr(10**5000).startswith(("1000", "<int"))
+
+
+def test_tensors_of_torch_show_no_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tensor:
+        def __repr__(self) -> str:
+            return "values"
+
+    assert safe_repr([Tensor()]) == "[values]"
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(Tensor=Tensor))
+    assert safe_repr([Tensor()]) == "[<Tensor>]"
+    assert safe_repr(OrderedDict(a=Tensor())) == "{'a': <Tensor>}"
 
 
 def test_large_and_endless_objects_are_cut() -> None:
