@@ -33,7 +33,7 @@ JsonValue& JsonValue::add_item(JsonValue value) {
 }
 
 JsonValue& JsonValue::add_member(std::string name, JsonValue value) {
-  return std::get<Object>(value_).emplace_back(std::move(name), std::move(value)).value;
+  return std::get<Object>(value_).emplace_back(Member{std::move(name), std::move(value)}).value;
 }
 
 void JsonValue::sort_members() {

@@ -20,11 +20,14 @@ class JsonValue {
   struct Member;
 
   // Null.
-  JsonValue() noexcept = default;
+  JsonValue() noexcept;
   // A bool, std::int64_t, std::uint64_t, double or std::string.
   template <typename T>
     requires(!std::is_same_v<T, JsonValue>)
-  explicit JsonValue(T value) noexcept : value_(std::move(value)) {}
+  explicit JsonValue(T value) noexcept;
+  JsonValue(JsonValue&&) noexcept;
+  JsonValue& operator=(JsonValue&&) noexcept;
+  ~JsonValue();
   static JsonValue array() noexcept;
   static JsonValue object() noexcept;
 
@@ -57,12 +60,21 @@ class JsonValue {
 
   std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_t, double, std::string, Array,
                Object>
-      value_ = nullptr;
+      value_;
 };
 
 struct JsonValue::Member {
   std::string name;
   JsonValue value;
 };
+
+// Below, since a variant must know what its alternatives hold.
+template <typename T>
+  requires(!std::is_same_v<T, JsonValue>)
+JsonValue::JsonValue(T value) noexcept : value_(std::move(value)) {}
+inline JsonValue::JsonValue() noexcept : value_(nullptr) {}
+inline JsonValue::JsonValue(JsonValue&&) noexcept = default;
+inline JsonValue& JsonValue::operator=(JsonValue&&) noexcept = default;
+inline JsonValue::~JsonValue() = default;
 
 }  // namespace quarrow
