@@ -40,8 +40,10 @@ int make_in_main_interpreter(PyObject* module) {
 
 }  // namespace
 
+// NOLINTBEGIN(bugprone-reserved-identifier, readability-identifier-naming): CPython's name
 extern "C" NB_EXPORT PyObject* PyInit__core();
 extern "C" PyObject* PyInit__core() {
+  // NOLINTEND(bugprone-reserved-identifier, readability-identifier-naming)
   // Asked in each interpreter's own making of the module: newer versions of Python call this
   // function in the main interpreter first, whoever imports.
   PyObject* const definition = PyInit__core_of_main();

@@ -13,13 +13,17 @@
 #include <unistd.h>
 #include <unwind.h>
 
+// NOLINTBEGIN(bugprone-reserved-identifier, readability-identifier-naming): the compiler's name
 extern "C" _Unwind_Reason_Code __gxx_personality_v0(int version, _Unwind_Action actions,
                                                     _Unwind_Exception_Class kind,
                                                     _Unwind_Exception* exception,
                                                     _Unwind_Context* context) {
+  // NOLINTEND(bugprone-reserved-identifier, readability-identifier-naming)
   using Personality = decltype(&__gxx_personality_v0);
   static const auto library =
       reinterpret_cast<Personality>(dlsym(RTLD_NEXT, "__gxx_personality_v0"));
-  while ((actions & _UA_FORCE_UNWIND) != 0) pause();
+  if ((actions & _UA_FORCE_UNWIND) != 0) {
+    for (;;) pause();
+  }
   return library(version, actions, kind, exception, context);
 }

@@ -36,7 +36,7 @@ Registry& registry() {
 }
 
 // A thread that does not exist in the child could hold the mutex at the fork.
-[[maybe_unused]] const int fork_handlers_set =
+[[maybe_unused]] const int kForkHandlers =
     pthread_atfork([] { registry().mutex.lock(); }, [] { registry().mutex.unlock(); },
                    [] {
                      registry().names.clear();
