@@ -199,10 +199,10 @@ ENDED_ON_THE_WAY = (
     + """
 # Nobody has the lock but this thread, until it ends or lets go.
 sys.setswitchinterval(100)
-builtins.lent = capsule, release, argument = lent()
-thread = ctypes.c_ulong()
-create = ctypes.PyDLL(None).pthread_create
-create(ctypes.byref(thread), None, ctypes.c_void_p(release), ctypes.c_void_p(argument))
+builtins.lent = [lent() for _ in range(20)]
+create, thread = ctypes.PyDLL(None).pthread_create, ctypes.c_ulong()
+for _, release, argument in builtins.lent:
+    create(ctypes.byref(thread), None, ctypes.c_void_p(release), ctypes.c_void_p(argument))
 until = time.monotonic() + 0.2
 while time.monotonic() < until:
     pass
@@ -210,7 +210,7 @@ while time.monotonic() < until:
 )
 
 
-def test_the_end_waits_for_a_thread_that_asks_for_the_lock() -> None:
+def test_the_end_waits_for_threads_that_ask_for_the_lock() -> None:
     result = subprocess.run(
         [sys.executable, "-c", ENDED_ON_THE_WAY],
         capture_output=True,
@@ -218,7 +218,7 @@ def test_the_end_waits_for_a_thread_that_asks_for_the_lock() -> None:
         timeout=60,
         check=False,
     )
-    assert (result.returncode, result.stdout, result.stderr) == (0, "freed ", "")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "freed " * 20, "")
 
 
 FORKED_ON_THE_WAY = (

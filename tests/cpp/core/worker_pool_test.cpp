@@ -167,7 +167,7 @@ TEST(WorkerPool, StartsAThreadWhereThoseThatThereAreAreBusy) {
   std::thread other([&] {
     const auto body = [&](std::size_t, std::size_t) {
       ++begun;
-      comes_true([&] { return done.load(); });
+      while (!done) std::this_thread::yield();
     };
     TileLoop loop(2, body, nullptr);
     WorkerPool::Job job{.loop = loop, .wanted = 1};

@@ -65,13 +65,23 @@ TEST_F(OutputFilesTest, RefusesAHeaderThatWouldNotBeRead) {
 TEST_F(OutputFilesTest, LooksAtEveryPathBeforeItMakesAFile) {
   std::filesystem::create_directory(folder_ / "out.safetensors.index.json");
   const FilePlan plan = plan_of(2, 0, {});
-  try {
-    const OutputFiles files(Checkpoint(), plan, folder_ / "out.safetensors", nullptr);
-    FAIL();
-  } catch (const PathFault& fault) {
-    EXPECT_EQ(fault.rule, PathRule::kFolder);
-    EXPECT_EQ(fault.path, folder_ / "out.safetensors.index.json");
-  }
+  // It would have to wait for the first one.
+  const AtomicFile other(folder_ / "out-00001-of-00002.safetensors", {});
+  std::thread job([&] {
+    CountingPoll poll([] {
+      ADD_FAILURE() << "it waits";
+      return false;
+    });
+    try {
+      const OutputFiles files(Checkpoint(), plan, folder_ / "out.safetensors", &poll);
+      ADD_FAILURE();
+    } catch (const PathFault& fault) {
+      EXPECT_EQ(fault.rule, PathRule::kFolder);
+      EXPECT_EQ(fault.path, folder_ / "out.safetensors.index.json");
+    } catch (const AtomicFile::Stopped&) {
+    }
+  });
+  job.join();
 }
 
 TEST_F(OutputFilesTest, ASetLiesInTheFolderOfItsTimeWhereverTheProgramGoes) {
