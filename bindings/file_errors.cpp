@@ -249,6 +249,8 @@ std::string_view text_of(StayReason reason) noexcept {
       return "norm";
     case StayReason::kEmbedding:
       return "embedding";
+    case StayReason::kModelEdge:
+      return "an edge of the model: input, output, or the embedding of time or conditions";
     case StayReason::kSmall:
       return "fewer than 1024 elements";
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "layouts/model_edges.h"
 #include "quarrow/layouts/layout.h"
 
 namespace quarrow {
@@ -20,13 +21,14 @@ bool contains(std::string_view text, std::string_view part) noexcept {
   return text.find(part) != std::string_view::npos;
 }
 
-// torch's and transformers' names, GPT-2's "ln_1", "wte" and "wpe", T5's "shared".
+// torch's and transformers' names, GPT-2's "ln_1", "wte" and "wpe", T5's "shared" and its table of
+// biases, which llama.cpp (attn_rel_b) and ComfyUI-GGUF leave in floats too.
 bool is_norm(std::string_view module) noexcept {
   return contains(module, "norm") || module.starts_with("ln_");
 }
 bool is_embedding(std::string_view module) noexcept {
   return contains(module, "embed") || module.ends_with("_emb") || module == "wte" ||
-         module == "wpe" || module == "shared";
+         module == "wpe" || module == "shared" || module == "relative_attention_bias";
 }
 
 }  // namespace
@@ -36,6 +38,9 @@ StayReason default_stay_reason(const TensorEntry& tensor) noexcept {
     const std::string_view module = module_of(tensor.name);
     if (is_norm(module)) return StayReason::kNorm;
     if (is_embedding(module)) return StayReason::kEmbedding;
+    // Of an adapter all factors go together.
+    const bool is_edge = is_model_edge(tensor.name) && !is_adapter_factor(tensor.name);
+    if (is_edge) return StayReason::kModelEdge;
   }
   std::uint64_t elements = 1;
   for (const std::uint64_t dimension : tensor.shape) elements *= dimension;

@@ -77,6 +77,8 @@ std::string_view name_of(StayReason reason) noexcept {
       return "norm";
     case StayReason::kEmbedding:
       return "embedding";
+    case StayReason::kModelEdge:
+      return "model_edge";
     case StayReason::kSmall:
       return "small";
   }

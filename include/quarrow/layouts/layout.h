@@ -37,6 +37,7 @@ enum class StayReason : std::uint8_t {
   // Defaults: a format that the caller chose for this tensor overrules them.
   kNorm,
   kEmbedding,
+  kModelEdge,  // where data, time and conditions enter a model, and where its result leaves
   kSmall,  // fewer than kMinElements
 };
 
@@ -47,7 +48,7 @@ std::string_view name_of(StayReason reason) noexcept;
 inline constexpr std::uint64_t kMinElements = 1024;
 
 // What is left alone in every layout unless the caller chose a format for it: norms and embeddings,
-// by the last part of the module's name, and small tensors.
+// the edges of a model, and small tensors.
 StayReason default_stay_reason(const TensorEntry& tensor) noexcept;
 
 // "L.weight" of a tensor that lies beside the codes of the layer L (a scale, a bias), so that its
