@@ -45,12 +45,14 @@ def _check_size(source: Path, out: Path) -> None:
 
 def quantize(source: Path, out: Path, *, sync: bool, io: str) -> None:
     """Do the job with quarrow."""
-    qr.quantize_file(source, out, FORMAT, sync=sync, io=io, threads=2)
+    qr.quantize_file(source, out, FORMAT, runtime="none", sync=sync, io=io, threads=2)
 
 
 @functools.cache
 def _result_bytes() -> int:
-    return qr.quantize_file(source_of(LARGE), folder() / "size", FORMAT, dry_run=True).bytes_out
+    return qr.quantize_file(
+        source_of(LARGE), folder() / "size", FORMAT, runtime="none", dry_run=True
+    ).bytes_out
 
 
 def copy_plainly(source: Path, out: Path, *, sync: bool) -> None:

@@ -3,6 +3,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 #include <string>
@@ -61,7 +62,7 @@ class FileJob {
   }
 
   void plan(nb::handle chosen_formats, const nb::bytes& choices, nb::handle dtype,
-            std::uint64_t max_shard_bytes) {
+            std::uint64_t max_shard_bytes, nb::handle runtime) {
     std::vector<Format> formats;
     for (const nb::handle each : chosen_formats) formats.push_back(nb::cast<const Format&>(each));
     check_formats(formats);
@@ -76,7 +77,8 @@ class FileJob {
       }
     }
     formats_ = std::move(formats);
-    const FilePlanOptions options{float_dtype_argument(dtype), max_shard_bytes};
+    const FilePlanOptions options{float_dtype_argument(dtype), max_shard_bytes,
+                                  runtime_argument(runtime)};
     with_file_errors([&] {
       const UnlockedScope unlocked;
       plan_ = plan_quantized(*source_, formats_, chosen, options);
@@ -84,7 +86,7 @@ class FileJob {
   }
 
   void plan_restored(nb::handle dtype, std::uint64_t max_shard_bytes) {
-    const FilePlanOptions options{float_dtype_argument(dtype), max_shard_bytes};
+    const FilePlanOptions options{float_dtype_argument(dtype), max_shard_bytes, std::nullopt};
     with_file_errors([&] {
       const UnlockedScope unlocked;
       stored_ = find_stored_layers(*source_);
@@ -178,6 +180,23 @@ class FileJob {
     return count;
   }
 
+  std::size_t quantized() const {
+    check_planned();
+    return static_cast<std::size_t>(
+        std::ranges::count(plan_.tensors, Action::kQuantize, &TensorPlan::action));
+  }
+
+  // runtime, whether it knows the model, tensors held back, tensors quantized in spite of it, and
+  // the reason of the first or None
+  nb::tuple runtime_rules() const {
+    check_planned();
+    const RuntimeRules& rules = plan_.rules;
+    const bool has_reason = rules.reason != StayReason::kNone;
+    return nb::make_tuple(name_of(rules.runtime), rules.known_model, rules.held_back,
+                          rules.overruled,
+                          has_reason ? nb::cast(text_of(rules.reason)) : nb::none());
+  }
+
   std::uint64_t bytes_in() const { return source_->file_bytes(); }
   std::uint64_t bytes_out() const { return plan_.file_bytes(); }
 
@@ -244,6 +263,15 @@ class FileJob {
     }
   }
 
+  static std::optional<Runtime> runtime_argument(nb::handle runtime) {
+    if (runtime.is_none()) return std::nullopt;
+    std::string_view name;
+    const bool is_text = nb::try_cast(runtime, name);
+    const std::optional<Runtime> found = is_text ? find_runtime(name) : std::nullopt;
+    if (!found) raise_invalid_input("a runtime is 'comfyui' or 'none'");
+    return found;
+  }
+
   void check_planned() const {
     if (plan_.outputs.empty()) raise_invalid_input("plan() comes first");
   }
@@ -307,12 +335,14 @@ void bind_files(nb::module_& m) {
       .def(nb::init<const OpenCheckpoint&>(), "source"_a, nb::keep_alive<1, 2>())
       .def_prop_ro("source_size", &FileJob::source_size, "How many tensors the source has.")
       .def("source_name", &FileJob::source_name, "index"_a, "Of a tensor of the source.")
-      .def("plan", &FileJob::plan, "formats"_a, "choices"_a, nb::kw_only(), "dtype"_a.none(),
-           "max_shard_bytes"_a,
-           nb::sig("def plan(self, formats: collections.abc.Sequence[Format], choices: bytes, *, "
-                   "dtype: str | None, max_shard_bytes: int) -> None"),
-           "Decide on every tensor: a byte each, the index of a format, 254 for the first one "
-           "unless the defaults leave the tensor, or 255 to leave it. Empty: 254 for all.")
+      .def(
+          "plan", &FileJob::plan, "formats"_a, "choices"_a, nb::kw_only(), "dtype"_a.none(),
+          "max_shard_bytes"_a, "runtime"_a.none(),
+          nb::sig("def plan(self, formats: collections.abc.Sequence[Format], choices: bytes, *, "
+                  "dtype: str | None, max_shard_bytes: int, runtime: str | None) -> None"),
+          "Decide on every tensor: a byte each, the index of a format, 254 for the first one "
+          "unless the defaults leave the tensor, or 255 to leave it. Empty: 254 for all. The rules "
+          "are those of the runtime; None: for each format its own.")
       .def("plan_restored", &FileJob::plan_restored, nb::kw_only(), "dtype"_a.none(),
            "max_shard_bytes"_a,
            nb::sig("def plan_restored(self, *, dtype: str | None, max_shard_bytes: int) -> None"),
@@ -346,6 +376,12 @@ void bind_files(nb::module_& m) {
            "The files that run() writes.")
       .def_prop_ro("adapter_factors", &FileJob::adapter_factors,
                    "How many of the quantized tensors are factors of a LoRA.")
+      .def_prop_ro(
+          "runtime_rules", &FileJob::runtime_rules,
+          nb::sig("def runtime_rules(self) -> tuple[str, bool, int, int, str | None]"),
+          "The runtime, whether it knows the model, how many tensors stay because it would "
+          "misread them, how many are quantized all the same, and the reason.")
+      .def_prop_ro("quantized", &FileJob::quantized, "How many tensors are quantized.")
       .def_prop_ro("bytes_in", &FileJob::bytes_in, "Of the source's files.")
       .def_prop_ro("bytes_out", &FileJob::bytes_out, "Of the new files.");
 }

@@ -253,6 +253,18 @@ std::string_view text_of(StayReason reason) noexcept {
       return "an edge of the model: input, output, or the embedding of time or conditions";
     case StayReason::kSmall:
       return "fewer than 1024 elements";
+    case StayReason::kComfyControl:
+      return "ComfyUI loads ControlNets and adapters without the scales of quantized layers";
+    case StayReason::kComfyDiffusersNames:
+      return "in diffusers' names, under which ComfyUI loads no scales of quantized layers";
+    case StayReason::kComfyTextEncoder:
+      return "ComfyUI loads this text encoder without the scales of quantized layers";
+    case StayReason::kComfyVae:
+      return "ComfyUI loads VAEs without the scales of quantized layers";
+    case StayReason::kComfyOther:
+      return "ComfyUI loads this part or kind of model without the scales of quantized layers";
+    case StayReason::kComfyChanged:
+      return "ComfyUI renames or splits this weight, and not its scale";
   }
   return "";
 }

@@ -107,13 +107,13 @@ def _arrow(source: Path, out: Path) -> list[Any]:
 
 def _state_dict(source: Path, out: Path) -> list[Any]:
     tensors: Tensors = _safetensors().load_file(source)
-    result = qr.quantize_state_dict(tensors, "int8_rowwise", threads=2)
+    result = qr.quantize_state_dict(tensors, "int8_rowwise", runtime="none", threads=2)
     _safetensors().save_file(dict(result), out, metadata=result.metadata)
     return []
 
 
 def _file(source: Path, out: Path) -> list[Any]:
-    qr.quantize_file(source, out, "int8_rowwise", sync=False, threads=2)
+    qr.quantize_file(source, out, "int8_rowwise", runtime="none", sync=False, threads=2)
     return []
 
 

@@ -663,9 +663,9 @@ class FileJob:
     def source_name(self, index: int) -> str:
         """Of a tensor of the source."""
 
-    def plan(self, formats: Sequence[Format], choices: bytes, *, dtype: str | None, max_shard_bytes: int) -> None:
+    def plan(self, formats: Sequence[Format], choices: bytes, *, dtype: str | None, max_shard_bytes: int, runtime: str | None) -> None:
         """
-        Decide on every tensor: a byte each, the index of a format, 254 for the first one unless the defaults leave the tensor, or 255 to leave it. Empty: 254 for all.
+        Decide on every tensor: a byte each, the index of a format, 254 for the first one unless the defaults leave the tensor, or 255 to leave it. Empty: 254 for all. The rules are those of the runtime; None: for each format its own.
         """
 
     def plan_restored(self, *, dtype: str | None, max_shard_bytes: int) -> None:
@@ -699,6 +699,16 @@ class FileJob:
     @property
     def adapter_factors(self) -> int:
         """How many of the quantized tensors are factors of a LoRA."""
+
+    @property
+    def runtime_rules(self) -> tuple[str, bool, int, int, str | None]:
+        """
+        The runtime, whether it knows the model, how many tensors stay because it would misread them, how many are quantized all the same, and the reason.
+        """
+
+    @property
+    def quantized(self) -> int:
+        """How many tensors are quantized."""
 
     @property
     def bytes_in(self) -> int:

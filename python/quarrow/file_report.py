@@ -113,6 +113,10 @@ class FileReport:
         Of the new file.
     dry_run : bool
         Whether this is the plan of a job, and no file was written.
+    runtime : "comfyui" or "none"
+        Whose loader decided what is quantized.
+    refusal : str or None
+        Why that would load nothing of the file quantized, so that it was copied; and the remedy.
     """
 
     source: str
@@ -127,6 +131,8 @@ class FileReport:
     metadata: dict[str, str] = field(default_factory=dict)
     errors: dict[str, Exception] = field(default_factory=dict)
     dry_run: bool = False
+    runtime: str = "none"
+    refusal: str | None = None
 
     def __repr__(self) -> str:
         done = "restored" if self.format is None else "quantized"
@@ -151,6 +157,8 @@ class FileReport:
             "warnings": list(self.warnings),
             "errors": {name: str(error) for name, error in self.errors.items()},
             "dry_run": self.dry_run,
+            "runtime": self.runtime,
+            "refusal": self.refusal,
         }
 
 

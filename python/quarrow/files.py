@@ -13,6 +13,7 @@ from quarrow import _core
 from quarrow.exceptions import InvalidInputError
 from quarrow.file_report import FileReport, JobLayers
 from quarrow.layer_rules import LEAVE, LayerRules, Rule, as_format
+from quarrow.runtime_rules import check_runtime, file_warnings, nothing_loads, refuse
 from quarrow.safe_repr import safe_repr
 
 Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
@@ -41,13 +42,15 @@ def quantize_file(
     sync: bool = True,
     measure_error: bool = False,
     dry_run: bool = False,
+    runtime: str | None = None,
     **fields: Any,
 ) -> FileReport:
     """Write a quantized copy of a safetensors checkpoint.
 
     The new file holds what the runtimes of the format read. Tensors that they do not load quantized
-    are copied byte for byte, and the report says why; so are norms, embeddings and tensors under
-    1,024 elements, unless a rule names a format for them. Metadata is kept. Tensors lie in the
+    are copied byte for byte, and the report says why; so are norms, embeddings, the layers at the
+    edges of a model (input, output, time and conditions) and tensors under 1,024 elements, unless a
+    rule names a format for them. Metadata is kept. Tensors lie in the
     order of the source, wider elements first so that each is aligned to its element, what belongs
     to a layer beside it. Memory does not grow with the file or its layers. The file appears when it
     is complete: an error, a signal or a crash leaves what was there before. Several files change
@@ -91,6 +94,12 @@ def quantize_file(
         Report each layer's error.
     dry_run : bool
         Report the plan with all sizes, but write nothing: only the header of the source is read.
+    runtime : "comfyui" or "none", optional
+        Whose loader decides what is quantized: the format's own unless named, which is ComfyUI for
+        int8_rowwise and nobody for the others. What ComfyUI would misread (ControlNets, models in
+        diffusers' names, CLIP, VAEs) stays as it is unless a rule names a format for it; a file of
+        which it would load nothing quantized is copied, with a warning, or refused when
+        ``runtime="comfyui"`` is named. "none" holds nothing back: for a loader of your own.
     **fields
         Of the format.
 
@@ -107,8 +116,8 @@ def quantize_file(
     NonFiniteError
         A layer has NaN or Inf.
     InvalidInputError
-        The destination is a file of the source, not a file, or being written by another job;
-        another argument cannot be used.
+        The destination is a file of the source, not a file, or being written by another job; the
+        named runtime would load nothing quantized; another argument cannot be used.
     OSError
         The operating system refused: no such file, no permission, no space left.
 
@@ -132,6 +141,7 @@ def quantize_file(
         check_options(progress, sync=sync, measure_error=measure_error, dry_run=dry_run)
         check_word("nonfinite", nonfinite, "raise", "saturate")
         check_word("on_error", on_error, "raise", "skip")
+        check_runtime(runtime, deciding.formats[0].name)
         if dry_run and measure_error:
             msg = "measure_error needs the values, and dry_run reads the header alone; ask for one"
             raise InvalidInputError(msg)
@@ -145,7 +155,14 @@ def quantize_file(
 
         def run_once() -> list[tuple[int, Exception]]:
             choices = bytes(deciding.choices)
-            job.plan(deciding.formats, choices, dtype=dtype, max_shard_bytes=shard_bytes)
+            job.plan(
+                deciding.formats,
+                choices,
+                dtype=dtype,
+                max_shard_bytes=shard_bytes,
+                runtime=runtime,
+            )
+            refuse(job, runtime)
             if dry_run:
                 return []
             return job.run(
@@ -167,11 +184,17 @@ def quantize_file(
                 return f"it cannot be quantized: {skipped[index]}"
             return deciding.reason_to_leave(index)
 
-        warnings = [*deciding.unmatched(), *_adapter_warning(job)]
+        warnings = deciding.unmatched()
+        warnings += file_warnings(job, deciding.formats[0].name, runtime)
+        refusal = nothing_loads(job)
+        if refusal is not None:
+            warnings.append(refusal)
         if skipped:
             warnings.append(f"layers left as they are because of an error: {len(skipped)}")
         for warning in warnings:
-            _logger.warning("%s", warning)
+            # Of a plan the caller may make an error.
+            if not (dry_run and warning is refusal):
+                _logger.warning("%s", warning)
         return FileReport(
             source=os.fsdecode(source_bytes),
             destination=os.fsdecode(destination_bytes),
@@ -185,6 +208,8 @@ def quantize_file(
             metadata=job.metadata,
             errors={job.source_name(index): error for index, error in skipped.items()},
             dry_run=dry_run,
+            runtime=job.runtime_rules[0],
+            refusal=refusal,
         )
 
 
@@ -357,11 +382,3 @@ def _shard_bytes(size: int | str | None) -> int:
         msg = f"max_shard_size must be {wanted}, not {safe_repr(size)}"
         raise InvalidInputError(msg)
     return value
-
-
-def _adapter_warning(job: _core.FileJob) -> list[str]:
-    count = job.adapter_factors
-    if count == 0:
-        return []
-    text = f"{count} LoRA matrices were quantized: no runtime loads quantized adapters, this file "
-    return [text + "is an archive"]

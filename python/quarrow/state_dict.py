@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """State dicts: what a file would hold, as a dict of arrays."""
 
+import logging
 from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,9 +13,12 @@ from quarrow.exceptions import InvalidInputError
 from quarrow.files import Progress, check_options, check_word, is_text, run_skipping
 from quarrow.layer_rules import LayerRules, Rule, as_format
 from quarrow.rejection import Rejection
+from quarrow.runtime_rules import check_runtime, nothing_loads, refuse, runtime_warnings
 from quarrow.safe_repr import safe_repr
 from quarrow.stored_dtypes import from_bytes, stored_bytes
 from quarrow.torch_tensors import is_torch_tensor
+
+_logger = logging.getLogger("quarrow")
 
 
 class StateDict(dict[str, Any]):
@@ -48,6 +52,7 @@ def quantize_state_dict(
     nonfinite: str = "raise",
     threads: int | None = None,
     strict: bool = False,
+    runtime: str | None = None,
     **fields: Any,
 ) -> StateDict:
     """Return the entries that ``quantize_file`` would write for these tensors.
@@ -67,6 +72,9 @@ def quantize_state_dict(
         As in ``quantize_file``.
     strict : bool
         Refuses values that are no tensors.
+    runtime : "comfyui" or "none", optional
+        As in ``quantize_file``; what that would warn of is logged. Entries of one module say
+        nothing of the model, so that nothing is held back of them.
     **fields
         Of the format.
 
@@ -99,11 +107,14 @@ def quantize_state_dict(
         check_options(progress, strict=strict)
         check_word("nonfinite", nonfinite, "raise", "saturate")
         check_word("on_error", on_error, "raise", "skip")
+        check_runtime(runtime, deciding.formats[0].name)
         job, arrays, others = _job(state_dict, metadata, record, strict=strict)
         deciding.decide(job.source_size, job.source_name)
 
         def run_once() -> list[tuple[int, Exception]]:
-            job.plan(deciding.formats, bytes(deciding.choices), dtype=dtype, max_shard_bytes=0)
+            choices = bytes(deciding.choices)
+            job.plan(deciding.formats, choices, dtype=dtype, max_shard_bytes=0, runtime=runtime)
+            refuse(job, runtime)
             return job.run_in_memory(
                 saturate=nonfinite == "saturate",
                 threads=threads,
@@ -112,6 +123,10 @@ def quantize_state_dict(
             )
 
         skipped = run_skipping(run_once, deciding.choices)
+        told = runtime_warnings(job, deciding.formats[0].name, runtime)
+        refusal = nothing_loads(job)
+        for warning in told if refusal is None else [*told, refusal]:
+            _logger.warning("%s", warning)
         result = _result(job, arrays, others)
         result.errors = {job.source_name(index): error for index, error in skipped.items()}
         return result

@@ -170,6 +170,6 @@ void decode(const Checkpoint& file, StoredLayers& layers) { Decoder(file, layers
 
 }  // namespace
 
-const Scheme kComfyInt8Scheme{stay_reason, encode, nullptr, decode};
+const Scheme kComfyInt8Scheme{stay_reason, encode, nullptr, decode, Runtime::kComfyUi};
 
 }  // namespace quarrow

@@ -45,6 +45,17 @@ bool is_adapter_factor(std::string_view name) noexcept {
   return false;
 }
 
+std::string_view name_of(Runtime runtime) noexcept {
+  return runtime == Runtime::kComfyUi ? "comfyui" : "none";
+}
+
+std::optional<Runtime> find_runtime(std::string_view name) noexcept {
+  for (const Runtime runtime : {Runtime::kNone, Runtime::kComfyUi}) {
+    if (name == name_of(runtime)) return runtime;
+  }
+  return std::nullopt;
+}
+
 std::string_view name_of(StayReason reason) noexcept {
   switch (reason) {
     case StayReason::kNone:
@@ -81,6 +92,18 @@ std::string_view name_of(StayReason reason) noexcept {
       return "model_edge";
     case StayReason::kSmall:
       return "small";
+    case StayReason::kComfyControl:
+      return "comfyui_control";
+    case StayReason::kComfyDiffusersNames:
+      return "comfyui_diffusers_names";
+    case StayReason::kComfyTextEncoder:
+      return "comfyui_text_encoder";
+    case StayReason::kComfyVae:
+      return "comfyui_vae";
+    case StayReason::kComfyOther:
+      return "comfyui_other";
+    case StayReason::kComfyChanged:
+      return "comfyui_changed";
   }
   return "unknown";
 }

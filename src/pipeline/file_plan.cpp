@@ -8,6 +8,7 @@
 #include <string>
 
 #include "quarrow/containers/safetensors.h"
+#include "quarrow/layouts/comfy_model.h"
 
 namespace quarrow {
 namespace {
@@ -144,6 +145,12 @@ class QuantizePlanner {
       layouts_.push_back(layout);
     }
     plan_.memory = std::make_unique<std::pmr::monotonic_buffer_resource>();
+    const bool comfy = std::ranges::any_of(
+        layouts_, [&](const Layout* layout) { return runtime_of(layout) == Runtime::kComfyUi; });
+    if (!comfy) return;
+    comfy_.emplace(source.tensors);
+    plan_.rules.runtime = Runtime::kComfyUi;
+    plan_.rules.known_model = comfy_->known();
   }
 
   FilePlan run(std::span<const std::uint8_t> choices) {
@@ -177,6 +184,9 @@ class QuantizePlanner {
       if (by_default && planned.reason == StayReason::kNone) {
         planned.reason = default_stay_reason(tensor);
       }
+      if (planned.reason == StayReason::kNone) {
+        planned.reason = runtime_reason(tensor, layouts_[chosen], by_default);
+      }
     }
     const auto number = static_cast<std::uint32_t>(index);
     if (planned.reason != StayReason::kNone) {
@@ -204,6 +214,20 @@ class QuantizePlanner {
     placement.add(number, planned.layout->scheme->encode(layer, *plan_.memory));
   }
 
+  Runtime runtime_of(const Layout* layout) const {
+    return options_.runtime.value_or(layout->scheme->runtime);
+  }
+
+  // kNone also for what the caller chose to quantize.
+  StayReason runtime_reason(const TensorEntry& tensor, const Layout* layout, bool by_default) {
+    if (runtime_of(layout) != Runtime::kComfyUi) return StayReason::kNone;
+    const StayReason reason = comfy_->misread_reason(tensor.name);
+    if (reason == StayReason::kNone) return reason;
+    if (plan_.rules.reason == StayReason::kNone) plan_.rules.reason = reason;
+    ++(by_default ? plan_.rules.held_back : plan_.rules.overruled);
+    return by_default ? reason : StayReason::kNone;
+  }
+
   void describe_layers() {
     plan_.metadata = source_.tensors.metadata();
     std::vector<const Scheme*> done;
@@ -225,6 +249,7 @@ class QuantizePlanner {
   std::span<const Format> formats_;
   const FilePlanOptions& options_;
   std::vector<const Layout*> layouts_;
+  std::optional<ComfyModel> comfy_;  // when a runtime's rules are ComfyUI's
   std::vector<LayerRequest> requests_;
   std::vector<LayerToEncode> to_encode_;        // of each layer
   std::vector<const Layout*> layout_of_layer_;  // the same

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory_resource>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +19,14 @@
 namespace quarrow {
 
 enum class Container : std::uint8_t { kSafetensors };
+
+// Whose loader decides which weights may be quantized.
+enum class Runtime : std::uint8_t { kNone, kComfyUi };
+
+// "none", "comfyui".
+std::string_view name_of(Runtime runtime) noexcept;
+// Nothing when there is none of that name.
+std::optional<Runtime> find_runtime(std::string_view name) noexcept;
 
 // Why a tensor stays as it is.
 enum class StayReason : std::uint8_t {
@@ -38,7 +47,14 @@ enum class StayReason : std::uint8_t {
   kNorm,
   kEmbedding,
   kModelEdge,  // where data, time and conditions enter a model, and where its result leaves
-  kSmall,  // fewer than kMinElements
+  kSmall,      // fewer than kMinElements
+  // ComfyUI would take the codes for the weight; a format that was chosen overrules these too.
+  kComfyControl,         // of a ControlNet or a T2I adapter
+  kComfyDiffusersNames,  // of a model in diffusers' names
+  kComfyTextEncoder,     // of a text encoder that is not loaded quantized
+  kComfyVae,
+  kComfyOther,    // of another part or kind of file
+  kComfyChanged,  // renamed or split while it is loaded, and its scale is not
 };
 
 // The reason's name for programs, such as "convolution". Never changes.
@@ -89,6 +105,8 @@ struct Scheme {
   // the engine does not know, is left. Throws CheckpointFault (kLayer...) where entries of a layer
   // do not fit together.
   void (*decode)(const Checkpoint& file, StoredLayers& layers);
+  // Whose rules hold unless the caller names others'.
+  Runtime runtime = Runtime::kNone;
 };
 
 // One line of the registry.

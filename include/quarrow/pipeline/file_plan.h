@@ -68,6 +68,17 @@ struct OutputPlan {
   std::uint64_t file_bytes = 0;
 };
 
+// What a runtime's rules did to a plan.
+struct RuntimeRules {
+  Runtime runtime = Runtime::kNone;
+  bool known_model = false;  // by its names; of other files nothing is held back
+  // Tensors that the runtime would misread: those that stay for it, and those that a choice of the
+  // caller's quantizes all the same. The reason is that of the first.
+  std::size_t held_back = 0;
+  std::size_t overruled = 0;
+  StayReason reason = StayReason::kNone;
+};
+
 // Borrows names and shapes from the source and its stored layers, which must outlive it. Movable.
 struct FilePlan {
   std::vector<TensorPlan> tensors;  // in the order of the source
@@ -75,6 +86,7 @@ struct FilePlan {
   std::vector<OutputPlan> outputs;  // at least one
   std::optional<TensorTable::Metadata> metadata;                // of each file
   std::unique_ptr<std::pmr::monotonic_buffer_resource> memory;  // of new names and shapes
+  RuntimeRules rules;
 
   std::uint64_t file_bytes() const noexcept;  // of all outputs
 };
@@ -86,6 +98,8 @@ struct FilePlanOptions {
   // A new file is begun before the data of one would be longer, but for a tensor that is longer by
   // itself; 0: one file.
   std::uint64_t max_shard_bytes = 0;
+  // Whose rules hold for what is quantized; nothing: for each format those of its scheme.
+  std::optional<Runtime> runtime = {};
 };
 
 // Plans every byte of the new files; the job cuts the tiles. `choices` has, for each tensor of the

@@ -26,6 +26,13 @@ class NonFinite(StrEnum):
     SATURATE = "saturate"
 
 
+class Runtime(StrEnum):
+    """Whose loader decides what is quantized."""
+
+    COMFYUI = "comfyui"
+    NONE = "none"
+
+
 class OnError(StrEnum):
     """What to do with a layer that cannot be quantized."""
 
@@ -42,8 +49,9 @@ def quantize(
             "--format",
             "-f",
             metavar="FORMAT",
-            help="int8_rowwise, as ComfyUI reads it; int8, int4 or int2, as compressed-tensors "
-            "reads them.",
+            help="int8_rowwise, as ComfyUI (0.27 and newer) reads it in diffusion models under "
+            "their original names and in large text encoders; int8, int4 or int2, as "
+            "compressed-tensors reads them.",
             autocompletion=complete_format,
         ),
     ],
@@ -93,6 +101,15 @@ def quantize(
         NonFinite,
         typer.Option(help="Stop at NaN or Inf, or give Inf the last code and NaN the code of 0."),
     ] = NonFinite.RAISE,
+    runtime: Annotated[
+        Runtime | None,
+        typer.Option(
+            help="Whose loader decides what is quantized: what ComfyUI would misread stays, and a "
+            "file of which it would load nothing quantized is refused; 'none' holds nothing back, "
+            "for a loader of your own.",
+            show_default="comfyui for int8_rowwise, none for the others",
+        ),
+    ] = None,
     on_error: Annotated[
         OnError, typer.Option(help="Stop at a layer that cannot be quantized, or leave it.")
     ] = OnError.RAISE,
@@ -118,8 +135,9 @@ def quantize(
     """Write a quantized copy of a checkpoint.
 
     OUT appears only when it is complete: an error or a signal leaves the old
-    file, or none. Norms, embeddings and tensors under 1,024 elements stay as
-    they are unless --include or --rule finds them.
+    file, or none. Norms, embeddings, the edges of a model (input, output, time
+    and conditions) and tensors under 1,024 elements stay as they are unless
+    --include or --rule finds them.
 
     \b
     Examples:
@@ -150,8 +168,14 @@ def quantize(
         nonfinite=nonfinite.value,
         io=io.value,
         max_shard_size=file_options.shard_bytes(max_shard_size),
+        runtime=None if runtime is None else runtime.value,
     )
-    planned = [destination] if max_shard_size is None else job(dry_run=True).files
+    plan = job(dry_run=True)
+    if plan.refusal is not None:
+        if as_json:
+            print(json.dumps(plan.to_dict(), indent=2))
+        raise quarrow.InvalidInputError(plan.refusal)
+    planned = plan.files
     if not (force or dry_run):
         file_options.refuse_others(source, planned)
     if page is not None:
