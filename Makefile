@@ -8,7 +8,7 @@ PYTEST = .venv/bin/python -m pytest -q -n auto --maxprocesses=8 --dist worksteal
 .SUFFIXES:
 
 help:
-	@echo 'make demo    write a ControlNet and a LoRA, quantize both, show size, time and error'
+	@echo 'make demo    write blocks of Flux and a LoRA, quantize both, show size, time and error'
 	@echo 'make test    build everything and run every C++ and Python test'
 	@echo 'make test-quick'
 	@echo '             the same without what takes long, and with fewer examples of each property'

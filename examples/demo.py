@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quantize a ControlNet file and a LoRA file, and show what it costs and what it gives.
+"""Quantize a diffusion model and a LoRA, and show what it costs and what it gives.
 
     python examples/demo.py [--quick] [--keep DIR]
 
@@ -34,14 +34,14 @@ ROUNDS = 3
 class Scale:
     """How much of each model is made."""
 
-    controlnet: tuple[str, ...]
+    flux: tuple[str, ...]
     lora: tuple[str, ...]
     disk_bytes: int
 
 
 # The input and a plain copy of it are the most that lies on the disk at once.
 FULL = Scale(("--blocks", "1"), (), 2_300_000_000)
-QUICK = Scale(("--blocks", "1", "--max-bytes", "46M"), ("--limit-tensors", "30"), 150_000_000)
+QUICK = Scale(("--blocks", "1", "--max-bytes", "80M"), ("--limit-tensors", "30"), 200_000_000)
 
 
 def main() -> int:
@@ -59,7 +59,7 @@ def main() -> int:
                 f"{folder} has {megabytes(free)} free, the demo needs "
                 f"{megabytes(scale.disk_bytes)}; set TMPDIR, or pass --keep DIR"
             )
-        show_controlnet(folder, scale)
+        show_flux(folder, scale)
         show_lora(folder, scale)
         if options.keep is not None:
             say(f"\nThe files are in {folder}.")
@@ -74,11 +74,11 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def show_controlnet(folder: Path, scale: Scale) -> None:
-    """Quantize a ControlNet through the command line, and compare with a plain copy."""
-    say("1. A ControlNet file (FLUX.1 geometry, bf16, random values)\n")
-    source = make_checkpoint(folder, "flux_controlnet_small", "controlnet", scale.controlnet)
-    destination = folder / "controlnet-int8.safetensors"
+def show_flux(folder: Path, scale: Scale) -> None:
+    """Quantize two blocks of Flux through the command line, and compare with a plain copy."""
+    say("1. A double and a single block of FLUX.1 (original names, bf16, random values)\n")
+    source = make_checkpoint(folder, "flux_transformer_original", "flux", scale.flux)
+    destination = folder / "flux-int8.safetensors"
     arguments = [source.name, destination.name, "--format", "int8_rowwise"]
     say(f"$ quarrow quantize {shlex.join([*arguments, '--error'])}")
     quarrow_command(folder, "quantize", *arguments, "--error", "--force")

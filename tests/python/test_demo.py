@@ -45,7 +45,7 @@ def test_kept_files_are_quantized(tmp_path: Path) -> None:
     result = run_demo(tmp_path, "--quick", "--keep", tmp_path / "kept here")
     assert result.returncode == 0
     assert str(tmp_path / "kept here") in result.stdout
-    for name in ("controlnet-int8", "lora-int8"):
+    for name in ("flux-int8", "lora-int8"):
         with safe_open(tmp_path / "kept here" / f"{name}.safetensors", "numpy") as file:
             dtypes = {str(file.get_slice(key).get_dtype()) for key in sorted(file.keys())}
         assert "I8" in dtypes

@@ -20,10 +20,11 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def _folder_with_a_controlnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    manifest = ROOT / "tests" / "support" / "manifests" / "sd15_controlnet.json"
-    out = tmp_path / "controlnet.safetensors"
-    make_checkpoint([str(manifest), str(out), "--match", "down_blocks.0|time_embedding"])
+def _folder_with_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = ROOT / "tests" / "support" / "manifests" / "flux_transformer_original.json"
+    out = tmp_path / "flux.safetensors"
+    part = r"^(img_in|double_blocks\.0\.img_attn)"
+    make_checkpoint([str(manifest), str(out), "--match", part, "--dtype", "F16"])
     monkeypatch.chdir(tmp_path)
 
 
