@@ -4,7 +4,9 @@
 Copy this file into ComfyUI's folder ``custom_nodes`` and install quarrow into its Python. The node
 "Load Diffusion Model (quantized)" takes a model as it was published, in 16 bits, maps its file,
 and hands ComfyUI the state dict that a file in ``int8_rowwise`` would have: half the memory, no
-second file, and the linear layers run in 8 bits where the processor can.
+second file, and the linear layers run in 8 bits where the processor can. It takes models in their
+original names, as ComfyUI (0.27 and newer) loads them quantized; of others, diffusers' among them,
+it says so.
 """
 
 from typing import Any
@@ -59,6 +61,7 @@ def quantized_state_dict(path: str, leave: str = "") -> quarrow.StateDict:
             "int8_rowwise",
             rules=[(leave, None)] if leave else None,
             metadata=checkpoint.metadata,
+            runtime="comfyui",
         )
 
 

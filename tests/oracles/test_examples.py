@@ -55,8 +55,8 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    part = r"^(conv_in|down_blocks\.0\.attentions\.0)"
-    make_checkpoint("sd15_controlnet", tmp_path / "model.safetensors", "--match", part)
+    part = r"^(img_in|double_blocks\.0\.img_attn)"
+    make_checkpoint("flux_transformer_original", tmp_path / "model.safetensors", "--match", part)
     host = Host(tmp_path)
     sd = SimpleNamespace(load_diffusion_model_state_dict=host.load_diffusion_model_state_dict)
     monkeypatch.setitem(sys.modules, "comfy", SimpleNamespace(sd=sd))
@@ -108,6 +108,14 @@ def test_the_node_leaves_what_it_is_told_to(host: Host) -> None:
     source = load_file(host.folder / "model.safetensors")
     assert set(host.loaded) == set(source)
     assert all(torch.equal(host.loaded[key], tensor) for key, tensor in source.items())
+
+
+def test_the_node_says_what_comfyui_does_not_load_quantized(host: Host) -> None:
+    part = r"^down_blocks\.0\.attentions\.0"
+    make_checkpoint("sd15_unet", host.folder / "unet.safetensors", "--match", part)
+    node = load_example("comfyui_node").LoadQuantizedDiffusionModel()
+    with pytest.raises(qr.InvalidInputError, match="in diffusers' names"):
+        node.load("unet.safetensors", leave="")
 
 
 def test_a_restored_unet_runs_forward() -> None:
