@@ -118,16 +118,12 @@ std::string text_of(const CheckpointFault& fault) {
     case FileRule::kShardMissing:
       return "the index names the file " + quoted(fault.detail) +
              ", which is not beside it: download or copy it too";
-    case FileRule::kTensorUnlisted:
-      return "the index " + quoted(fault.detail) + " does not name this tensor" + mixed;
-    case FileRule::kTensorMisplaced:
-      return "the index says that this tensor is in " + quoted(fault.detail) + mixed;
     case FileRule::kTensorMissing:
       return "the index says that this tensor is in " + quoted(fault.detail) +
              ", which does not have it" + mixed;
     case FileRule::kMetadataConflict:
       return "the metadata key " + quoted(fault.detail) +
-             " has another value than in the files before" + mixed;
+             ", which describes quantized layers, has different values in the shards" + mixed;
     case FileRule::kTensorDimensions:
       return "it has " + fault.detail + " dimensions, and at most " +
              std::to_string(kMaxDimensions) +

@@ -36,16 +36,30 @@ _ML_DTYPES = {
     "F8_E4M3": ("float8_e4m3fn", "uint8"),
     "F8_E5M2": ("float8_e5m2", "uint8"),
     "F8_E8M0": ("float8_e8m0fnu", "uint8"),
+    "F8_E4M3FNUZ": ("float8_e4m3fnuz", "uint8"),
+    "F8_E5M2FNUZ": ("float8_e5m2fnuz", "uint8"),
 }
 _TORCH = {
     "bfloat16": "BF16",
     "float8_e4m3fn": "F8_E4M3",
     "float8_e5m2": "F8_E5M2",
     "float8_e8m0fnu": "F8_E8M0",
+    "float8_e4m3fnuz": "F8_E4M3FNUZ",
+    "float8_e5m2fnuz": "F8_E5M2FNUZ",
 } | {name: stored for stored, name in _NUMPY.items()}
 
+# Two elements in a byte, which safetensors counts, and torch takes for one element.
+_TORCH_PAIRS = {"float4_e2m1fn_x2": "F4"}
+
 # Code and bits of what numpy cannot export through DLPack.
-DLPACK_CODES = {"BF16": (4, 16), "F8_E4M3": (10, 8), "F8_E5M2": (12, 8), "F8_E8M0": (14, 8)}
+DLPACK_CODES = {
+    "BF16": (4, 16),
+    "F8_E4M3": (10, 8),
+    "F8_E4M3FNUZ": (11, 8),
+    "F8_E5M2": (12, 8),
+    "F8_E5M2FNUZ": (13, 8),
+    "F8_E8M0": (14, 8),
+}
 
 
 def numpy_dtype(stored: str) -> np.dtype[Any] | None:
@@ -83,15 +97,24 @@ def stored_bytes(value: Any, name: str) -> tuple[str, tuple[int, ...], npt.NDArr
         tensor = plain_tensor(value, reject)
         if tensor.device.type != "cpu":
             reject(f"the tensor is on {tensor.device}; move it to the CPU with .cpu()")
-        dtype = _TORCH.get(str(tensor.dtype).removeprefix("torch."))
+        name_in_torch = str(tensor.dtype).removeprefix("torch.")
+        dtype = _TORCH.get(name_in_torch)
+        shape = tuple(tensor.shape)
+        if name_in_torch in _TORCH_PAIRS and shape:
+            dtype = _TORCH_PAIRS[name_in_torch]
+            shape = (*shape[:-1], 2 * shape[-1])
         if dtype is not None:
             torch = sys.modules["torch"]
             with torch_alone():
-                plain = tensor.resolve_conj().resolve_neg().contiguous()
+                plain = tensor.resolve_conj().resolve_neg()
+                if plain.element_size() == 1:
+                    # The rarer types of torch cannot even be copied.
+                    plain = plain.view(torch.uint8)
+                plain = plain.contiguous()
                 # Tensor.numpy() would forbid for ever that the storage is resized.
                 flat = np.from_dlpack(plain.reshape(-1).view(torch.uint8)).view(np.uint8)
             copied = 0 if plain.data_ptr() == tensor.data_ptr() else flat.nbytes
-            return dtype, tuple(tensor.shape), flat, copied
+            return dtype, shape, flat, copied
     elif isinstance(value, np.ndarray):
         dtype = _TORCH.get(value.dtype.name) if value.dtype.isnative else None
         if dtype is not None:

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <stdexcept>
 #include <system_error>
@@ -35,43 +36,58 @@ Checkpoint open_shard(const std::string& index_path, const std::string& name) {
   }
 }
 
-// Keys that several shards have must say the same: one file could not hold both.
-void merge_metadata(TensorTable::Metadata& all, const TensorTable::Metadata& shard,
-                    const std::string& path) {
-  for (const auto& item : shard) {
-    const auto same_key = [&](const auto& other) { return other.first == item.first; };
-    const auto found = std::ranges::find_if(all, same_key);
-    if (found == all.end()) {
-      all.push_back(item);
-    } else if (found->second != item.second) {
-      fail(FileRule::kMetadataConflict, path, {}, std::string(item.first));
+// The metadata of all shards as one. A key whose value differs speaks of its shard, as torch's
+// DCP_SHARDING_INFO does.
+class MetadataMerge {
+ public:
+  void add(const TensorTable::Metadata& shard) {
+    has_any_ = true;
+    for (const auto& item : shard) {
+      const auto [known, is_new] = values_.try_emplace(item.first, Known{item.second});
+      if (!is_new && known->second.value == item.second) continue;
+      known->second.differs = !is_new;
+      items_.push_back(item);
     }
   }
-}
+
+  void finish(Checkpoint& all) const {
+    TensorTable::Metadata same;
+    for (const auto& item : items_) {
+      (values_.at(item.first).differs ? all.differing_metadata : same).push_back(item);
+    }
+    // With keys that all differ there is none, as if none of the shards had any.
+    const bool is_left = !same.empty() || all.differing_metadata.empty();
+    if (has_any_ && is_left) all.tensors.set_metadata(std::move(same));
+  }
+
+ private:
+  struct Known {
+    std::string_view value;
+    bool differs = false;
+  };
+
+  std::map<std::string_view, Known> values_;
+  TensorTable::Metadata items_;  // every value of each key
+  bool has_any_ = false;
+};
 
 Checkpoint open_listed(const SafetensorsIndex& index, const std::string& path) {
   Checkpoint all;
   all.path = path;
   all.index = index.identity();
-  std::optional<TensorTable::Metadata> metadata;
+  MetadataMerge metadata;
   for (std::uint32_t number = 0; number < index.files().size(); ++number) {
     Checkpoint shard = open_shard(path, index.files()[number]);
-    for (const TensorEntry& tensor : shard.tensors.entries()) {
-      const auto listed = index.find(tensor.name);
-      if (!listed) fail(FileRule::kTensorUnlisted, shard.path, tensor.name, path);
-      if (*listed != number) {
-        fail(FileRule::kTensorMisplaced, shard.path, tensor.name, index.files()[*listed]);
-      }
-    }
-    if (shard.tensors.metadata()) {
-      if (!metadata) metadata.emplace();
-      merge_metadata(*metadata, *shard.tensors.metadata(), shard.path);
-    }
-    all.tensors.append(std::move(shard.tensors), number);
+    if (shard.tensors.metadata()) metadata.add(*shard.tensors.metadata());
+    all.unlisted += shard.tensors.size();
+    all.tensors.append(std::move(shard.tensors), number, [&](const TensorEntry& tensor) {
+      return index.find(tensor.name) == number;
+    });
     all.files.push_back(std::move(shard.files[0]));
   }
-  if (metadata) all.tensors.set_metadata(std::move(*metadata));
+  metadata.finish(all);
   all.tensors.seal();
+  all.unlisted -= all.tensors.size();
   // Every tensor found is listed once, so that equal numbers mean equal sets.
   if (all.tensors.size() != index.size()) {
     const auto missing = index.first_missing(all.tensors);

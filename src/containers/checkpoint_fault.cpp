@@ -81,10 +81,6 @@ std::string_view name_of(FileRule rule) noexcept {
       return "shard_name";
     case FileRule::kShardMissing:
       return "shard_missing";
-    case FileRule::kTensorUnlisted:
-      return "tensor_unlisted";
-    case FileRule::kTensorMisplaced:
-      return "tensor_misplaced";
     case FileRule::kTensorMissing:
       return "tensor_missing";
     case FileRule::kMetadataConflict:

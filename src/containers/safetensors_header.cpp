@@ -141,6 +141,13 @@ bool SafetensorsHeaderReader::parse_error(std::size_t, const std::string&,
   fail(FileRule::kInvalidJson, json_fault_text(words));
 }
 
+bool SafetensorsHeaderReader::null() {
+  if (place_ != Place::kMetadata) return other_value();
+  // Some writers say so that there is no metadata; the safetensors library takes it.
+  place_ = Place::kRoot;
+  return true;
+}
+
 bool SafetensorsHeaderReader::other_value() {
   if (place_ != Place::kField || field_ != Field::kUnknown) fail_value();
   return true;

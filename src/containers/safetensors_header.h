@@ -36,7 +36,7 @@ class SafetensorsHeaderReader {
   bool number_integer(Json::number_integer_t) { return other_value(); }
   bool number_float(Json::number_float_t, const std::string&) { return other_value(); }
   bool boolean(bool) { return other_value(); }
-  bool null() { return other_value(); }
+  bool null();
   bool binary(Json::binary_t&) { return other_value(); }
   bool parse_error(std::size_t position, const std::string& token,
                    const nlohmann::detail::exception& error);

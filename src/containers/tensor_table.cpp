@@ -54,8 +54,10 @@ std::span<const std::uint64_t> TensorTable::keep(std::span<const std::uint64_t> 
   return {static_cast<const std::uint64_t*>(copy), shape.size()};
 }
 
-void TensorTable::append(TensorTable&& other, std::uint32_t file) {
+void TensorTable::append(TensorTable&& other, std::uint32_t file,
+                         FunctionRef<bool(const TensorEntry&)> is_wanted) {
   for (TensorEntry entry : other.entries_) {
+    if (!is_wanted(entry)) continue;
     entry.file = file;
     entries_.push_back(entry);
   }

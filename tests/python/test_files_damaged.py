@@ -106,7 +106,7 @@ def test_damage_names_rule_layer_and_place(rule: str, tmp_path: Path) -> None:
         (struct.pack("<Q", 4) + b"{}\0\0", "header_nul"),
         (struct.pack("<Q", 3) + b"{]}", "invalid_json"),
         (struct.pack("<Q", 7) + b'{"\xff":1}', "invalid_utf8"),
-        (struct.pack("<Q", 21) + b'{"__metadata__":null}', "metadata_not_strings"),
+        (struct.pack("<Q", 18) + b'{"__metadata__":1}', "metadata_not_strings"),
         (struct.pack("<Q", 3) + b"{} trailing", "trailing_bytes"),
     ],
 )

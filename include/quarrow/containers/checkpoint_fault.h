@@ -59,10 +59,9 @@ enum class FileRule : std::uint8_t {
   kIndexMap,          // no "weight_map" of strings
   kShardName,         // a file name with a path in it
   kShardMissing,      // a file that the index names does not exist
-  kTensorUnlisted,    // a shard has a tensor that the index does not name (detail: the index)
-  kTensorMisplaced,   // the index names another shard for it (detail: which)
   kTensorMissing,     // the index names a shard for it that does not have it (detail: which)
-  kMetadataConflict,  // two shards have different values of a key
+  kMetadataConflict,  // shards have different values of a key that describes layers (detail: the
+                      // key)
   // A tensor that is to be read, converted or restored.
   kTensorDimensions,  // more than kMaxDimensions (detail: how many)
   // The entries of a quantized layer.

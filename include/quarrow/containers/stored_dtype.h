@@ -30,6 +30,8 @@ enum class StoredDType : std::uint8_t {
   kF8E4M3,
   kF8E5M2,
   kF8E8M0,
+  kF8E4M3FNUZ,
+  kF8E5M2FNUZ,
   kF6E2M3,
   kF6E3M2,
   kF4,
@@ -43,6 +45,10 @@ std::string_view name_of(StoredDType dtype) noexcept;
 
 // The inverse of name_of; nothing for any other word.
 std::optional<StoredDType> stored_dtype_from_name(std::string_view name) noexcept;
+
+// Whether it is a float type of at most 8 bits, of which there are many: nearly always codes of
+// weights, with their scale beside them or without.
+bool is_narrow_float(StoredDType dtype) noexcept;
 
 // The type as the engine reads it; nothing for the types that cannot be quantized.
 std::optional<DType> float_dtype(StoredDType dtype) noexcept;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "quarrow/containers/stored_dtype.h"
+#include "quarrow/core/executor.h"
 
 namespace quarrow {
 
@@ -62,8 +63,10 @@ class TensorTable {
   std::span<const std::uint64_t> keep(std::span<const std::uint64_t> shape);
   void add(const TensorEntry& entry) { entries_.push_back(entry); }
   void set_metadata(Metadata metadata) { metadata_ = std::move(metadata); }
-  // Takes over the entries and texts of another table, whose metadata is left to the caller.
-  void append(TensorTable&& other, std::uint32_t file);
+  // Takes over the texts of another table and those of its entries that are wanted; its metadata is
+  // left to the caller.
+  void append(TensorTable&& other, std::uint32_t file,
+              FunctionRef<bool(const TensorEntry&)> is_wanted);
   // Sorts by position and by name. No more entries after this, until append().
   void seal();
 

@@ -67,7 +67,7 @@ TEST_F(CheckpointTest, RefusesAnIndexThatLies) {
   write_shard("a.safetensors", "x", "one");
   EXPECT_EQ(rule_of(R"({"weight_map": {"x": "../a.safetensors"}})"), FileRule::kShardName);
   EXPECT_EQ(rule_of(R"({"weight_map": {"x": "b.safetensors"}})"), FileRule::kShardMissing);
-  EXPECT_EQ(rule_of(R"({"weight_map": {"y": "a.safetensors"}})"), FileRule::kTensorUnlisted);
+  EXPECT_EQ(rule_of(R"({"weight_map": {"y": "a.safetensors"}})"), FileRule::kTensorMissing);
   EXPECT_EQ(rule_of(R"({"weight_map": {"x": "a.safetensors", "y": "a.safetensors"}})"),
             FileRule::kTensorMissing);
   EXPECT_EQ(rule_of(R"({"weight_map": {"x": 1}})"), FileRule::kIndexMap);
@@ -80,6 +80,59 @@ TEST_F(CheckpointTest, RefusesAnIndexThatLies) {
   EXPECT_EQ(rule_of(R"({"m": )" + std::string(200, '[')), FileRule::kTooDeep);
   EXPECT_EQ(rule_of(R"({"weight_map": {"x": "a.safetensors")"), FileRule::kInvalidJson);
   EXPECT_EQ(rule_of(std::string("{\"weight_map\": {\"x\0\": \"a\"}}", 26)), FileRule::kHeaderNul);
+}
+
+// Published overlays: stale copies stay in the shards that they were published in.
+TEST_F(CheckpointTest, OfTwoCopiesTakesTheOneThatTheIndexNames) {
+  for (const char* shard : {"a.safetensors", "b.safetensors"}) {
+    write_shard(shard, "x", shard);
+    write_shard("c.safetensors", "y", "other");
+    folder_.write(kIndexName, R"({"weight_map": {"x": ")" + std::string(shard) +
+                                  R"(", "y": "c.safetensors"}})");
+    const Checkpoint checkpoint = open();
+    EXPECT_EQ(bytes_of(checkpoint, "x"), shard);
+    EXPECT_EQ(checkpoint.tensors.size(), 2U);
+    EXPECT_EQ(checkpoint.unlisted, 0U);
+  }
+}
+
+TEST_F(CheckpointTest, LeavesOutWhatTheIndexDoesNotPlaceThere) {
+  const std::string header = R"({"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
+                             R"("y":{"dtype":"U8","shape":[1],"data_offsets":[1,2]},)"
+                             R"("z":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}})";
+  folder_.write("a.safetensors", safetensors_bytes(header, "123"));
+  write_shard("b.safetensors", "z", "new");
+  folder_.write(kIndexName, R"({"weight_map": {"y": "a.safetensors", "z": "b.safetensors"}})");
+  const Checkpoint checkpoint = open();
+  EXPECT_EQ(checkpoint.tensors.size(), 2U);
+  EXPECT_EQ(checkpoint.tensors.find("x"), nullptr);
+  EXPECT_EQ(bytes_of(checkpoint, "y"), "2");
+  EXPECT_EQ(bytes_of(checkpoint, "z"), "new");
+  EXPECT_EQ(checkpoint.unlisted, 2U);
+  checkpoint.check_unchanged();
+}
+
+TEST_F(CheckpointTest, SetsAsideMetadataThatDiffersBetweenShards) {
+  const auto write = [&](const std::string& name, const std::string& metadata) {
+    const std::string header = R"({"__metadata__":{)" + metadata + R"(},")" + name +
+                               R"(":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})";
+    folder_.write(name + ".safetensors", safetensors_bytes(header, "1"));
+  };
+  write("a", R"("format":"pt","own":"1","once":"1","twice":"1")");
+  write("b", R"("format":"pt","own":"2","twice":"1")");
+  write("c", R"("format":"pt","own":"1")");
+  folder_.write(kIndexName, R"({"weight_map": {"a": "a.safetensors", "b": "b.safetensors",)"
+                            R"("c": "c.safetensors"}})");
+  const Checkpoint checkpoint = open();
+  using Item = TensorTable::Metadata::value_type;
+  EXPECT_THAT(*checkpoint.tensors.metadata(),
+              ElementsAre(Item("format", "pt"), Item("once", "1"), Item("twice", "1")));
+  EXPECT_THAT(checkpoint.differing_metadata, ElementsAre(Item("own", "1"), Item("own", "2")));
+  write("a", R"("own":"3")");
+  write("c", R"("own":"1")");
+  write("b", R"("own":"2")");
+  EXPECT_FALSE(open().tensors.metadata());
+  EXPECT_EQ(open().differing_metadata.size(), 3U);
 }
 
 TEST_F(CheckpointTest, RefusesAnIndexOfMoreThanCanBe) {

@@ -36,6 +36,17 @@ TEST_F(SafetensorsHeaderTest, RefusesTruncationAnywhere) {
   }
 }
 
+TEST_F(SafetensorsHeaderTest, ReadsNullAsNoMetadata) {
+  const std::string entry = R"("a":{"dtype":"U8","shape":[],"data_offsets":[0,1]})";
+  for (const std::string& header :
+       {R"({"__metadata__":null,)" + entry + "}", "{" + entry + R"(,"__metadata__":null})"}) {
+    const Checkpoint opened = open(safetensors_bytes(header, "1"));
+    EXPECT_EQ(opened.tensors.size(), 1U);
+    EXPECT_FALSE(opened.tensors.metadata());
+  }
+  EXPECT_EQ(fault(R"({"__metadata__":null,"__metadata__":{}})", "").rule, FileRule::kDuplicateKey);
+}
+
 TEST_F(SafetensorsHeaderTest, RefusesDeepNesting) {
   const auto nested = [](std::size_t depth) {
     return R"({"a":{"x":)" + std::string(depth, '[') + std::string(depth, ']') +
@@ -84,6 +95,7 @@ TEST_F(SafetensorsHeaderTest, RefusesMetadataOtherThanStrings) {
   }
   EXPECT_EQ(fault(R"({"__metadata__":[]})", "").rule, FileRule::kMetadataNotStrings);
   EXPECT_EQ(fault(R"({"__metadata__":"a"})", "").rule, FileRule::kMetadataNotStrings);
+  EXPECT_EQ(fault(R"({"__metadata__":[null]})", "").rule, FileRule::kMetadataNotStrings);
 }
 
 TEST_F(SafetensorsHeaderTest, RefusesEntriesThatAreNotObjects) {
