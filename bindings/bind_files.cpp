@@ -15,6 +15,7 @@
 #include "errors.h"
 #include "file_errors.h"
 #include "interpreter_lock.h"
+#include "job_facts.h"
 #include "metrics.h"
 #include "open_checkpoint.h"
 #include "quarrow/containers/atomic_file.h"
@@ -127,7 +128,7 @@ class FileJob {
     const bool has_reason = planned.reason != StayReason::kNone;
     return nb::make_tuple(
         text_object(planned.name()), quantized ? nb::object(nb::int_(planned.format)) : nb::none(),
-        word_of(planned.action), has_reason ? nb::cast(text_of(planned.reason)) : nb::none(),
+        word_of(planned.action), has_reason ? nb::cast(reason_text(planned)) : nb::none(),
         shape_object(stored != nullptr ? stored->shape : planned.source->shape),
         name_of(stored != nullptr ? stored->dtype : planned.source->dtype), name_of(planned.dtype),
         planned.bytes_in(), planned.bytes_out, error);
@@ -165,7 +166,8 @@ class FileJob {
     check_planned();
     const std::string path(destination.c_str(), destination.size());
     nb::list paths;
-    for (const std::string& each : shard_paths(path, plan_.outputs.size())) {
+    const auto names = with_file_errors([&] { return shard_paths(path, plan_.outputs.size()); });
+    for (const std::string& each : names) {
       paths.append(nb::bytes(each.data(), each.size()));
     }
     return paths;
@@ -173,11 +175,7 @@ class FileJob {
 
   std::size_t adapter_factors() const {
     check_planned();
-    std::size_t count = 0;
-    for (const TensorPlan& tensor : plan_.tensors) {
-      if (tensor.action == Action::kQuantize && is_adapter_factor(tensor.name())) ++count;
-    }
-    return count;
+    return quarrow::python::adapter_factors(*source_, plan_);
   }
 
   std::size_t quantized() const {
@@ -197,24 +195,31 @@ class FileJob {
                           has_reason ? nb::cast(text_of(rules.reason)) : nb::none());
   }
 
+  nb::dict actions() const {
+    check_planned();
+    return action_counts(plan_);
+  }
+  nb::list reasons() const {
+    check_planned();
+    return reason_counts(plan_);
+  }
+  nb::list readers() const {
+    check_planned();
+    return text_list(plan_.readers);
+  }
+  // After plan_restored().
+  nb::list layers_left() const { return stored_ ? left_counts(*stored_) : nb::list(); }
+  nb::object config_file() const {
+    if (!stored_ || stored_->config_file().empty()) return nb::none();
+    return nb::bytes(stored_->config_file().data(), stored_->config_file().size());
+  }
+  std::uint64_t unlisted() const { return source_->unlisted; }
+  nb::list differing_keys() const { return quarrow::python::differing_keys(*source_); }
+
   std::uint64_t bytes_in() const { return source_->file_bytes(); }
   std::uint64_t bytes_out() const { return plan_.file_bytes(); }
 
  private:
-  static std::string_view word_of(Action action) {
-    switch (action) {
-      case Action::kConvert:
-        return "converted";
-      case Action::kQuantize:
-        return "quantized";
-      case Action::kRestore:
-        return "restored";
-      case Action::kCopy:
-        break;
-    }
-    return "kept";
-  }
-
   template <typename Job>
   nb::list run_job(Job&& job, bool saturate, nb::handle threads, bool sync, bool measure_error,
                    bool skip_faults, nb::handle progress) {
@@ -382,6 +387,24 @@ void bind_files(nb::module_& m) {
           "The runtime, whether it knows the model, how many tensors stay because it would "
           "misread them, how many are quantized all the same, and the reason.")
       .def_prop_ro("quantized", &FileJob::quantized, "How many tensors are quantized.")
+      .def_prop_ro("actions", &FileJob::actions, nb::sig("def actions(self) -> dict[str, int]"),
+                   "How many tensors are quantized, restored, converted and kept.")
+      .def_prop_ro("reasons", &FileJob::reasons,
+                   nb::sig("def reasons(self) -> list[tuple[str, str, int]]"),
+                   "Why tensors stay, the most first: name of the reason, text, number.")
+      .def_prop_ro("readers", &FileJob::readers, nb::sig("def readers(self) -> list[str]"),
+                   "Who loads the quantized layers of the new file.")
+      .def_prop_ro("layers_left", &FileJob::layers_left,
+                   nb::sig("def layers_left(self) -> list[tuple[str, int]]"),
+                   "Quantized layers that plan_restored() leaves: how they are stored, number.")
+      .def_prop_ro("config_file", &FileJob::config_file,
+                   nb::sig("def config_file(self) -> bytes | None"),
+                   "The config.json that described restored layers.")
+      .def_prop_ro("unlisted", &FileJob::unlisted,
+                   "Tensors of the source's files that its index does not name.")
+      .def_prop_ro("differing_keys", &FileJob::differing_keys,
+                   nb::sig("def differing_keys(self) -> list[str]"),
+                   "Keys of the metadata with other values in other files of the source.")
       .def_prop_ro("bytes_in", &FileJob::bytes_in, "Of the source's files.")
       .def_prop_ro("bytes_out", &FileJob::bytes_out, "Of the new files.");
 }

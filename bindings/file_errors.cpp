@@ -184,6 +184,11 @@ void raise_path_fault(const PathFault& fault) {
     case PathRule::kNotRegular:
       raise_invalid_input("the destination " + path +
                           " is a device, a pipe or a socket; name a regular file");
+    case PathRule::kOtherFormat:
+      raise_invalid_input("the destination " + path +
+                          " would be a safetensors file, and its name says another format; name it "
+                          ".safetensors, or .safetensors.index.json for several files and their "
+                          "index (other formats are not written)");
     case PathRule::kBeingWritten:
       raise_invalid_input("the destination " + path + " is being written by another job");
     case PathRule::kSetClaimed:
@@ -221,8 +226,17 @@ std::string_view text_of(StayReason reason) noexcept {
       return "left by a rule";
     case StayReason::kNotFloat:
       return "not a float type";
+    case StayReason::kNarrowFloat:
+      return "a float type of 8 bits or less, which is not quantized again; start from the file "
+             "that "
+             "it was made from";
     case StayReason::kAlreadyQuantized:
       return "already quantized";
+    case StayReason::kNotDecoded:
+      return "quantized in a way that cannot be restored yet";
+    case StayReason::kConfigTaken:
+      return "the file holds layers of compressed-tensors already, whose quantization_config would "
+             "have to name this one too; start from the file that it was made from";
     case StayReason::kNotWeight:
       return "the name does not end in .weight";
     case StayReason::kNotMatrix:
@@ -234,7 +248,9 @@ std::string_view text_of(StayReason reason) noexcept {
     case StayReason::kNameTaken:
       return "the file has an entry of the name that the scale or its description needs";
     case StayReason::kShortGroup:
-      return "the last group of a row would be short, which compressed-tensors cannot say";
+      return "the last group of a row would be short, which compressed-tensors cannot say; choose "
+             "a "
+             "group_size that divides the rows, or 'row'";
     case StayReason::kManyDimensions:
       return "more than 64 dimensions";
     case StayReason::kTensorScale:

@@ -711,6 +711,36 @@ class FileJob:
         """How many tensors are quantized."""
 
     @property
+    def actions(self) -> dict[str, int]:
+        """How many tensors are quantized, restored, converted and kept."""
+
+    @property
+    def reasons(self) -> list[tuple[str, str, int]]:
+        """Why tensors stay, the most first: name of the reason, text, number."""
+
+    @property
+    def readers(self) -> list[str]:
+        """Who loads the quantized layers of the new file."""
+
+    @property
+    def layers_left(self) -> list[tuple[str, int]]:
+        """
+        Quantized layers that plan_restored() leaves: how they are stored, number.
+        """
+
+    @property
+    def config_file(self) -> bytes | None:
+        """The config.json that described restored layers."""
+
+    @property
+    def unlisted(self) -> int:
+        """Tensors of the source's files that its index does not name."""
+
+    @property
+    def differing_keys(self) -> list[str]:
+        """Keys of the metadata with other values in other files of the source."""
+
+    @property
     def bytes_in(self) -> int:
         """Of the source's files."""
 

@@ -116,7 +116,8 @@ class FileReport:
     runtime : "comfyui" or "none"
         Whose loader decided what is quantized.
     refusal : str or None
-        Why that would load nothing of the file quantized, so that it was copied; and the remedy.
+        Why nothing was quantized or restored (or would be loaded so), so that the new file is a
+        copy; and the remedy. The command line stops there, and writes none.
     """
 
     source: str

@@ -12,6 +12,12 @@ from typing import Any
 from quarrow import _core
 from quarrow.exceptions import InvalidInputError
 from quarrow.file_report import FileReport, JobLayers
+from quarrow.job_findings import (
+    nothing_quantized,
+    nothing_restored,
+    quantizing_warnings,
+    restoring_warnings,
+)
 from quarrow.layer_rules import LEAVE, LayerRules, Rule, as_format
 from quarrow.runtime_rules import check_runtime, file_warnings, nothing_loads, refuse
 from quarrow.safe_repr import safe_repr
@@ -50,7 +56,8 @@ def quantize_file(
     The new file holds what the runtimes of the format read. Tensors that they do not load quantized
     are copied byte for byte, and the report says why; so are norms, embeddings, the layers at the
     edges of a model (input, output, time and conditions) and tensors under 1,024 elements, unless a
-    rule names a format for them. Metadata is kept. Tensors lie in the
+    rule names a format for them, and what belongs to layers that are quantized already, whoever did
+    that. Metadata is kept, but for what it says of tensors that are now others. Tensors lie in the
     order of the source, wider elements first so that each is aligned to its element, what belongs
     to a layer beside it. Memory does not grow with the file or its layers. The file appears when it
     is complete: an error, a signal or a crash leaves what was there before. Several files change
@@ -60,9 +67,11 @@ def quantize_file(
     Parameters
     ----------
     source : path
-        A ``.safetensors`` file, or the ``.safetensors.index.json`` of several.
+        A ``.safetensors`` file, or the ``.safetensors.index.json`` of several, which says which of
+        their tensors count.
     destination : path
-        The file to write or to replace.
+        The file to write or to replace. Named ``.safetensors.index.json``, or as one of a variant
+        ``.safetensors.index.fp16.json``, it is the index of files beside it.
     format : str or Format
         How to quantize; its fields (``group_size``...) may be given as keywords.
     rules : iterable of (pattern, format or None), optional
@@ -87,7 +96,8 @@ def quantize_file(
         process with SIGBUS.
     max_shard_size : int or str, optional
         Bytes, or "5GB". Above it the new checkpoint is several files beside the destination,
-        ``NAME-00001-of-00003.safetensors``, and their index.
+        ``NAME-00001-of-00003.safetensors``, and their index, named as diffusers and transformers
+        look for them.
     sync : bool
         Wait until the file has reached the disk.
     measure_error : bool
@@ -116,8 +126,9 @@ def quantize_file(
     NonFiniteError
         A layer has NaN or Inf.
     InvalidInputError
-        The destination is a file of the source, not a file, or being written by another job; the
-        named runtime would load nothing quantized; another argument cannot be used.
+        The destination is a file of the source, not a file, named as another format, or being
+        written by another job; the named runtime would load nothing quantized; another argument
+        cannot be used.
     OSError
         The operating system refused: no such file, no permission, no space left.
 
@@ -186,15 +197,13 @@ def quantize_file(
 
         warnings = deciding.unmatched()
         warnings += file_warnings(job, deciding.formats[0].name, runtime)
-        refusal = nothing_loads(job)
+        warnings += quantizing_warnings(job)
+        refusal = nothing_loads(job) or nothing_quantized(job)
         if refusal is not None:
             warnings.append(refusal)
         if skipped:
             warnings.append(f"layers left as they are because of an error: {len(skipped)}")
-        for warning in warnings:
-            # Of a plan the caller may make an error.
-            if not (dry_run and warning is refusal):
-                _logger.warning("%s", warning)
+        _tell(warnings, unless=refusal if dry_run else None)
         return FileReport(
             source=os.fsdecode(source_bytes),
             destination=os.fsdecode(destination_bytes),
@@ -228,18 +237,19 @@ def dequantize_file(
     """Write a copy of a checkpoint in which quantized layers are float tensors again.
 
     They get the names, shapes and dtypes that they had, and the values of
-    ``QuantizedTensor.dequantize`` (in float64 the float32 ones). All other tensors and metadata
-    stay; layers of formats that are not known here stay too. As to memory and crashes, see
+    ``QuantizedTensor.dequantize`` (in float64 the float32 ones). Layers of other programs are
+    restored too, where they are ComfyUI's int8 or integers of compressed-tensors, whose
+    configuration may stand in the ``config.json`` beside the source; what does not say its dtype
+    gets that of its scales, or of the floats beside it. All other tensors and metadata stay; so do
+    layers of formats that are not known here, with a warning. As to memory and crashes, see
     ``quantize_file``.
 
     Parameters
     ----------
-    source : path
-        A ``.safetensors`` file, or the ``.safetensors.index.json`` of several.
-    destination : path
-        The file to write or to replace.
+    source, destination : path
+        As in ``quantize_file``.
     dtype : "float32", "float16" or "bfloat16", optional
-        For all float tensors, restored or not.
+        For all float tensors, restored or not, but those of layers that stay quantized.
     progress, threads, io, max_shard_size, sync, dry_run
         As in ``quantize_file``.
 
@@ -252,8 +262,8 @@ def dequantize_file(
     CheckpointError
         The source is damaged, something else, or changed while it was read.
     InvalidInputError
-        The destination is a file of the source, not a file, or being written by another job;
-        another argument cannot be used.
+        The destination is a file of the source, not a file, named as another format, or being
+        written by another job; another argument cannot be used.
     OSError
         The operating system refused: no such file, no permission, no space left.
 
@@ -280,6 +290,10 @@ def dequantize_file(
         opened = _open(source_bytes, io)
         job = _core.FileJob(opened)
         job.plan_restored(dtype=dtype, max_shard_bytes=shard_bytes)
+        warnings = restoring_warnings(job)
+        refusal = nothing_restored(job)
+        if refusal is not None:
+            warnings.append(refusal)
         if not dry_run:
             job.run(
                 destination_bytes,
@@ -292,6 +306,7 @@ def dequantize_file(
             )
         bytes_in = job.bytes_in
         opened.release()
+        _tell(warnings, unless=refusal if dry_run else None)
         return FileReport(
             source=os.fsdecode(source_bytes),
             destination=os.fsdecode(destination_bytes),
@@ -301,9 +316,10 @@ def dequantize_file(
             bytes_out=job.bytes_out,
             seconds=time.perf_counter() - started,
             layers=JobLayers(job, [], lambda _: None),
-            warnings=[],
+            warnings=warnings,
             metadata=job.metadata,
             dry_run=dry_run,
+            refusal=refusal,
         )
 
 
@@ -382,3 +398,10 @@ def _shard_bytes(size: int | str | None) -> int:
         msg = f"max_shard_size must be {wanted}, not {safe_repr(size)}"
         raise InvalidInputError(msg)
     return value
+
+
+def _tell(warnings: list[str], *, unless: str | None) -> None:
+    """Log them, but for what the caller may make an error of."""
+    for warning in warnings:
+        if warning is not unless:
+            _logger.warning("%s", warning)

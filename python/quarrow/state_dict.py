@@ -11,6 +11,12 @@ import numpy as np
 from quarrow import _core
 from quarrow.exceptions import InvalidInputError
 from quarrow.files import Progress, check_options, check_word, is_text, run_skipping
+from quarrow.job_findings import (
+    nothing_quantized,
+    nothing_restored,
+    quantizing_warnings,
+    restoring_warnings,
+)
 from quarrow.layer_rules import LayerRules, Rule, as_format
 from quarrow.rejection import Rejection
 from quarrow.runtime_rules import check_runtime, nothing_loads, refuse, runtime_warnings
@@ -30,6 +36,8 @@ class StateDict(dict[str, Any]):
         What the file's ``__metadata__`` would be.
     errors : dict of str to QuarrowError
         Of the layers that were left as they are with ``on_error="skip"``.
+    warnings : list of str
+        What the caller should know, as in a ``FileReport``.
     """
 
     def __init__(
@@ -38,6 +46,7 @@ class StateDict(dict[str, Any]):
         super().__init__(tensors or {})
         self.metadata = dict(metadata or {})
         self.errors: dict[str, Exception] = {}
+        self.warnings: list[str] = []
 
 
 def quantize_state_dict(
@@ -123,11 +132,11 @@ def quantize_state_dict(
             )
 
         skipped = run_skipping(run_once, deciding.choices)
-        told = runtime_warnings(job, deciding.formats[0].name, runtime)
-        refusal = nothing_loads(job)
-        for warning in told if refusal is None else [*told, refusal]:
-            _logger.warning("%s", warning)
+        told = deciding.unmatched()
+        told += runtime_warnings(job, deciding.formats[0].name, runtime)
+        told += quantizing_warnings(job)
         result = _result(job, arrays, others)
+        _warn(result, told, nothing_loads(job) or nothing_quantized(job))
         result.errors = {job.source_name(index): error for index, error in skipped.items()}
         return result
 
@@ -173,7 +182,15 @@ def dequantize_state_dict(
         job, arrays, others = _job(state_dict, metadata, record, strict=strict)
         job.plan_restored(dtype=dtype, max_shard_bytes=0)
         job.run_in_memory(saturate=False, threads=threads, skip_faults=False, progress=progress)
-        return _result(job, arrays, others)
+        result = _result(job, arrays, others)
+        _warn(result, restoring_warnings(job), nothing_restored(job))
+        return result
+
+
+def _warn(result: StateDict, warnings: list[str], refusal: str | None) -> None:
+    result.warnings = warnings if refusal is None else [*warnings, refusal]
+    for warning in result.warnings:
+        _logger.warning("%s", warning)
 
 
 def _job(

@@ -24,13 +24,6 @@ Matrix matrix_of(const TensorEntry& tensor) {
   return matrix;
 }
 
-bool names_a_config(const TensorTable& file) {
-  const auto& metadata = file.metadata();
-  return metadata && std::ranges::any_of(*metadata, [](const auto& item) {
-           return item.first == kConfig || item.first == kOurs;
-         });
-}
-
 // The texts are put together by hand: nlohmann's documents ask for memory while they are destroyed.
 std::string weights_of(const Format& format) {
   std::string weights = R"({"num_bits":)" + std::to_string(format.spec->bits) +
@@ -66,12 +59,11 @@ std::string layer_before(const TensorEntry& tensor) {
 }
 
 StayReason stay_reason(const TensorEntry& tensor, const TensorTable& file, const Format& format) {
-  if (!float_dtype(tensor.dtype)) return StayReason::kNotFloat;
+  if (!float_dtype(tensor.dtype)) return no_float_reason(tensor.dtype);
   if (tensor.shape.size() < 2) return StayReason::kNotMatrix;
   if (!tensor.name.ends_with(kWeightSuffix)) return StayReason::kNotWeight;
   if (tensor.bytes() == 0) return StayReason::kEmpty;
   if (tensor.shape.size() > kMaxDimensions) return StayReason::kManyDimensions;
-  if (names_a_config(file)) return StayReason::kAlreadyQuantized;
   const auto taken = [&](std::string_view suffix) {
     return has_entry(file, layer_of(tensor.name), suffix);
   };
@@ -167,6 +159,7 @@ void describe(std::span<const LayerToEncode> layers, std::pmr::memory_resource& 
 namespace quarrow {
 
 const Scheme kCompressedTensorsScheme{compressed_tensors::stay_reason, compressed_tensors::encode,
-                                      compressed_tensors::describe, compressed_tensors::decode};
+                                      compressed_tensors::describe,    compressed_tensors::decode,
+                                      kReaderCompressedTensors,        compressed_tensors::kConfig};
 
 }  // namespace quarrow

@@ -7,8 +7,10 @@
 //   L.weight_scale       [o, g]                     in the dtype of the scales
 //   L.weight_zero_point  I32 [ceil(o * b / 32), g]  packed down the columns; none when symmetric
 //   L.weight_shape       I64 [2]                    o and i
-// and in the metadata "quantization_config", the JSON that belongs into a model's config.json, and
-// "quarrow.layers", ours: the dtype of each layer before, and its shape when it was no matrix.
+// Others' files may also be int-quantized, L.weight I8 [o, i] with its scales, and hold "tensor"
+// scales of one element; these are read, not written.
+// In the metadata stands "quantization_config", the JSON that belongs into a model's config.json,
+// and "quarrow.layers", ours: the dtype of each layer before, and its shape when it was no matrix.
 #pragma once
 
 #include <cstdint>

@@ -2,9 +2,47 @@
 #include "layouts/json_value.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <iterator>
+#include <nlohmann/json.hpp>
 
 namespace quarrow {
+namespace {
+
+std::string quoted(const std::string& text) { return nlohmann::json(text).dump(); }
+
+// The shortest of two texts that reads back as the same number.
+std::string number_text(double value) {
+  if (!std::isfinite(value)) return "null";
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.15g", value);
+  if (std::strtod(text, nullptr) != value) std::snprintf(text, sizeof(text), "%.17g", value);
+  return text;
+}
+
+}  // namespace
+
+std::string JsonValue::text_of() const {
+  if (const bool* value = boolean()) return *value ? "true" : "false";
+  if (const std::string* value = text()) return quoted(*value);
+  if (const std::uint64_t* value = whole()) return std::to_string(*value);
+  if (const std::int64_t* value = negative()) return std::to_string(*value);
+  if (const double* value = real()) return number_text(*value);
+  if (is_null()) return "null";
+  std::string list;
+  const auto next = [&list] { list += list.empty() ? "" : ", "; };
+  for (const JsonValue& item : items()) {
+    next();
+    list += item.text_of();
+  }
+  for (const auto& [name, value] : members()) {
+    next();
+    list.append(quoted(name)).append(": ").append(value.text_of());
+  }
+  return is_array() ? "[" + list + "]" : "{" + list + "}";
+}
 
 JsonValue JsonValue::array() noexcept { return JsonValue(Array()); }
 JsonValue JsonValue::object() noexcept { return JsonValue(Object()); }

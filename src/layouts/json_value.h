@@ -34,9 +34,12 @@ class JsonValue {
   bool is_object() const noexcept { return std::holds_alternative<Object>(value_); }
   bool is_array() const noexcept { return std::holds_alternative<Array>(value_); }
 
+  bool is_null() const noexcept { return std::holds_alternative<std::nullptr_t>(value_); }
+
   // Null when it is of another type.
   const std::string* text() const noexcept { return std::get_if<std::string>(&value_); }
   const bool* boolean() const noexcept { return std::get_if<bool>(&value_); }
+  const double* real() const noexcept { return std::get_if<double>(&value_); }
   // Integers that are not negative; the other ones.
   const std::uint64_t* whole() const noexcept { return std::get_if<std::uint64_t>(&value_); }
   const std::int64_t* negative() const noexcept { return std::get_if<std::int64_t>(&value_); }
@@ -47,6 +50,9 @@ class JsonValue {
   const std::vector<Member>& members() const noexcept;
   // Of an object when it has one of that name, the last one; else null.
   const JsonValue* member(std::string_view name) const noexcept;
+
+  // As JSON, members in the order in which they are held.
+  std::string text_of() const;
 
   // The value that is added, until the next one is.
   JsonValue& add_item(JsonValue value);

@@ -33,6 +33,10 @@ bool is_embedding(std::string_view module) noexcept {
 
 }  // namespace
 
+StayReason no_float_reason(StoredDType dtype) noexcept {
+  return is_narrow_float(dtype) ? StayReason::kNarrowFloat : StayReason::kNotFloat;
+}
+
 StayReason default_stay_reason(const TensorEntry& tensor) noexcept {
   if (tensor.name.ends_with(kWeightSuffix)) {
     const std::string_view module = module_of(tensor.name);
@@ -47,16 +51,6 @@ StayReason default_stay_reason(const TensorEntry& tensor) noexcept {
   return elements < kMinElements ? StayReason::kSmall : StayReason::kNone;
 }
 
-std::string quantized_weight_beside(const TensorEntry& tensor, const TensorTable& file) {
-  const std::size_t dot = tensor.name.rfind('.');
-  if (dot == std::string_view::npos) return {};
-  const std::string_view layer = tensor.name.substr(0, dot);
-  std::string weight = std::string(layer).append(kWeightSuffix);
-  const TensorEntry* codes = file.find(weight);
-  const bool quantized = codes != nullptr && !float_dtype(codes->dtype);
-  return quantized || has_entry(file, layer, ".weight_packed") ? weight : std::string();
-}
-
 std::string_view layer_of(std::string_view weight_name) {
   return weight_name.substr(0, weight_name.size() - kWeightSuffix.size());
 }
@@ -68,6 +62,19 @@ std::string_view joined(std::string_view layer, std::string_view suffix,
 
 bool has_entry(const TensorTable& file, std::string_view layer, std::string_view suffix) {
   return file.find(std::string(layer).append(suffix)) != nullptr;
+}
+
+std::span<const TensorEntry* const> present(const TensorTable& file, std::string_view layer,
+                                            std::span<const std::string_view> suffixes,
+                                            std::pmr::memory_resource& memory) {
+  auto** found = static_cast<const TensorEntry**>(
+      memory.allocate(suffixes.size() * sizeof(const TensorEntry*), alignof(const TensorEntry*)));
+  std::size_t count = 0;
+  for (const std::string_view suffix : suffixes) {
+    const TensorEntry* entry = file.find(std::string(layer).append(suffix));
+    if (entry != nullptr) found[count++] = entry;
+  }
+  return {found, count};
 }
 
 std::string_view keep(std::string_view text, std::pmr::memory_resource& memory) {

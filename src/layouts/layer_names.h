@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "quarrow/containers/tensor_table.h"
+#include "quarrow/layouts/layout.h"
 
 namespace quarrow {
 
@@ -22,7 +23,15 @@ std::string_view layer_of(std::string_view weight_name);
 std::string_view joined(std::string_view layer, std::string_view suffix,
                         std::pmr::memory_resource& memory);
 
+// Why a tensor of a type that is not quantized stays.
+StayReason no_float_reason(StoredDType dtype) noexcept;
+
 bool has_entry(const TensorTable& file, std::string_view layer, std::string_view suffix);
+
+// The entries of the layer with these suffixes, of those that are there.
+std::span<const TensorEntry* const> present(const TensorTable& file, std::string_view layer,
+                                            std::span<const std::string_view> suffixes,
+                                            std::pmr::memory_resource& memory);
 
 // Copies in `memory`.
 std::string_view keep(std::string_view text, std::pmr::memory_resource& memory);

@@ -22,11 +22,6 @@ constexpr std::array kLayouts = {
     Layout{"int8_rowwise", Container::kSafetensors, &kComfyInt8Scheme, {}},
 };
 
-// kohya's, peft's, and the two older diffusers spellings.
-constexpr std::array<std::string_view, 8> kAdapterMarks = {
-    ".lora_down.", ".lora_up.", ".lora_mid.", ".lora_A.",
-    ".lora_B.",    "_lora.",    ".lora.",     ".lora_linear_layer."};
-
 }  // namespace
 
 std::span<const Layout> layouts() noexcept { return kLayouts; }
@@ -36,13 +31,6 @@ const Layout* find_layout(std::string_view format, Container container) noexcept
     if (layout.format == format && layout.container == container) return &layout;
   }
   return nullptr;
-}
-
-bool is_adapter_factor(std::string_view name) noexcept {
-  for (const std::string_view mark : kAdapterMarks) {
-    if (name.find(mark) != std::string_view::npos) return true;
-  }
-  return false;
 }
 
 std::string_view name_of(Runtime runtime) noexcept {
@@ -64,8 +52,14 @@ std::string_view name_of(StayReason reason) noexcept {
       return "rule";
     case StayReason::kNotFloat:
       return "not_float";
+    case StayReason::kNarrowFloat:
+      return "narrow_float";
     case StayReason::kAlreadyQuantized:
       return "already_quantized";
+    case StayReason::kNotDecoded:
+      return "not_decoded";
+    case StayReason::kConfigTaken:
+      return "config_taken";
     case StayReason::kNotWeight:
       return "not_weight";
     case StayReason::kNotMatrix:

@@ -5,7 +5,9 @@
 #include <limits>
 #include <string>
 
+#include "layouts/layer_names.h"
 #include "quarrow/containers/checkpoint_fault.h"
+#include "quarrow/layouts/file_metadata.h"
 #include "quarrow/layouts/layout.h"
 
 namespace quarrow {
@@ -23,7 +25,8 @@ constexpr std::uint32_t kNoLayer = std::numeric_limits<std::uint32_t>::max();
 
 std::uint64_t StoredLayer::bytes() const noexcept {
   std::uint64_t bytes = 0;
-  for (const TensorEntry* entry : entries()) bytes += entry == nullptr ? 0 : entry->bytes();
+  for (const TensorEntry* entry : parts()) bytes += entry == nullptr ? 0 : entry->bytes();
+  for (const TensorEntry* entry : others) bytes += entry->bytes();
   return bytes;
 }
 
@@ -34,17 +37,37 @@ const StoredLayer* StoredLayers::owner(std::size_t tensor) const noexcept {
 }
 
 bool StoredLayers::has(std::string_view name) const noexcept {
-  return std::ranges::binary_search(names_, name);
+  return name.ends_with(kWeightSuffix) && has_layer(layer_of(name));
 }
 
-bool StoredLayers::describes_layers(std::string_view key) const noexcept {
-  return std::ranges::find(keys_, key) != keys_.end();
+std::string_view StoredLayers::left_as(const TensorEntry& tensor) const noexcept {
+  const Dialect* dialect = dialects_->of(tensor);
+  if (dialect == nullptr) return {};
+  const DialectLayer* layer = dialects_->owner(tensor);
+  if (layer == nullptr) return dialect->name;
+  return has_layer(layer->name) ? std::string_view() : way_of(*layer);
+}
+
+bool StoredLayers::has_layer(std::string_view name) const noexcept {
+  // "L.weight" is not put together: names are compared where it would stand.
+  const auto below = [](std::string_view weight, std::string_view layer) {
+    return layer_of(weight) < layer;
+  };
+  const auto found = std::lower_bound(names_.begin(), names_.end(), name, below);
+  return found != names_.end() && layer_of(*found) == name;
+}
+
+std::string_view StoredLayers::way_of(const DialectLayer& layer) const noexcept {
+  const auto note =
+      std::ranges::lower_bound(notes_, layer.name, {}, [](const auto& each) { return each.first; });
+  return note != notes_.end() && note->first == layer.name ? note->second : layer.dialect->name;
 }
 
 void StoredLayers::seal(const Checkpoint& file) {
   const TensorEntry* first = file.tensors.entries().data();
   for (const StoredLayer& layer : layers_) names_.push_back(layer.name);
-  std::ranges::sort(names_);
+  // By layer, which all end alike: "a.weight" stands before "a-b.weight".
+  std::ranges::sort(names_, {}, layer_of);
   const auto twice = std::ranges::adjacent_find(names_);
   if (twice != names_.end()) throw_name_taken(file, *twice);
   std::ranges::sort(layers_, {}, &StoredLayer::codes);
@@ -53,13 +76,28 @@ void StoredLayers::seal(const Checkpoint& file) {
     const StoredLayer& layer = layers_[index];
     const TensorEntry* namesake = file.tensors.find(layer.name);
     if (namesake != nullptr && namesake != layer.codes) throw_name_taken(file, layer.name);
-    for (const TensorEntry* entry : layer.entries()) {
+    const auto own = [&](const TensorEntry* entry) {
       if (entry != nullptr) owners_[static_cast<std::size_t>(entry - first)] = index;
+    };
+    std::ranges::for_each(layer.parts(), own);
+    std::ranges::for_each(layer.others, own);
+  }
+  std::ranges::sort(notes_);
+  dialects_.emplace(file.tensors);
+  for (const DialectLayer& layer : dialects_->layers()) {
+    if (has_layer(layer.name)) continue;
+    const std::string_view way = way_of(layer);
+    const auto known = std::ranges::find(left_, way, [](const auto& each) { return each.first; });
+    if (known == left_.end()) {
+      left_.emplace_back(way, 1);
+    } else {
+      ++known->second;
     }
   }
 }
 
 StoredLayers find_stored_layers(const Checkpoint& file) {
+  check_descriptions(file);
   StoredLayers layers;
   std::vector<const Scheme*> asked;
   for (const Layout& layout : layouts()) {

@@ -9,6 +9,7 @@
 
 #include "quarrow/containers/safetensors.h"
 #include "quarrow/layouts/comfy_model.h"
+#include "quarrow/layouts/file_metadata.h"
 
 namespace quarrow {
 namespace {
@@ -111,15 +112,17 @@ class Placement {
   std::vector<std::vector<Payload>> payloads_;  // of the entries of each output
 };
 
-// What a tensor that is not quantized becomes. `restored`: the layers that will be float again.
+// What a tensor becomes that is neither quantized nor restored. What is part of a quantized layer
+// that stays (`stored_as`) is copied.
 void plan_kept(TensorPlan& planned, const TensorEntry& tensor, std::optional<DType> dtype,
-               const Checkpoint& file, const StoredLayers* restored) {
+               const Checkpoint& file, std::string_view stored_as) {
   planned.source = &tensor;
   planned.dtype = tensor.dtype;
   planned.action = Action::kCopy;
-  if (!dtype || !float_dtype(tensor.dtype) || stored_dtype(*dtype) == tensor.dtype) return;
-  const std::string weight = quantized_weight_beside(tensor, file.tensors);
-  if (!weight.empty() && (restored == nullptr || !restored->has(weight))) return;
+  planned.stored_as = stored_as;
+  if (!stored_as.empty() || !dtype || !float_dtype(tensor.dtype) ||
+      stored_dtype(*dtype) == tensor.dtype)
+    return;
   file.check_dimensions(tensor, tensor.name, tensor.shape);
   planned.dtype = stored_dtype(*dtype);
   planned.action = Action::kConvert;
@@ -138,7 +141,8 @@ class QuantizePlanner {
  public:
   QuantizePlanner(const Checkpoint& source, std::span<const Format> formats,
                   const FilePlanOptions& options)
-      : source_(source), formats_(formats), options_(options) {
+      : source_(source), formats_(formats), options_(options), dialects_(source.tensors) {
+    check_descriptions(source);
     for (const Format& format : formats) {
       const Layout* layout = find_layout(format.spec->name, Container::kSafetensors);
       if (layout == nullptr) throw std::invalid_argument("no safetensors layout");
@@ -167,6 +171,7 @@ class QuantizePlanner {
       plan_.layers.layers[layer].unsigned_codes = layout_of_layer_[layer]->storage.unsigned_codes;
     }
     describe_layers();
+    find_readers();
     placement.finish();
     return std::move(plan_);
   }
@@ -178,9 +183,15 @@ class QuantizePlanner {
     const bool by_default = choice == kDefaultChoice;
     const std::size_t chosen = by_default ? 0 : choice;
     planned.reason = StayReason::kRule;
-    if (choice != kLeaveTensor) {
-      planned.reason =
-          layouts_.at(chosen)->scheme->stay_reason(tensor, source_.tensors, formats_[chosen]);
+    const Dialect* dialect = dialects_.of(tensor);
+    if (choice != kLeaveTensor && dialect != nullptr && !dialect->reader.empty()) {
+      planned.reason = StayReason::kAlreadyQuantized;
+    } else if (choice != kLeaveTensor) {
+      const Scheme& scheme = *layouts_.at(chosen)->scheme;
+      planned.reason = scheme.stay_reason(tensor, source_.tensors, formats_[chosen]);
+      if (planned.reason == StayReason::kNone && is_config_taken(scheme)) {
+        planned.reason = StayReason::kConfigTaken;
+      }
       if (by_default && planned.reason == StayReason::kNone) {
         planned.reason = default_stay_reason(tensor);
       }
@@ -190,7 +201,8 @@ class QuantizePlanner {
     }
     const auto number = static_cast<std::uint32_t>(index);
     if (planned.reason != StayReason::kNone) {
-      plan_kept(planned, tensor, options_.dtype, source_, nullptr);
+      plan_kept(planned, tensor, options_.dtype, source_,
+                dialect == nullptr ? std::string_view() : dialect->name);
       const EncodedEntry entry = kept_entry(planned);
       placement.add(number, {&entry, 1});
       return;
@@ -228,8 +240,37 @@ class QuantizePlanner {
     return by_default ? reason : StayReason::kNone;
   }
 
+  // Whether the source has layers that the scheme's entry of the metadata describes, or would.
+  bool is_config_taken(const Scheme& scheme) {
+    if (scheme.config_key.empty()) return false;
+    if (!config_taken_) {
+      const auto kept =
+          metadata_after(source_, dialects_, {.layers = {}, .any = true}, *plan_.memory);
+      config_taken_ = dialects_.has(kCompressedTensorsDialect) ||
+                      (kept && std::ranges::any_of(*kept, [&](const auto& item) {
+                         return item.first == scheme.config_key;
+                       }));
+    }
+    return *config_taken_;
+  }
+
+  void find_readers() {
+    if (to_encode_.empty()) return;
+    for (const Layout* layout : layout_of_layer_) plan_.readers.push_back(layout->scheme->reader);
+    for (const DialectLayer& layer : dialects_.layers()) {
+      if (!layer.dialect->reader.empty()) plan_.readers.push_back(layer.dialect->reader);
+    }
+    std::ranges::sort(plan_.readers);
+    const auto twice = std::ranges::unique(plan_.readers);
+    plan_.readers.erase(twice.begin(), twice.end());
+  }
+
   void describe_layers() {
-    plan_.metadata = source_.tensors.metadata();
+    ChangedTensors changed;
+    for (const LayerToEncode& layer : to_encode_) changed.layers.push_back(layer.tensor->name);
+    changed.any = std::ranges::any_of(
+        plan_.tensors, [](const TensorPlan& tensor) { return tensor.action != Action::kCopy; });
+    plan_.metadata = metadata_after(source_, dialects_, std::move(changed), *plan_.memory);
     std::vector<const Scheme*> done;
     for (const Layout* layout : layouts_) {
       const Scheme* scheme = layout->scheme;
@@ -243,11 +284,14 @@ class QuantizePlanner {
       if (!plan_.metadata) plan_.metadata.emplace();
       scheme->describe(layers, *plan_.memory, *plan_.metadata);
     }
+    complete_metadata(source_, plan_.metadata);
   }
 
   const Checkpoint& source_;
   std::span<const Format> formats_;
   const FilePlanOptions& options_;
+  DialectLayers dialects_;
+  std::optional<bool> config_taken_;  // once it was asked for
   std::vector<const Layout*> layouts_;
   std::optional<ComfyModel> comfy_;  // when a runtime's rules are ComfyUI's
   std::vector<LayerRequest> requests_;
@@ -284,7 +328,8 @@ FilePlan plan_restored(const Checkpoint& source, const StoredLayers& layers,
     if (layer != nullptr && layer->codes != &tensor) continue;
     TensorPlan planned;
     if (layer == nullptr) {
-      plan_kept(planned, tensor, options.dtype, source, &layers);
+      plan_kept(planned, tensor, options.dtype, source, layers.left_as(tensor));
+      if (!planned.stored_as.empty()) planned.reason = StayReason::kNotDecoded;
     } else {
       source.check_dimensions(tensor, layer->name, layer->shape);
       planned.action = Action::kRestore;
@@ -297,12 +342,13 @@ FilePlan plan_restored(const Checkpoint& source, const StoredLayers& layers,
     const EncodedEntry entry = kept_entry(planned);
     placement.add(static_cast<std::uint32_t>(plan.tensors.size() - 1), {&entry, 1});
   }
-  if (source.tensors.metadata()) {
-    plan.metadata.emplace();
-    for (const auto& item : *source.tensors.metadata()) {
-      if (!layers.describes_layers(item.first)) plan.metadata->push_back(item);
-    }
-  }
+  ChangedTensors changed;
+  for (const StoredLayer& layer : layers.layers()) changed.layers.push_back(layer.name);
+  changed.any = std::ranges::any_of(
+      plan.tensors, [](const TensorPlan& tensor) { return tensor.action != Action::kCopy; });
+  plan.metadata =
+      metadata_after(source, DialectLayers(source.tensors), std::move(changed), *plan.memory);
+  complete_metadata(source, plan.metadata);
   placement.finish();
   return plan;
 }

@@ -2,7 +2,6 @@
 #include "pipeline/output_files.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "containers/file_set.h"
 #include "containers/safetensors_index.h"
@@ -13,14 +12,6 @@
 
 namespace quarrow {
 namespace {
-
-constexpr std::string_view kEnding = ".safetensors";
-
-std::string shard_tail(std::size_t number, std::size_t count) {
-  char text[48];
-  std::snprintf(text, sizeof(text), "-%05zu-of-%05zu", number, count);
-  return text;
-}
 
 // What is written can be read again.
 void check_limits(const FilePlan& plan, const std::vector<std::string>& paths) {
@@ -36,38 +27,23 @@ void check_limits(const FilePlan& plan, const std::vector<std::string>& paths) {
     }
     tensors += planned.entries.size();
   }
-  if (plan.outputs.size() > 1 &&
-      (tensors > kMaxIndexTensors || plan.outputs.size() > kMaxIndexFiles)) {
+  if (paths.size() > 1 && (tensors > kMaxIndexTensors || plan.outputs.size() > kMaxIndexFiles)) {
     throw PathFault(PathRule::kIndexTooLarge, paths.back());
   }
 }
 
 }  // namespace
 
-std::vector<std::string> shard_paths(const std::string& destination, std::size_t outputs) {
-  if (outputs == 1) return {destination};
-  const bool has_ending = destination.ends_with(kEnding);
-  const std::string stem =
-      has_ending ? destination.substr(0, destination.size() - kEnding.size()) : destination;
-  std::vector<std::string> paths;
-  for (std::size_t number = 1; number <= outputs; ++number) {
-    paths.push_back(stem + shard_tail(number, outputs) + std::string(kEnding));
-  }
-  paths.push_back(stem + std::string(kEnding) + ".index.json");
-  return paths;
-}
-
 OutputFiles::OutputFiles(const Checkpoint& source, const FilePlan& plan,
                          const std::string& destination, Poll* poll)
     // All files of a set lie in the folder of now, wherever the program goes while this waits.
-    : plan_(plan),
-      paths_(shard_paths(plan.outputs.size() > 1 && !destination.empty()
-                             ? absolute_path(destination)
-                             : destination,
-                         plan.outputs.size())) {
+    : plan_(plan), paths_(shard_paths(destination, plan.outputs.size())) {
+  const bool several = paths_.size() > 1;
+  if (several && !destination.empty()) {
+    for (std::string& path : paths_) path = absolute_path(path);
+  }
   check_limits(plan, paths_);
   const std::vector<FileIdentity> sources = source.identities();
-  const bool several = plan.outputs.size() > 1;
   std::string text;
   if (several) {
     // An empty name or a folder is to be told as the caller wrote it.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The files that a job writes: one, or shards and their index. They appear when all are complete.
+// The files that a job writes: one, or shards (one is enough) and their index. They appear when all
+// are complete.
 #pragma once
 
 #include <cstdint>

@@ -130,11 +130,11 @@ def test_what_it_cannot_say_stays(tmp_path: Path) -> None:
     assert {layer.action for layer in again.layers} == {"kept"}
 
 
-def test_a_file_with_a_configuration_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_configuration_of_no_layer_is_replaced(tmp_path: Path) -> None:
     save_file({"l.weight": np.ones((9, 256), "f")}, tmp_path / "in", {"quantization_config": "{}"})
     report = qr.quantize_file(tmp_path / "in", tmp_path / "out", "int4")
-    assert [layer.reason for layer in report.layers] == ["already quantized"]
-    assert (tmp_path / "out").read_bytes() == (tmp_path / "in").read_bytes()
+    assert [layer.action for layer in report.layers] == ["quantized"]
+    assert json.loads(report.metadata["quantization_config"])["config_groups"]
 
 
 def test_errors_are_those_of_the_layer_in_memory(tmp_path: Path) -> None:

@@ -75,7 +75,9 @@ def test_a_quantized_file_is_left_as_it_is(lora: Path, tmp_path: Path) -> None:
     qr.quantize_file(lora, tmp_path / "once", FORMAT)
     report = qr.quantize_file(tmp_path / "once", tmp_path / "twice", FORMAT)
     assert (tmp_path / "twice").read_bytes() == (tmp_path / "once").read_bytes()
-    assert {layer.reason for layer in report.layers if layer.dtype == "I8"} == {"already quantized"}
+    assert {layer.reason for layer in report.layers if layer.dtype == "I8"} == {
+        "already quantized (ComfyUI)"
+    }
 
 
 def test_the_report_adds_up(lora: Path, tmp_path: Path) -> None:
@@ -146,7 +148,10 @@ def test_a_rule_that_finds_nothing_warns(
         report = qr.quantize_file(
             small(a__weight=(2, 2)), tmp_path / "out", FORMAT, rules=[("nowhere", None)]
         )
-    assert report.warnings == ["the rule 'nowhere' decided on no tensor"]
+    assert report.warnings == [
+        "the rule 'nowhere' decided on no tensor",
+        "nothing was quantized: 1 tensor: fewer than 1024 elements",
+    ]
     assert caplog.messages == report.warnings
 
 

@@ -142,10 +142,6 @@ def _misplace(index: dict[str, Any], _folder: Path) -> None:
     index["weight_map"]["l0.weight"] = "b.safetensors"
 
 
-def _forget(index: dict[str, Any], _folder: Path) -> None:
-    del index["weight_map"]["l3.weight"]
-
-
 def _lose(_index: dict[str, Any], folder: Path) -> None:
     (folder / "b.safetensors").unlink()
 
@@ -159,22 +155,16 @@ def _drop_map(index: dict[str, Any], _folder: Path) -> None:
 
 
 def _contradict(_index: dict[str, Any], folder: Path) -> None:
-    part = load_file(folder / "b.safetensors")
-    save_file(part, folder / "b.safetensors", {"format": "np"})
-
-
-def _twice(_index: dict[str, Any], folder: Path) -> None:
-    part = load_file(folder / "b.safetensors")
-    save_file(part | {"l0.weight": np.ones(3)}, folder / "b.safetensors", {"format": "pt"})
+    for part in "ab":
+        path = folder / f"{part}.safetensors"
+        save_file(load_file(path), path, {"quantization_config": part})
 
 
 @pytest.mark.parametrize(
     ("rule", "change"),
     [
         ("tensor_missing", _edit(**{"more.weight": "a.safetensors"})),
-        ("tensor_misplaced", _misplace),
-        ("tensor_misplaced", _twice),
-        ("tensor_unlisted", _forget),
+        ("tensor_missing", _misplace),
         ("shard_missing", _lose),
         ("header_past_end", _cut),
         ("shard_missing", _edit(x="absent.safetensors")),
@@ -207,6 +197,41 @@ def test_shards_that_lie(rule: str, change: Change, sharded: Path, tmp_path: Pat
         assert caught.value.rule == rule
         assert str(tmp_path) in str(caught.value)
     assert sorted(tmp_path.iterdir()) == before
+
+
+def _rewrite(sharded: Path, part: str, tensors: dict[str, Any], **metadata: str) -> None:
+    path = sharded.parent / f"{part}.safetensors"
+    save_file(load_file(path) | tensors, path, metadata)
+
+
+def test_the_index_decides_which_copy_counts(sharded: Path, tmp_path: Path) -> None:
+    stale = np.full((40, 64), 7, "f2")
+    _rewrite(sharded, "b", {"l0.weight": stale, "beside.weight": stale}, format="pt")
+    with qr.open(sharded) as checkpoint:
+        assert set(checkpoint) == set(tensors())
+        np.testing.assert_array_equal(np.asarray(checkpoint["l0.weight"]), tensors()["l0.weight"])
+    report = qr.quantize_file(sharded, tmp_path / "out", FORMAT, sync=False)
+    assert "the index does not name 2 tensors of its files" in "".join(report.warnings)
+    assert "beside.weight" not in load_file(tmp_path / "out")
+    # And the other way round: an overlay beside a base whose copy is stale.
+    index = json.loads(sharded.read_text())
+    index["weight_map"]["l0.weight"] = "b.safetensors"
+    sharded.write_text(json.dumps(index))
+    with qr.open(sharded) as checkpoint:
+        np.testing.assert_array_equal(np.asarray(checkpoint["l0.weight"]), stale)
+
+
+def test_what_shards_say_of_themselves_is_not_said_of_the_whole(
+    sharded: Path, tmp_path: Path
+) -> None:
+    """As in shards by torch.distributed.checkpoint."""
+    for part in "ab":
+        _rewrite(sharded, part, {}, format="pt", DCP_SHARDING_INFO=part)
+    with qr.open(sharded) as checkpoint:
+        assert checkpoint.metadata == {"format": "pt"}
+    report = qr.quantize_file(sharded, tmp_path / "out", FORMAT, sync=False)
+    assert report.metadata == {"format": "pt"}
+    assert "'DCP_SHARDING_INFO'" in "".join(report.warnings)
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,7 @@ enum class PathRule : std::uint8_t {
   kSameFile,        // source and destination are one file, perhaps by a link
   kFolder,          // the destination is a folder
   kNotRegular,      // the destination is a device, pipe or socket
+  kOtherFormat,     // the name's ending says that it was of another format
   kBeingWritten,    // another job writes the same destination
   kSetClaimed,      // so says this file beside it, where no lock tells whether that job still lives
   kTemporaryLost,   // another program removed or replaced the unfinished file beside it

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "quarrow/containers/tensor_table.h"
+#include "quarrow/layouts/dialect.h"
 #include "quarrow/layouts/stored_layer.h"
 #include "quarrow/quantize/format.h"
 
@@ -33,16 +34,19 @@ enum class StayReason : std::uint8_t {
   kNone,              // it is quantized
   kRule,              // a rule of the caller's says so
   kNotFloat,          // only f16, bf16, f32 and f64 are quantized
-  kAlreadyQuantized,  // stored codes with their scale beside them
-  kNotWeight,         // the name does not end in .weight
-  kNotMatrix,         // fewer than two dimensions: a norm, a bias, a scale
-  kConvolution,       // more than two dimensions, where the runtime loads linear weights only
-  kEmpty,             // no elements
-  kNameTaken,         // an entry that it would become exists
-  kShortGroup,        // the last group of a row is short, which the container cannot say
-  kManyDimensions,    // more than kMaxDimensions
-  kTensorScale,       // one scale for the tensor, which the container cannot say
-  kFewRows,           // so few rows that the runtime fails to unpack the zero points
+  kNarrowFloat,       // a float type of at most 8 bits, without a scale
+  kAlreadyQuantized,  // part of a quantized layer, whoever wrote it (TensorPlan::stored_as)
+  kNotDecoded,        // the same where layers are to be restored
+  kConfigTaken,     // the file has layers that the entry of the metadata would have to describe too
+  kNotWeight,       // the name does not end in .weight
+  kNotMatrix,       // fewer than two dimensions: a norm, a bias, a scale
+  kConvolution,     // more than two dimensions, where the runtime loads linear weights only
+  kEmpty,           // no elements
+  kNameTaken,       // an entry that it would become exists
+  kShortGroup,      // the last group of a row is short, which the container cannot say
+  kManyDimensions,  // more than kMaxDimensions
+  kTensorScale,     // one scale for the tensor, which the container cannot say
+  kFewRows,         // so few rows that the runtime fails to unpack the zero points
   // Defaults: a format that the caller chose for this tensor overrules them.
   kNorm,
   kEmbedding,
@@ -67,10 +71,6 @@ inline constexpr std::uint64_t kMinElements = 1024;
 // the edges of a model, and small tensors.
 StayReason default_stay_reason(const TensorEntry& tensor) noexcept;
 
-// "L.weight" of a tensor that lies beside the codes of the layer L (a scale, a bias), so that its
-// runtime expects it as it is; empty for any other tensor.
-std::string quantized_weight_beside(const TensorEntry& tensor, const TensorTable& file);
-
 enum class Payload : std::uint8_t { kCodes, kScales, kZeroPoints, kConstant };
 
 // One entry of a quantized tensor. Everything borrowed: from the tensor, from static memory, or
@@ -91,7 +91,8 @@ struct LayerToEncode {
 
 // The conventions of one runtime, for all formats that it stores alike.
 struct Scheme {
-  // kNone when `tensor`, one of the tensors of `file`, can be encoded.
+  // kNone when `tensor`, one of the tensors of `file` that is part of no quantized layer
+  // (DialectLayers), can be encoded.
   StayReason (*stay_reason)(const TensorEntry& tensor, const TensorTable& file,
                             const Format& format);
   // The entries in the order in which they are stored. Sizes are those of the format's geometry, a
@@ -107,6 +108,10 @@ struct Scheme {
   void (*decode)(const Checkpoint& file, StoredLayers& layers);
   // Whose rules hold unless the caller names others'.
   Runtime runtime = Runtime::kNone;
+  // Who loads these layers; a file with those of several readers is loaded by none.
+  std::string_view reader;
+  // The key of the metadata that describe() adds; empty when it adds none.
+  std::string_view config_key = {};
 };
 
 // One line of the registry.
@@ -126,5 +131,9 @@ const Layout* find_layout(std::string_view format, Container container) noexcept
 // Whether the name is that of a factor of a low-rank adapter: no
 // runtime loads those quantized, so that the file is an archive.
 bool is_adapter_factor(std::string_view name) noexcept;
+
+// Whether the file is an adapter by itself, all of whose weights are factors whatever their names:
+// one for training scripts' prefixes, a Control-LoRA, a GLoRA.
+bool is_adapter_file(const TensorTable& file);
 
 }  // namespace quarrow

@@ -8,11 +8,15 @@
 #include <cstdint>
 #include <memory>
 #include <memory_resource>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "quarrow/containers/checkpoint.h"
+#include "quarrow/layouts/dialect.h"
 #include "quarrow/quantize/format.h"
 #include "quarrow/quantize/plan.h"
 
@@ -40,8 +44,11 @@ struct StoredLayer {
   const TensorEntry* scales = nullptr;
   const TensorEntry* zero_points = nullptr;  // null when the format has none
   const TensorEntry* description = nullptr;  // null when the scheme has none
+  // Entries that mean nothing once the layer has values again: scales of its activations...
+  std::span<const TensorEntry* const> others;
 
-  std::array<const TensorEntry*, 4> entries() const noexcept {
+  // Some may be null.
+  std::array<const TensorEntry*, 4> parts() const noexcept {
     return {codes, scales, zero_points, description};
   }
   std::uint64_t bytes() const noexcept;  // of all entries
@@ -58,26 +65,44 @@ class StoredLayers {
   const StoredLayer* owner(std::size_t tensor) const noexcept;
   // Whether one of them was the tensor `name`.
   bool has(std::string_view name) const noexcept;
-  // Whether that key of the file's metadata describes these layers, and nothing else.
-  bool describes_layers(std::string_view key) const noexcept;
+  // In which way the tensor is part of a quantized layer that none of these schemes decodes:
+  // "GPTQ". Empty when it is part of none.
+  std::string_view left_as(const TensorEntry& tensor) const noexcept;
+  // How many layers are left, of each of these ways.
+  const std::vector<std::pair<std::string_view, std::size_t>>& left() const noexcept {
+    return left_;
+  }
+  // The config.json that describes some of these layers; empty when none does.
+  const std::string& config_file() const noexcept { return config_file_; }
 
   // For schemes.
   std::pmr::memory_resource& memory() noexcept { return *memory_; }
+  std::size_t size() const noexcept { return layers_.size(); }
   void add(const StoredLayer& layer) { layers_.push_back(layer); }
-  void add_key(std::string_view key) { keys_.push_back(key); }
-  // Sorts by the place of the codes. No more layers after this. Throws CheckpointFault
-  // (kLayerName) where a layer has the name of another one or of a tensor that stays.
+  // Says more exactly than the table of dialects how a layer that is left is stored.
+  void leave(std::string_view layer, std::string_view as) { notes_.emplace_back(layer, as); }
+  void set_config_file(std::string path) { config_file_ = std::move(path); }
+  // Sorts by the place of the codes, and finds what is left. No more layers after this. Throws
+  // CheckpointFault (kLayerName) where a layer has the name of another one or of a tensor that
+  // stays.
   void seal(const Checkpoint& file);
 
  private:
+  bool has_layer(std::string_view name) const noexcept;
+  std::string_view way_of(const DialectLayer& layer) const noexcept;
+
   std::unique_ptr<std::pmr::monotonic_buffer_resource> memory_;
   std::vector<StoredLayer> layers_;
-  std::vector<std::string_view> keys_;
   std::vector<std::uint32_t> owners_;    // of each tensor, an index of layers_
   std::vector<std::string_view> names_;  // sorted
+  std::optional<DialectLayers> dialects_;
+  std::vector<std::pair<std::string_view, std::string_view>> notes_;  // layer and way, sorted
+  std::vector<std::pair<std::string_view, std::size_t>> left_;
+  std::string config_file_;
 };
 
-// All of them, of every scheme. Reads their descriptions, not their data. Throws CheckpointFault.
+// All of them, of every scheme. Reads their descriptions, not their data, and where these are not
+// in the file the config.json beside it. Throws CheckpointFault.
 StoredLayers find_stored_layers(const Checkpoint& file);
 
 // The plan of each layer, without tiles.

@@ -72,7 +72,14 @@ FileJobResult run_memory_job(const Checkpoint& source, FilePlan& plan,
                              const FileJobOptions& options, const Context& context,
                              std::shared_ptr<const Mapping>& memory);
 
-// The files that a job writes, the index last when there are several.
+// The files that a job writes: one, or shards and behind them their index. There is an index when
+// there are several files, or when the destination is named as one:
+//   NAME.safetensors             NAME-00001-of-00002.safetensors, NAME.safetensors.index.json
+//   NAME.safetensors.index.json  the same
+//   NAME.safetensors.index.VARIANT.json, as diffusers and transformers name that of a variant
+//                                NAME.VARIANT-00001-of-00002.safetensors, and this index
+// and also for NAME.VARIANT.safetensors, where NAME is one that these libraries look for. Throws
+// PathFault (kOtherFormat) for a name that says that it was another format.
 std::vector<std::string> shard_paths(const std::string& destination, std::size_t outputs);
 
 }  // namespace quarrow

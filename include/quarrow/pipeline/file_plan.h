@@ -39,7 +39,10 @@ struct TensorPlan {
   std::uint32_t output = 0;               // in FilePlan::outputs
   const TensorEntry* source = nullptr;    // what is read; of a restored layer, its codes
   const StoredLayer* stored = nullptr;    // when restored
-  const Layout* layout = nullptr;         // when quantized
+  // When it is part of a quantized layer that stays: of which dialect. Borrowed from the dialects'
+  // table or the stored layers.
+  std::string_view stored_as = {};
+  const Layout* layout = nullptr;  // when quantized
   // In the new file: of the tensor or of its codes, and when quantized of what lies beside them.
   std::uint64_t data_position = 0;
   std::uint64_t scales_position = 0;
@@ -87,6 +90,9 @@ struct FilePlan {
   std::optional<TensorTable::Metadata> metadata;                // of each file
   std::unique_ptr<std::pmr::monotonic_buffer_resource> memory;  // of new names and shapes
   RuntimeRules rules;
+  // Who loads the quantized layers of the new file, when some were quantized: with more than one,
+  // nobody loads all of it.
+  std::vector<std::string_view> readers;
 
   std::uint64_t file_bytes() const noexcept;  // of all outputs
 };

@@ -31,7 +31,10 @@ def dequantize(
 ) -> None:
     """Write a copy of a checkpoint in which quantized layers are float tensors again.
 
-    They get the names, shapes and types that they had. All else stays.
+    They get the names, shapes and types that they had. Layers of other programs
+    are restored where they are ComfyUI's int8 or integers of compressed-tensors
+    (with the config.json beside IN); a file without any such layer is an error.
+    All else stays.
 
     \b
     Examples:
@@ -46,9 +49,13 @@ def dequantize(
         io=io.value,
         max_shard_size=file_options.shard_bytes(max_shard_size),
     )
+    plan = job(dry_run=True)
+    if plan.refusal is not None:
+        if as_json:
+            print(json.dumps(plan.to_dict(), indent=2))
+        raise quarrow.InvalidInputError(plan.refusal)
     if not (force or dry_run):
-        planned = [destination] if max_shard_size is None else job(dry_run=True).files
-        file_options.refuse_others(source, planned)
+        file_options.refuse_others(source, plan.files)
     with file_progress() as progress:
         done = job(progress=progress, threads=threads, sync=sync, dry_run=dry_run)
     if as_json:

@@ -33,7 +33,12 @@ Source = Annotated[
     str,
     typer.Argument(metavar="IN", help="A .safetensors file, or the .index.json of its shards."),
 ]
-Destination = Annotated[str, typer.Argument(metavar="OUT", help="The file to write.")]
+Destination = Annotated[
+    str,
+    typer.Argument(
+        metavar="OUT", help="The file to write, or the .index.json of several beside it."
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option(

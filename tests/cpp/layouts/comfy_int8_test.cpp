@@ -50,17 +50,9 @@ TEST_F(ComfyInt8, LeavesWhatComfyUiDoesNotLoadQuantized) {
   EXPECT_EQ(reason_of("table", StoredDType::kF32, {3, 4}), StayReason::kNotWeight);
   EXPECT_EQ(reason_of("weight", StoredDType::kF32, {3, 4}), StayReason::kNotWeight);
   EXPECT_EQ(reason_of("ids.weight", StoredDType::kI64, {3, 4}), StayReason::kNotFloat);
-  EXPECT_EQ(reason_of("fp8.weight", StoredDType::kF8E4M3, {3, 4}), StayReason::kNotFloat);
+  EXPECT_EQ(reason_of("fp8.weight", StoredDType::kF8E4M3, {3, 4}), StayReason::kNarrowFloat);
+  EXPECT_EQ(reason_of("fp4.weight", StoredDType::kF4, {3, 4}), StayReason::kNarrowFloat);
   EXPECT_EQ(reason_of("empty.weight", StoredDType::kF32, {0, 4}), StayReason::kEmpty);
-}
-
-TEST_F(ComfyInt8, LeavesStoredCodesAlone) {
-  for (const std::string_view scale : {".comfy_quant", ".weight_scale", ".scale_weight"}) {
-    const std::string layer = "l" + std::string(scale);
-    add(layer + std::string(scale), StoredDType::kF32, {});
-    EXPECT_EQ(reason_of(layer + ".weight", StoredDType::kF8E4M3, {3, 4}),
-              StayReason::kAlreadyQuantized);
-  }
 }
 
 TEST_F(ComfyInt8, NeverMakesTwoEntriesOfOneName) {
@@ -116,16 +108,6 @@ TEST(Layouts, AreFoundByFormatAndContainer) {
     EXPECT_EQ(find_layout(layout.format, layout.container), &layout);
   }
   EXPECT_EQ(find_layout("int5", Container::kSafetensors), nullptr);
-}
-
-TEST(Layouts, KnowTheNamesOfAdapterFactors) {
-  for (const std::string_view name :
-       {"lora_unet_x.lora_down.weight", "lora_unet_x.lora_up.weight", "unet.a.lora_A.weight",
-        "unet.a.lora_B.default.weight", "a.to_q_lora.down.weight", "a.lora.up.weight"}) {
-    EXPECT_TRUE(is_adapter_factor(name)) << name;
-  }
-  EXPECT_FALSE(is_adapter_factor("input_blocks.1.weight"));
-  EXPECT_FALSE(is_adapter_factor("flora.weight"));
 }
 
 }  // namespace

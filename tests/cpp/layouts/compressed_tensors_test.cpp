@@ -61,15 +61,6 @@ TEST_F(CompressedTensors, NeverMakesTwoEntriesOfOneName) {
   }
 }
 
-TEST_F(CompressedTensors, LeavesFilesThatHaveAConfigAlready) {
-  for (const std::string_view key : {"quantization_config", "quarrow.layers"}) {
-    table_.set_metadata({{key, "{}"}});
-    EXPECT_EQ(reason_of(key, StoredDType::kF16, {9, 256}), StayReason::kNotWeight);
-    EXPECT_EQ(reason_of(std::string(key) + ".weight", StoredDType::kF16, {9, 256}),
-              StayReason::kAlreadyQuantized);
-  }
-}
-
 TEST_F(CompressedTensors, WritesFourEntriesALayer) {
   format_.scale_dtype = DType::kBF16;
   format_.group_size = GroupSize::of(9);

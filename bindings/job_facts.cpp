@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job_facts.h"
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "file_errors.h"
+#include "open_checkpoint.h"
+
+namespace nb = nanobind;
+
+namespace quarrow::python {
+
+std::string_view word_of(Action action) noexcept {
+  switch (action) {
+    case Action::kConvert:
+      return "converted";
+    case Action::kQuantize:
+      return "quantized";
+    case Action::kRestore:
+      return "restored";
+    case Action::kCopy:
+      break;
+  }
+  return "kept";
+}
+
+std::string reason_text(const TensorPlan& planned) {
+  std::string text(text_of(planned.reason));
+  const bool of_dialect =
+      planned.reason == StayReason::kAlreadyQuantized || planned.reason == StayReason::kNotDecoded;
+  if (of_dialect && !planned.stored_as.empty()) text.append(" (").append(planned.stored_as) += ')';
+  return text;
+}
+
+nb::dict action_counts(const FilePlan& plan) {
+  nb::dict counts;
+  for (const Action action :
+       {Action::kQuantize, Action::kRestore, Action::kConvert, Action::kCopy}) {
+    counts[text_object(word_of(action))] =
+        std::ranges::count(plan.tensors, action, &TensorPlan::action);
+  }
+  return counts;
+}
+
+nb::list reason_counts(const FilePlan& plan) {
+  std::map<std::pair<StayReason, std::string>, std::size_t> counts;
+  for (const TensorPlan& tensor : plan.tensors) {
+    if (tensor.reason != StayReason::kNone) ++counts[{tensor.reason, reason_text(tensor)}];
+  }
+  std::vector<std::pair<std::size_t, std::pair<StayReason, std::string>>> sorted;
+  for (const auto& [reason, count] : counts) sorted.emplace_back(count, reason);
+  std::ranges::stable_sort(sorted, std::greater(), [](const auto& each) { return each.first; });
+  nb::list reasons;
+  for (const auto& [count, reason] : sorted) {
+    reasons.append(nb::make_tuple(name_of(reason.first), reason.second, count));
+  }
+  return reasons;
+}
+
+std::size_t adapter_factors(const Checkpoint& source, const FilePlan& plan) {
+  const bool all = is_adapter_file(source.tensors);
+  const auto is_factor = [all](const TensorPlan& tensor) {
+    return tensor.action == Action::kQuantize && (all || is_adapter_factor(tensor.name()));
+  };
+  return static_cast<std::size_t>(std::ranges::count_if(plan.tensors, is_factor));
+}
+
+nb::list left_counts(const StoredLayers& layers) {
+  nb::list left;
+  for (const auto& [as, count] : layers.left()) {
+    left.append(nb::make_tuple(text_object(as), count));
+  }
+  return left;
+}
+
+nb::list differing_keys(const Checkpoint& source) {
+  std::set<std::string_view> keys;
+  for (const auto& item : source.differing_metadata) keys.insert(item.first);
+  return text_list(std::vector(keys.begin(), keys.end()));
+}
+
+nb::list text_list(std::span<const std::string_view> texts) {
+  nb::list list;
+  for (const std::string_view text : texts) list.append(text_object(text));
+  return list;
+}
+
+}  // namespace quarrow::python

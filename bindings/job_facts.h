@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a plan does to the tensors of a file, counted, for the sentences that Python makes of it.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "quarrow/pipeline/file_plan.h"
+
+namespace quarrow::python {
+
+// "kept", "converted", "quantized" or "restored".
+std::string_view word_of(Action action) noexcept;
+// Why the tensor stays, with the dialect of the quantized layer that it is part of.
+std::string reason_text(const TensorPlan& planned);
+
+// How many tensors are quantized, restored, converted and kept.
+nanobind::dict action_counts(const FilePlan& plan);
+// Why tensors stay, the most first: the name of the reason, its text, their number.
+nanobind::list reason_counts(const FilePlan& plan);
+// How many of the quantized tensors are factors of an adapter.
+std::size_t adapter_factors(const Checkpoint& source, const FilePlan& plan);
+// How quantized layers are stored that cannot be restored, and their number.
+nanobind::list left_counts(const StoredLayers& layers);
+// Keys of the metadata that have other values in other files.
+nanobind::list differing_keys(const Checkpoint& source);
+nanobind::list text_list(std::span<const std::string_view> texts);
+
+}  // namespace quarrow::python

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a planned job does not do, or does for nobody, in words."""
+
+import os
+from collections.abc import Iterable
+
+from quarrow import _core
+
+_MOST_REASONS = 5
+
+
+def nothing_quantized(job: _core.FileJob) -> str | None:
+    """Return why the new file would be a copy; None when it is not."""
+    actions = job.actions
+    return None if actions["quantized"] or actions["converted"] else _no_quantizing(job)
+
+
+def nothing_restored(job: _core.FileJob) -> str | None:
+    """Return why no layer would be restored; None when one is."""
+    return None if job.actions["restored"] else f"nothing was restored: {_what_is_left(job)}"
+
+
+def quantizing_warnings(job: _core.FileJob) -> list[str]:
+    """Return what the caller should know of a file that is quantized."""
+    warnings = _of_readers(job)
+    if job.actions["quantized"]:
+        left = {name: (text, count) for name, text, count in job.reasons}
+        for name in ("narrow_float", "short_group", "config_taken"):
+            if name in left:
+                text, count = left[name]
+                warnings.append(f"{_tensors(count)} left as they are: {text}")
+    elif job.actions["converted"]:
+        warnings.append(_no_quantizing(job))
+    return [*warnings, *_of_source(job)]
+
+
+def restoring_warnings(job: _core.FileJob) -> list[str]:
+    """Return what the caller should know of a file that is restored."""
+    warnings = []
+    if job.layers_left and job.actions["restored"]:
+        warnings.append(f"not restored: {_layers(job.layers_left)}")
+    if job.config_file is not None and job.actions["restored"]:
+        warnings.append(
+            f"{os.fsdecode(job.config_file)!r} says that these layers are quantized; the new file "
+            "needs a config.json without that"
+        )
+    return [*warnings, *_of_source(job)]
+
+
+def _no_quantizing(job: _core.FileJob) -> str:
+    return f"nothing was quantized: {_why(job)}"
+
+
+def _why(job: _core.FileJob) -> str:
+    reasons = job.reasons
+    if not reasons:
+        return "it has no tensors"
+    parts = [f"{_tensors(count)}: {text}" for _, text, count in reasons[:_MOST_REASONS]]
+    more = sum(count for _, _, count in reasons[_MOST_REASONS:])
+    return "; ".join([*parts, *([f"{_tensors(more)} for other reasons"] if more else [])])
+
+
+def _what_is_left(job: _core.FileJob) -> str:
+    left = job.layers_left
+    if left:
+        return f"{_layers(left)} cannot be restored yet"
+    return f"none of its {_tensors(len(job))} is part of a quantized layer"
+
+
+def _layers(left: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{count:,} layer{'' if count == 1 else 's'} ({way})" for way, count in left)
+
+
+def _tensors(count: int) -> str:
+    return f"{count:,} tensor{'' if count == 1 else 's'}"
+
+
+def _of_readers(job: _core.FileJob) -> list[str]:
+    readers = job.readers
+    if len(readers) < 2:
+        return []
+    names = " and ".join([", ".join(readers[:-1]), readers[-1]])
+    text = f"the new file holds quantized layers for {names}, and nobody loads them all: choose "
+    return [text + "formats of one runtime, and start from a file that is not quantized"]
+
+
+def _of_source(job: _core.FileJob) -> list[str]:
+    warnings = []
+    if job.unlisted:
+        warnings.append(
+            f"the index does not name {_tensors(job.unlisted)} of its files: they are no part of "
+            "the checkpoint, and left out"
+        )
+    if job.differing_keys:
+        keys = ", ".join(map(repr, job.differing_keys[:_MOST_REASONS]))
+        warnings.append(
+            f"the files of the source have different values of the metadata key {keys}: the new "
+            "checkpoint has none"
+        )
+    return warnings
