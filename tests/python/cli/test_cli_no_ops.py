@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What does nothing ends with an error and writes no file; what does a part of it, with a warning."""
+"""What does nothing is an error and writes no file; what does a part of it ends with a warning."""
 
 from collections.abc import Callable
 from pathlib import Path
