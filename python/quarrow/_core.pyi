@@ -651,6 +651,11 @@ def write_file(path: bytes, data: bytes) -> None:
     Write a file that appears when it is complete and on the disk; it keeps the permissions of the one that it replaces.
     """
 
+def runtime_of(format: str) -> str:
+    """
+    Whose loader decides what a file of that format may hold quantized, or 'none'.
+    """
+
 class FileJob:
     """A job from checkpoint to checkpoint, in its steps."""
 

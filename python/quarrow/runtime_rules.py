@@ -5,7 +5,6 @@ from quarrow import _core
 from quarrow.exceptions import InvalidInputError
 from quarrow.safe_repr import safe_repr
 
-_COMFYUI_FORMAT = "int8_rowwise"
 # Fewer are a part of a model, or a trial: their names say nothing of the whole.
 _LAYERS_OF_A_MODEL = 8
 
@@ -27,11 +26,12 @@ def check_runtime(runtime: object, format_name: str) -> None:
     """Raise InvalidInputError for an unknown runtime, or a format that it does not read."""
     if runtime is None:
         return
-    if runtime not in ("comfyui", "none"):
+    if not isinstance(runtime, str) or runtime not in ("comfyui", "none"):
         msg = f"runtime must be 'comfyui', 'none' or None, not {safe_repr(runtime)}"
         raise InvalidInputError(msg)
-    if runtime == "comfyui" and format_name != _COMFYUI_FORMAT:
-        msg = f"ComfyUI does not read {format_name}; of these formats it reads {_COMFYUI_FORMAT}"
+    if runtime not in ("none", _core.runtime_of(format_name)):
+        read = [each.name for each in _core.formats() if _core.runtime_of(each.name) == runtime]
+        msg = f"{runtime} does not read {format_name}; of these formats it reads {', '.join(read)}"
         raise InvalidInputError(msg)
 
 
@@ -57,7 +57,7 @@ def runtime_warnings(job: _core.FileJob, format_name: str, runtime: str | None) 
     if not job.quantized:
         return []
     if runtime == "none":
-        return [_NO_RULES] if format_name == _COMFYUI_FORMAT else []
+        return [] if _core.runtime_of(format_name) == "none" else [_NO_RULES]
     if overruled:
         layers = "1 layer is" if overruled == 1 else f"{overruled:,} layers are"
         return [f"{layers} quantized by a rule, and would be read as noise: {reason}"]

@@ -204,7 +204,7 @@ def test_other_formats_are_nobodys(tmp_path: Path) -> None:
         plan(tmp_path, clip_l(), "int4", runtime="comfyui")
 
 
-@pytest.mark.parametrize("wrong", ["ComfyUI", "", 1, True, b"none"])
+@pytest.mark.parametrize("wrong", ["ComfyUI", "", 1, True, b"none", np.ones(2)])
 def test_wrong_runtimes(tmp_path: Path, wrong: Any) -> None:
     with pytest.raises(qr.InvalidInputError, match="'comfyui', 'none' or None"):
         plan(tmp_path, clip_l(), runtime=wrong)

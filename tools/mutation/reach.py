@@ -23,6 +23,7 @@ _FILES = (
     "test_shards",
     "test_state_dict",
     "test_files_report",
+    "test_runtime_rules",
 )
 _READ_FILES = ("test_checkpoint", "test_files_damaged", "test_dimensions")
 _ARROW = ("test_arrow", "test_arrow_errors", "test_arrow_producers", "test_arrow_memory")
@@ -37,7 +38,12 @@ _INPUTS = (
     "test_dimensions",
 )
 _TENSOR = ("test_quantized_tensor", "test_format", "test_lifetimes")
-_COMMANDS = ("cli/test_cli_quantize", "cli/test_cli_files", "cli/test_cli_selection")
+_COMMANDS = (
+    "cli/test_cli_quantize",
+    "cli/test_cli_files",
+    "cli/test_cli_selection",
+    "cli/test_cli_runtime",
+)
 _REPORT_PAGE = ("cli/test_cli_report",)
 _OTHER_COMMANDS = (
     "cli/test_cli_summary",

@@ -170,6 +170,7 @@ def quantize(
         max_shard_size=file_options.shard_bytes(max_shard_size),
         runtime=None if runtime is None else runtime.value,
     )
+    # What the runtime would load nothing of is told before the work.
     plan = job(dry_run=True)
     if plan.refusal is not None:
         if as_json:
