@@ -160,6 +160,7 @@ namespace quarrow {
 
 const Scheme kCompressedTensorsScheme{compressed_tensors::stay_reason, compressed_tensors::encode,
                                       compressed_tensors::describe,    compressed_tensors::decode,
-                                      kReaderCompressedTensors,        compressed_tensors::kConfig};
+                                      Runtime::kNone,                  kReaderCompressedTensors,
+                                      compressed_tensors::kConfig};
 
 }  // namespace quarrow

@@ -25,7 +25,9 @@ class JsonValue {
   template <typename T>
     requires(!std::is_same_v<T, JsonValue>)
   explicit JsonValue(T value) noexcept;
+  JsonValue(const JsonValue&);
   JsonValue(JsonValue&&) noexcept;
+  JsonValue& operator=(const JsonValue&);
   JsonValue& operator=(JsonValue&&) noexcept;
   ~JsonValue();
   static JsonValue array() noexcept;
@@ -79,7 +81,9 @@ template <typename T>
   requires(!std::is_same_v<T, JsonValue>)
 JsonValue::JsonValue(T value) noexcept : value_(std::move(value)) {}
 inline JsonValue::JsonValue() noexcept : value_(nullptr) {}
+inline JsonValue::JsonValue(const JsonValue&) = default;
 inline JsonValue::JsonValue(JsonValue&&) noexcept = default;
+inline JsonValue& JsonValue::operator=(const JsonValue&) = default;
 inline JsonValue& JsonValue::operator=(JsonValue&&) noexcept = default;
 inline JsonValue::~JsonValue() = default;
 
