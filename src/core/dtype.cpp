@@ -2,30 +2,22 @@
 #include "quarrow/core/dtype.h"
 
 #include <array>
-#include <utility>
+#include <cstddef>
 
 namespace quarrow {
 namespace {
 
-constexpr std::array<std::pair<DType, std::string_view>, 4> kNames{{
-    {DType::kF32, "float32"},
-    {DType::kF16, "float16"},
-    {DType::kBF16, "bfloat16"},
-    {DType::kF64, "float64"},
-}};
+// By the values of the enumeration.
+constexpr std::array<std::string_view, 4> kNames{"float32", "float16", "bfloat16", "float64"};
+static_assert(static_cast<std::size_t>(DType::kF64) + 1 == kNames.size());
 
 }  // namespace
 
-std::string_view name_of(DType dtype) noexcept {
-  for (const auto& [value, name] : kNames) {
-    if (value == dtype) return name;
-  }
-  return {};
-}
+std::string_view name_of(DType dtype) noexcept { return kNames[static_cast<std::size_t>(dtype)]; }
 
 std::optional<DType> dtype_from_name(std::string_view name) noexcept {
-  for (const auto& [value, known] : kNames) {
-    if (known == name) return value;
+  for (std::size_t value = 0; value < kNames.size(); ++value) {
+    if (kNames[value] == name) return static_cast<DType>(value);
   }
   return std::nullopt;
 }

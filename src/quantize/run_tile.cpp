@@ -19,12 +19,12 @@ CodeRule code_rule(const LayerPlan& layer, NonFinitePolicy policy) noexcept {
           .random_key = layer.random_key};
 }
 
-// Whole rows of the layer, one behind the other, seen as one; other tiles as they are. Where no row
+// Rows of the layer, one behind the other, seen as one; rows with gaps as they are. Where no row
 // has a scale of its own, narrow rows cost what wide ones do.
 InputTile as_one_row(InputTile input) noexcept {
   const std::size_t row_bytes = input.cols * size_of(input.dtype);
-  if (input.rows > 1 && input.cols == input.layer_cols &&
-      input.row_stride_bytes == static_cast<std::ptrdiff_t>(row_bytes)) {
+  // Tiles of several rows are of whole ones.
+  if (input.rows > 1 && input.row_stride_bytes == static_cast<std::ptrdiff_t>(row_bytes)) {
     input.cols *= input.rows;
     input.layer_cols = input.cols;
     input.row_stride_bytes *= static_cast<std::ptrdiff_t>(input.rows);
@@ -57,7 +57,7 @@ TileOutput tile_output(const LayerPlan& layer, const Tile& tile,
   TileOutput output;
   output.first.codes = layer_output.codes + at.code_offset;
   output.codes_row_bytes = layer.geometry.code_row_bytes;
-  if (writes_scales(layer, tile) && layer_output.scales != nullptr) {
+  if (writes_scales(layer, tile)) {
     output.first.scales = layer_output.scales + at.scale_offset;
     if (layer_output.zero_points != nullptr) {
       output.first.zero_points = layer_output.zero_points + at.scale_offset;

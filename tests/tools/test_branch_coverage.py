@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is told of counters that gcovr read."""
 
+import sys
 from typing import Any
 
 import branch_coverage
+import pytest
 
 
 def file(name: str, **lines: list[int]) -> dict[str, Any]:
@@ -18,7 +20,7 @@ def file(name: str, **lines: list[int]) -> dict[str, Any]:
 
 
 def test_lines_are_named_and_folders_summed() -> None:
-    told = branch_coverage.report(
+    told, _ = branch_coverage.report(
         [
             file("src/core/a.cpp", _7=[], _12=[3, 0], _15=[1, 1]),
             file("src/core/b.cpp", _1=[0, 0, 5]),
@@ -33,9 +35,29 @@ def test_lines_are_named_and_folders_summed() -> None:
         " 57.1 %      4 of     7  src/core",
         " 50.0 %      1 of     2  src/kernels",
         " 57.1 %      4 of     7  src/core src/containers src/pipeline src/quantize",
+        "too few: at least 95 % of the last line must be taken",
     ]
 
 
 def test_all_but_one_is_not_all() -> None:
     assert branch_coverage.percentage(10_000, 9_999) == " 99.9 %"
     assert branch_coverage.percentage(0, 0) == "100.0 %"
+
+
+def test_it_fails_below_what_is_required_of_the_layers_together(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def result_of(*files: dict[str, Any]) -> int:
+        monkeypatch.setattr(sys, "argv", ["branch_coverage.py", "--report"])
+        monkeypatch.setattr(branch_coverage, "read_counters", lambda: list(files))
+        return branch_coverage.main()
+
+    enough = file("src/core/a.cpp", _1=[1] * 15), file("src/pipeline/b.cpp", _1=[1] * 4 + [0])
+    assert result_of(*enough) == 0
+    assert "too few" not in capsys.readouterr().out
+    # What other layers have changes nothing.
+    assert result_of(*enough, file("src/kernels/c.cpp", _1=[0] * 1000)) == 0
+    assert result_of(*enough, file("src/quantize/d.cpp", _1=[0])) == 1
+    assert "too few: at least 95 %" in capsys.readouterr().out
+    # No counters at all.
+    assert result_of() == 1

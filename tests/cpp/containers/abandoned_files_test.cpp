@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "containers/failing_calls.h"
+#include "containers/file_lock.h"
 #include "containers/name_in_use.h"
 #include "containers/test_files.h"
 #include "quarrow/containers/file.h"
@@ -117,6 +118,43 @@ TEST(AbandonedFiles, WithoutMemoryTheyStayAndTheProcessLives) {
   }
   EXPECT_THAT(folder.names(), ElementsAre(name));
   EXPECT_EQ(open_descriptors(), before);
+}
+
+TEST(AbandonedFiles, AFileThatTakesTheNameMeanwhileStays) {
+  const TestFolder folder;
+  const std::string name = ".out.quarrow-" + dead_process() + "-01ab.tmp";
+  const std::string path = folder.write(name, "abandoned");
+  const BeforeCall replaced(Call::kFlock, 1, [&] {
+    std::filesystem::remove(path);
+    folder.write(name, "another");
+  });
+  // A new file may have the number of one that is gone; this one is held open.
+  const File held = File::open_to_read(path);
+  remove_abandoned_files(folder.path());
+  EXPECT_EQ(read_bytes(path), "another");
+}
+
+TEST(AbandonedFiles, OneThatCannotBeLookedAtStays) {
+  const TestFolder folder;
+  const std::string name = ".out.quarrow-" + dead_process() + "-01ab.tmp";
+  folder.write(name, "");
+  {
+    const FailingCalls failing(Call::kStatus, EIO);
+    remove_abandoned_files(folder.path());
+    EXPECT_TRUE(failing.failed());
+  }
+  EXPECT_THAT(folder.names(), ElementsAre(name));
+  remove_abandoned_files(folder / "none");
+}
+
+TEST(FileLock, ANameIsThatOfAnOpenFileOrNot) {
+  const TestFolder folder;
+  const File file = File::open_to_read(folder.write("a", ""));
+  EXPECT_TRUE(is_name_of(folder / "a", file.descriptor()));
+  EXPECT_FALSE(is_name_of(folder.write("b", ""), file.descriptor()));
+  EXPECT_FALSE(is_name_of("/dev/null", file.descriptor())) << "another device";
+  EXPECT_FALSE(is_name_of(folder / "none", file.descriptor()));
+  EXPECT_FALSE(is_name_of(folder / "a", -1));
 }
 
 TEST(NameInUse, BelongsToOneObjectUntilItGoes) {

@@ -8,7 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -347,8 +349,84 @@ TEST_P(AtomicFileTest, ThePollStopsTheWaiting) {
 
 TEST_P(AtomicFileTest, FlushStopsWhenThePollSaysSo) {
   AtomicFile output(folder_ / "out", {});
+  fill(output, "bytes");
   StopAtOnce stop;
   EXPECT_FALSE(output.flush(0, &stop));
+  EXPECT_FALSE(output.flush(5, &stop));
+}
+
+TEST_P(AtomicFileTest, WithoutAPollTheDestinationIsWaitedForToo) {
+  std::optional<AtomicFile> first(std::in_place, folder_ / "out", std::span<const FileIdentity>());
+  std::atomic<bool> has_it = false;
+  std::thread second([&] {
+    AtomicFile output(folder_ / "out", {});
+    has_it = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_FALSE(has_it);
+  first.reset();
+  second.join();
+  EXPECT_TRUE(has_it);
+}
+
+#ifdef __linux__
+TEST_P(AtomicFileTest, WhereNothingCanBeAllocatedAFileIsExtended) {
+  for (const int error : {EOPNOTSUPP, ENOSYS}) {
+    AtomicFile output(folder_ / "out", {});
+    const FailingCalls failing(Call::kAllocate, error);
+    output.resize(5);
+    EXPECT_EQ(output.file().identity().bytes, 5U) << error;
+    EXPECT_THROW(output.resize(std::uint64_t{1} << 63), std::filesystem::filesystem_error);
+  }
+}
+
+TEST_P(AtomicFileTest, ADiskWithoutRoomIsAnErrorAtOnce) {
+  AtomicFile output(folder_ / "out", {});
+  const FailingCalls failing(Call::kAllocate, ENOSPC);
+  output.resize(0);
+  EXPECT_FALSE(failing.failed());
+  EXPECT_THROW(output.resize(5), std::filesystem::filesystem_error);
+}
+
+TEST_P(AtomicFileTest, WhatAFlushReportsIsAnErrorUnlessItsSystemHasNone) {
+  AtomicFile output(folder_ / "out", {});
+  fill(output, "bytes");
+  for (const int error : {EINVAL, ENOSYS, ESPIPE}) {
+    const FailingCalls none(Call::kFlush, error);
+    EXPECT_TRUE(output.flush(5, nullptr)) << error;
+    EXPECT_TRUE(none.failed());
+  }
+  const FailingCalls failing(Call::kFlush, EIO);
+  EXPECT_THROW(output.flush(5, nullptr), std::filesystem::filesystem_error);
+}
+#endif
+
+TEST_P(AtomicFileTest, AnEmptyNameIsAnErrorOfTheSystem) {
+  EXPECT_THROW(AtomicFile("", {}), std::filesystem::filesystem_error);
+}
+
+TEST_P(AtomicFileTest, WhereEveryTemporaryNameIsTakenTheErrorSaysSo) {
+  const FailingCalls all_taken(GetParam() ? Call::kLink : Call::kOpen, EEXIST);
+  EXPECT_THROW(
+      {
+        AtomicFile output(folder_ / "out", {});
+        output.finish(false);
+      },
+      std::exception);
+  EXPECT_THAT(folder_.names(), IsEmpty());
+}
+
+TEST(AtomicFile, ATemporaryThatOthersKeepTakingIsGivenUp) {
+  const TestFolder folder;
+  const FailingCalls no_unnamed(Call::kOpenUnnamed, EOPNOTSUPP);
+  const FailingCalls held(Call::kFlock, EWOULDBLOCK);
+  try {
+    AtomicFile(folder / "out", {});
+    FAIL() << "it was made";
+  } catch (const PathFault& fault) {
+    EXPECT_EQ(fault.rule, PathRule::kTemporaryLost);
+  }
+  EXPECT_THAT(folder.names(), IsEmpty());
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "containers/failing_calls.h"
 #include "containers/safetensors_index.h"
 #include "quarrow/containers/checkpoint_fault.h"
+#include "quarrow/containers/safetensors.h"
 #include "test_files.h"
 
 namespace quarrow {
@@ -135,6 +136,72 @@ TEST_F(CheckpointTest, SetsAsideMetadataThatDiffersBetweenShards) {
   EXPECT_EQ(open().differing_metadata.size(), 3U);
 }
 
+TEST_F(CheckpointTest, RefusesAnIndexOfOtherThanNames) {
+  write_shard("a.safetensors", "x", "one");
+  for (const char* name : {"", ".", "..", "a/b"}) {
+    EXPECT_EQ(rule_of(R"({"weight_map": {"x": ")" + std::string(name) + R"("}})"),
+              FileRule::kShardName)
+        << name;
+  }
+  for (const char* map :
+       {"[]", R"("x")", "1", R"({"x": {"y": "a.safetensors"}})", R"({"x": []})"}) {
+    EXPECT_EQ(rule_of(R"({"weight_map": )" + std::string(map) + "}"), FileRule::kIndexMap) << map;
+  }
+  EXPECT_EQ(rule_of(R"({"weight_map": {"": "a.safetensors"}})"), FileRule::kTensorMissing);
+  EXPECT_EQ(rule_of("{\"weight_map\": {\"\xff\": \"a\"}}"), FileRule::kInvalidUtf8);
+  std::string deep;
+  for (int depth = 0; depth < 100; ++depth) deep += R"({"m":)";
+  EXPECT_EQ(rule_of(deep), FileRule::kTooDeep);
+  EXPECT_EQ(rule_of("<html>"), FileRule::kHtml);
+}
+
+TEST_F(CheckpointTest, RefusesAnIndexThatIsTooLong) {
+  const std::string path = folder_.write(kIndexName, R"({"weight_map": {)");
+  std::filesystem::resize_file(path, kMaxHeaderBytes + 1);
+  try {
+    open();
+    FAIL() << "it was read";
+  } catch (const CheckpointFault& fault) {
+    EXPECT_EQ(fault.rule, FileRule::kHeaderTooLarge);
+  }
+}
+
+TEST_F(CheckpointTest, RefusesATensorInAnotherShardThanListed) {
+  write_shard("a.safetensors", "x", "one");
+  write_shard("b.safetensors", "y", "two");
+  EXPECT_EQ(rule_of(R"({"weight_map": {"x": "b.safetensors", "y": "a.safetensors"}})"),
+            FileRule::kTensorMissing);
+}
+
+TEST_F(CheckpointTest, JoinsTheMetadataOfShards) {
+  const auto write = [&](std::string_view name, std::string_view tensor,
+                         std::string_view metadata) {
+    folder_.write(name,
+                  safetensors_bytes(R"({"__metadata__":)" + std::string(metadata) + ",\"" +
+                                        std::string(tensor) +
+                                        R"(":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
+                                    "1"));
+  };
+  const char* index = R"({"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}})";
+  folder_.write(kIndexName, index);
+  write("a.safetensors", "x", R"({"format":"pt"})");
+  write("b.safetensors", "y", R"({"format":"pt","more":"of it"})");
+  const Checkpoint checkpoint = open();
+  EXPECT_THAT(*checkpoint.tensors.metadata(),
+              ElementsAre(TensorTable::Metadata::value_type("format", "pt"),
+                          TensorTable::Metadata::value_type("more", "of it")));
+  std::uint64_t data_bytes = 0;
+  for (const TensorEntry& tensor : checkpoint.tensors.entries()) data_bytes += tensor.bytes();
+  const std::uint64_t lengths = checkpoint.files.size() * sizeof(std::uint64_t);
+  EXPECT_EQ(lengths + checkpoint.header_bytes() + data_bytes, checkpoint.file_bytes());
+}
+
+TEST_F(CheckpointTest, AShardThatCannotBeOpenedIsAnErrorOfTheSystem) {
+  std::filesystem::create_symlink("a.safetensors", folder_ / "a.safetensors");
+  folder_.write(kIndexName, R"({"weight_map": {"x": "a.safetensors"}})");
+  EXPECT_THROW(open(), std::filesystem::filesystem_error);
+}
+
 TEST_F(CheckpointTest, RefusesAnIndexOfMoreThanCanBe) {
   const auto index = [](std::size_t tensors, bool one_file) {
     std::string text = "{\"weight_map\":{";
@@ -194,6 +261,33 @@ TEST_F(CheckpointTest, NoticesAFileThatChanged) {
     }
     EXPECT_THROW(checkpoint->check_unchanged(), CheckpointFault);
   }
+}
+
+TEST_F(CheckpointTest, AMappedFileThatGrewOrLostAllOfATensorIsNotRead) {
+  write_shard("a.safetensors", "x", "one");
+  const std::string path = folder_ / "a.safetensors";
+  const std::uintmax_t bytes = std::filesystem::file_size(path);
+  const Checkpoint mapped = open_checkpoint(path, Io::kMap);
+  const auto rule = [&] {
+    try {
+      bytes_of(mapped, "x");
+    } catch (const CheckpointFault& fault) {
+      return fault.rule;
+    }
+    throw std::runtime_error("it was read");
+  };
+  std::filesystem::resize_file(path, bytes + 1);
+  EXPECT_EQ(rule(), FileRule::kChanged);
+  std::filesystem::resize_file(path, bytes - 3);
+  EXPECT_EQ(rule(), FileRule::kShrank);
+}
+
+TEST_F(CheckpointTest, ClosesItsFiles) {
+  write_shard("a.safetensors", "x", "one");
+  const int before = open_descriptors();
+  Checkpoint mapped = open_checkpoint(folder_ / "a.safetensors", Io::kMap);
+  mapped.close();
+  EXPECT_EQ(open_descriptors(), before);
 }
 
 TEST_F(CheckpointTest, LiesInMemoryWhereItIs) {

@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -14,6 +15,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
 #include <new>
 #include <utility>
 
@@ -30,6 +32,20 @@ struct Plan {
 
 std::atomic<mode_t> last_mode{0};
 
+// Of fixed size: an allocation here would be one of those that fail.
+std::mutex recording;
+std::array<ino_t, 1024> synced;
+std::size_t synced_count = 0;
+
+void record_sync(int descriptor) {
+  using Status = int (*)(int, struct stat*);
+  static const auto real = reinterpret_cast<Status>(::dlsym(RTLD_NEXT, "fstat"));
+  struct stat status{};
+  if (real(descriptor, &status) != 0) return;
+  const std::lock_guard lock(recording);
+  if (synced_count < synced.size()) synced[synced_count++] = status.st_ino;
+}
+
 std::array<Plan, static_cast<std::size_t>(Call::kAllocation) + 1> plans;
 
 Plan& plan_of(Call call) { return plans[static_cast<std::size_t>(call)]; }
@@ -40,7 +56,8 @@ bool must_fail(Call call) {
   if (error == 0) return false;
   const int number = plan.calls.fetch_add(1) + 1;
   const int nth = plan.nth.load();
-  if (nth != 0 && number != nth) return false;
+  if (nth > 0 && number != nth) return false;
+  if (nth < 0 && number < -nth) return false;
   if (plan.action) {
     plan.action();
     return false;
@@ -55,6 +72,9 @@ template <typename Function>
 Function next(const char* name) {
   return reinterpret_cast<Function>(::dlsym(RTLD_NEXT, name));
 }
+
+// What a call that fails answers.
+int answer(Call call) { return plan_of(call).error.load() == kNothingDone ? 0 : -1; }
 
 }  // namespace
 
@@ -86,6 +106,11 @@ BeforeCall::~BeforeCall() {
 
 mode_t last_mode_of_a_new_file() noexcept { return last_mode.load(); }
 
+std::vector<ino_t> take_synced() {
+  const std::lock_guard lock(recording);
+  return {synced.begin(), synced.begin() + std::exchange(synced_count, 0)};
+}
+
 int open_descriptors() {
   int count = 0;
   for (int descriptor = 0; descriptor < 1024; ++descriptor) {
@@ -96,6 +121,7 @@ int open_descriptors() {
 
 }  // namespace quarrow
 
+using quarrow::answer;
 using quarrow::Call;
 using quarrow::must_fail;
 using quarrow::next;
@@ -141,7 +167,9 @@ int unlink(const char* path) noexcept {
 
 int fsync(int descriptor) {
   static const auto real = next<int (*)(int)>("fsync");
-  return must_fail(Call::kSync) ? -1 : real(descriptor);
+  if (must_fail(Call::kSync)) return -1;
+  quarrow::record_sync(descriptor);
+  return real(descriptor);
 }
 
 int getentropy(void* buffer, std::size_t bytes) {
@@ -159,6 +187,51 @@ int close(int descriptor) {
   return -1;
 }
 
+int stat(const char* path, struct stat* status) noexcept {
+  static const auto real = next<int (*)(const char*, struct stat*)>("stat");
+  return must_fail(Call::kStatus) ? -1 : real(path, status);
+}
+
+int lstat(const char* path, struct stat* status) noexcept {
+  static const auto real = next<int (*)(const char*, struct stat*)>("lstat");
+  return must_fail(Call::kStatus) ? -1 : real(path, status);
+}
+
+int fstat(int descriptor, struct stat* status) noexcept {
+  static const auto real = next<int (*)(int, struct stat*)>("fstat");
+  return must_fail(Call::kStatus) ? -1 : real(descriptor, status);
+}
+
+ssize_t pread(int descriptor, void* data, std::size_t bytes, off_t offset) {
+  static const auto real = next<ssize_t (*)(int, void*, std::size_t, off_t)>("pread");
+  return must_fail(Call::kRead) ? answer(Call::kRead) : real(descriptor, data, bytes, offset);
+}
+
+ssize_t pwrite(int descriptor, const void* data, std::size_t bytes, off_t offset) {
+  static const auto real = next<ssize_t (*)(int, const void*, std::size_t, off_t)>("pwrite");
+  return must_fail(Call::kWrite) ? answer(Call::kWrite) : real(descriptor, data, bytes, offset);
+}
+
+#ifdef __linux__
+ssize_t copy_file_range(int from, off64_t* from_offset, int to, off64_t* to_offset,
+                        std::size_t bytes, unsigned flags) {
+  using Copy = ssize_t (*)(int, off64_t*, int, off64_t*, std::size_t, unsigned);
+  static const auto real = next<Copy>("copy_file_range");
+  if (must_fail(Call::kCopyRange)) return answer(Call::kCopyRange);
+  return real(from, from_offset, to, to_offset, bytes, flags);
+}
+
+int fallocate(int descriptor, int mode, off_t offset, off_t bytes) {
+  static const auto real = next<int (*)(int, int, off_t, off_t)>("fallocate");
+  return must_fail(Call::kAllocate) ? -1 : real(descriptor, mode, offset, bytes);
+}
+
+int sync_file_range(int descriptor, off64_t offset, off64_t bytes, unsigned flags) {
+  static const auto real = next<int (*)(int, off64_t, off64_t, unsigned)>("sync_file_range");
+  return must_fail(Call::kFlush) ? -1 : real(descriptor, offset, bytes, flags);
+}
+#endif
+
 }  // extern "C"
 
 void* operator new(std::size_t bytes) {
@@ -171,5 +244,15 @@ void* operator new(std::size_t bytes) {
 void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
   return must_fail(Call::kAllocation) ? nullptr : std::malloc(bytes == 0 ? 1 : bytes);
 }
+// That of std::pmr::new_delete_resource.
+void* operator new(std::size_t bytes, std::align_val_t alignment) {
+  if (must_fail(Call::kAllocation)) throw std::bad_alloc();
+  const auto align = static_cast<std::size_t>(alignment);
+  void* memory = std::aligned_alloc(align, (bytes + align - 1) / align * align);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }

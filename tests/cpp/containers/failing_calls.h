@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 namespace quarrow {
 
@@ -20,14 +21,22 @@ enum class Call : std::uint8_t {
   kSync,
   kClose,
   kEntropy,
+  kStatus,     // stat(), lstat(), fstat()
+  kRead,       // pread()
+  kWrite,      // pwrite()
+  kCopyRange,  // copy_file_range()
+  kAllocate,   // fallocate()
+  kFlush,      // sync_file_range()
   kAllocation,
 };
 
 // In place of an error: the process ends there.
 inline constexpr int kKilled = -1;
+// In place of an error: the call answers 0 and does nothing.
+inline constexpr int kNothingDone = -2;
 
-// As long as it lives, the `nth` call of a kind fails with `error` (errno), or with nth == 0 every
-// one. One at a time for each kind.
+// As long as it lives, the `nth` call of a kind fails with `error` (errno); with nth == 0 every
+// one, with nth < 0 that one and all after it. One at a time for each kind.
 class FailingCalls {
  public:
   FailingCalls(Call call, int error, int nth = 0) noexcept;
@@ -57,6 +66,9 @@ class BeforeCall {
 
 // The mode that the last open() of a new file asked for.
 mode_t last_mode_of_a_new_file() noexcept;
+
+// The inodes that fsync() was asked for since this was asked before, in order.
+std::vector<ino_t> take_synced();
 
 // The descriptors that this process has open.
 int open_descriptors();

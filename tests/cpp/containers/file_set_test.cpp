@@ -149,10 +149,11 @@ TEST_F(FileSetTest, WhatCannotBePutBackIsPutBackByTheNextJob) {
   write_old();
   {
     // One file is set aside by a rename; nothing more is renamed, not back either.
-    const FailingCalls failing(Call::kRename, EIO, 2);
-    const FailingCalls no_way_back(Call::kUnlink, EIO);
+    const FailingCalls failing(Call::kRename, EIO, -2);
     EXPECT_THROW(replace(), std::exception);
   }
+  EXPECT_FALSE(contents().contains("m.index"));
+  EXPECT_TRUE(contents().contains(kClaim));
   remove_abandoned_files(folder_.path());
   EXPECT_EQ(contents(), set_of("old"));
 }
@@ -169,6 +170,24 @@ TEST_F(FileSetTest, TheClaimStaysUntilAllIsPutBack) {
   std::filesystem::remove_all(folder_ / "m.index");
   remove_abandoned_files(folder_.path());
   EXPECT_EQ(contents(), set_of("old"));
+}
+
+TEST_F(FileSetTest, ANameThatCannotBeRemovedOnTheWayBackWaitsForTheNextJob) {
+  int left = 0;
+  bool failed = true;
+  for (int nth = 1; failed; ++nth) {
+    write_old();
+    {
+      const FailingCalls failing(Call::kRename, EIO, 2);
+      const FailingCalls no_way_back(Call::kUnlink, EIO, nth);
+      EXPECT_THROW(replace(), std::exception);
+      failed = no_way_back.failed();
+    }
+    left += contents().contains(kClaim) ? 1 : 0;
+    remove_abandoned_files(folder_.path());
+    EXPECT_EQ(contents(), set_of("old")) << nth;
+  }
+  EXPECT_GE(left, 1);
 }
 
 TEST_F(FileSetTest, AProcessThatIsKilledLeavesAllToBePutBack) {
@@ -226,6 +245,34 @@ TEST_F(FileSetTest, AClaimThatLiesMovesNothing) {
   remove_abandoned_files(inner);
   EXPECT_THAT(folder_.names(), ElementsAre("inner"));
   EXPECT_EQ(settle_claim(inner, claim), ClaimState::kUnknown);
+}
+
+TEST_F(FileSetTest, WhatIsNoFileIsNoClaim) {
+  const std::string claim = folder_ / kClaim;
+  EXPECT_EQ(settle_claim(folder_.path(), claim), ClaimState::kSettled) << "there is none";
+  std::filesystem::create_directory(claim);
+  EXPECT_EQ(settle_claim(folder_.path(), claim), ClaimState::kUnknown);
+  EXPECT_EQ(rule(), PathRule::kSetClaimed);
+  std::filesystem::remove(claim);
+  ASSERT_EQ(::mkfifo(claim.c_str(), 0600), 0);
+  EXPECT_EQ(settle_claim(folder_.path(), claim), ClaimState::kUnknown);
+  EXPECT_THAT(folder_.names(), ElementsAre(kClaim));
+}
+
+TEST_F(FileSetTest, AClaimThatCannotBeLookedAtStays) {
+  const std::string claim = folder_.write(kClaim, std::string("m-1\0m.index\0", 12));
+  folder_.write("m.index", "old");
+  for (const int nth : {1, 2}) {
+    const FailingCalls failing(Call::kStatus, EIO, nth);
+    EXPECT_EQ(settle_claim(folder_.path(), claim), ClaimState::kUnknown);
+  }
+  {
+    const FailingCalls failing(Call::kUnlink, EIO, 3);  // after the two names of old files
+    EXPECT_EQ(settle_claim(folder_.path(), claim), ClaimState::kUnknown);
+    EXPECT_TRUE(failing.failed());
+  }
+  EXPECT_EQ(settle_claim(folder_.path(), claim), ClaimState::kSettled);
+  EXPECT_THAT(folder_.names(), ElementsAre("m.index"));
 }
 
 TEST_F(FileSetTest, AStrangersClaimInAFolderOfAllMovesNothing) {

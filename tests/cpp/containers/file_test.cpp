@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -30,6 +31,89 @@ TEST(File, AFileThatCannotBeReadIsAnError) {
   const File closed(-1, "model.safetensors");
   char byte = 0;
   EXPECT_THROW(closed.read_at(&byte, 1, 0), std::filesystem::filesystem_error);
+}
+
+// Whether `action` throws an error of the system of that number.
+template <typename Action>
+testing::AssertionResult fails_with(int error, Action action) {
+  try {
+    action();
+  } catch (const std::filesystem::filesystem_error& thrown) {
+    if (thrown.code().value() == error) return testing::AssertionSuccess();
+    return testing::AssertionFailure() << thrown.what();
+  }
+  return testing::AssertionFailure() << "nothing was thrown";
+}
+
+TEST(File, WhatASignalInterruptsGoesOn) {
+  const TestFolder folder;
+  const std::string path = folder.write("a", "bytes");
+  const File file(::open(path.c_str(), O_RDWR | O_CLOEXEC), path);
+  {
+    const FailingCalls interrupted(Call::kWrite, EINTR, 1);
+    file.write_at("other", 5, 0);
+    EXPECT_EQ(interrupted.calls(), 2);
+  }
+  std::string data(5, '.');
+  const FailingCalls interrupted(Call::kRead, EINTR, 1);
+  EXPECT_EQ(file.read_at(data.data(), 5, 0), 5U);
+  EXPECT_EQ(interrupted.calls(), 2);
+  EXPECT_EQ(data, "other");
+}
+
+TEST(File, AWriteThatNeverGetsOnIsAnError) {
+  const TestFolder folder;
+  const std::string path = folder.write("a", "bytes");
+  const File file(::open(path.c_str(), O_RDWR | O_CLOEXEC), path);
+  const FailingCalls idle(Call::kWrite, kNothingDone);
+  EXPECT_TRUE(fails_with(EIO, [&] { file.write_at("other", 5, 0); }));
+}
+
+TEST(File, WhatCannotBeLookedAtIsAnError) {
+  const TestFolder folder;
+  const std::string path = folder.write("a", "bytes");
+  const int before = open_descriptors();
+  {
+    const FailingCalls failing(Call::kStatus, EIO);
+    EXPECT_TRUE(fails_with(EIO, [&] { File::open_to_read(path); }));
+  }
+  EXPECT_EQ(open_descriptors(), before);
+  const File closed(-1, path);
+  EXPECT_TRUE(fails_with(EBADF, [&] { closed.identity(); }));
+  EXPECT_TRUE(fails_with(EBADF, [&] { closed.flush_delayed_writes(); }));
+}
+
+TEST(File, AnInterruptedCloseReportsNothing) {
+  const TestFolder folder;
+  const File file = File::open_to_read(folder.write("a", "bytes"));
+  const FailingCalls interrupted(Call::kClose, EINTR);
+  file.flush_delayed_writes();
+  EXPECT_TRUE(interrupted.failed());
+}
+
+TEST(File, AFolderThatCannotBeSyncedIsAnErrorUnlessItsSystemNeverDoes) {
+  const TestFolder folder;
+  {
+    const FailingCalls failing(Call::kSync, EIO);
+    EXPECT_TRUE(fails_with(EIO, [&] { sync_folder(folder.path(), "a"); }));
+  }
+  const FailingCalls never(Call::kSync, EINVAL);
+  sync_folder(folder.path(), "a");
+  EXPECT_TRUE(never.failed());
+  sync_folder(folder / "none", "a");
+}
+
+TEST(File, OneInMemoryHasItsSizeOrIsAnError) {
+  EXPECT_EQ(File::in_memory(5).identity().bytes, 5U);
+  const int before = open_descriptors();
+  EXPECT_TRUE(fails_with(EINVAL, [] { File::in_memory(std::uint64_t{1} << 63); }));
+  EXPECT_EQ(open_descriptors(), before);
+}
+
+TEST(Mapping, IsNothingForNoBytesAndAnErrorForTooMany) {
+  const File file = File::in_memory(0);
+  EXPECT_EQ(Mapping(file, 0).data(), nullptr);
+  EXPECT_TRUE(fails_with(ENOMEM, [&] { const Mapping all(file, std::uint64_t{1} << 62); }));
 }
 
 TEST(File, WithoutMemoryNoDescriptorStays) {

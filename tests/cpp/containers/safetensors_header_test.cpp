@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "containers/header_stream.h"
 #include "containers/reader_test.h"
 
 namespace quarrow {
@@ -73,6 +74,23 @@ TEST_F(SafetensorsHeaderTest, RefusesDuplicateKeysAtEveryLevel) {
       fault(R"({"a":{"x":[{"y":1,"y":2}],"dtype":"U8","shape":[],"data_offsets":[0,1]}})", "1")
           .rule,
       FileRule::kDuplicateKey);
+}
+
+TEST_F(SafetensorsHeaderTest, AFileThatIsCutWhileItIsReadShrank) {
+  const std::string path = folder_.write("a", std::string(100, ' '));
+  const File file = File::open_to_read(path);
+  try {
+    HeaderStream(file, 0, 101);
+    FAIL() << "it was read";
+  } catch (const CheckpointFault& fault) {
+    EXPECT_EQ(fault.rule, FileRule::kShrank);
+  }
+}
+
+TEST(JsonFault, IsToldWithoutTheParsersOwnWords) {
+  EXPECT_EQ(json_fault_text("[error.101] at line 1: a: b"), "a: b");
+  EXPECT_EQ(json_fault_text("[error.406] number overflow"), "number overflow");
+  EXPECT_EQ(json_fault_text("anything else"), "anything else");
 }
 
 TEST_F(SafetensorsHeaderTest, ReadsNumbersThatItHasNoUseFor) {

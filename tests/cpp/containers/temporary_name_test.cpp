@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <set>
 #include <string>
 
 #include "containers/failing_calls.h"
+#include "containers/test_files.h"
 
 namespace quarrow {
 namespace {
@@ -63,7 +65,8 @@ TEST(TemporaryName, OwnerIsAProcessNumber) {
   for (const char* name :
        {".a.quarrow-0.tmp", ".a.quarrow--5.tmp", ".a.quarrow-99999999999999999999.tmp",
         ".a.quarrow-.tmp", ".a.quarrow-7-.tmp", ".a.quarrow-7-x.tmp", ".a.quarrow-7x.tmp",
-        ".a.quarrow-7-00ff.tmp2", "a.quarrow-7-00ff.tmp", ".quarrow-7-00ff.tmp"}) {
+        ".a.quarrow-7-00ff.tmp2", ".a.tmp", ".a.quarrow-7-0:.tmp", ".a.quarrow-7-0g.tmp",
+        ".a.quarrow-7-0/.tmp", "a.quarrow-7-00ff.tmp", ".quarrow-7-00ff.tmp"}) {
     EXPECT_EQ(temporary_owner(name), std::nullopt) << name;
   }
 }
@@ -76,6 +79,16 @@ TEST(AbsolutePath, MeansTheSameInAnotherFolder) {
   // Too long for the system with the folder before it.
   const std::string longest(4095, 'a');
   EXPECT_EQ(absolute_path(longest), longest);
+}
+
+TEST(AbsolutePath, StaysAsItIsInAFolderThatIsGone) {
+  const TestFolder folder;
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::create_directory(folder / "gone");
+  std::filesystem::current_path(folder / "gone");
+  std::filesystem::remove(folder / "gone");
+  EXPECT_EQ(absolute_path("a/b"), "a/b");
+  std::filesystem::current_path(before);
 }
 
 }  // namespace

@@ -9,8 +9,10 @@
 #include <unistd.h>
 #endif
 
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <thread>
 #include <vector>
 
@@ -179,6 +181,34 @@ TEST(WorkerPool, StartsAThreadWhereThoseThatThereAreAreBusy) {
   EXPECT_TRUE(meet(pool, 1));
   done = true;
   other.join();
+}
+
+// A job of one tile, and how often that ran.
+struct OneTile {
+  std::atomic<int> calls = 0;
+  std::function<void(std::size_t, std::size_t)> body = [this](std::size_t, std::size_t) {
+    ++calls;
+  };
+  TileLoop loop{1, body, nullptr};
+  WorkerPool::Job job{.loop = loop, .wanted = 1};
+};
+
+TEST(WorkerPool, AJobThatIsWithdrawnUnbegunLeavesThoseBesideIt) {
+  WorkerPool& pool = new_pool(1);
+  std::array<OneTile, 5> tiles;
+  {
+    const FailingThreads none(0);
+    for (const std::size_t number : {0U, 1U, 2U}) pool.offer(tiles[number].job);
+    pool.withdraw(tiles[1].job);
+    pool.withdraw(tiles[2].job);
+    pool.offer(tiles[3].job);
+  }
+  pool.offer(tiles[4].job);  // starts a thread
+  while (tiles[4].calls == 0) std::this_thread::yield();
+  for (const std::size_t number : {0U, 3U, 4U}) pool.withdraw(tiles[number].job);
+  for (std::size_t number = 0; number < tiles.size(); ++number) {
+    EXPECT_EQ(tiles[number].calls, number == 1 || number == 2 ? 0 : 1) << number;
+  }
 }
 
 // More rounds than a thread stays awake for, with pauses that let it fall asleep.

@@ -9,7 +9,10 @@
 #include <cstring>
 #include <limits>
 #include <random>
+#include <stdexcept>
+#include <utility>
 
+#include "containers/failing_calls.h"
 #include "containers/test_files.h"
 #include "pipeline/test_callers.h"
 #include "pipeline/test_checkpoint.h"
@@ -310,6 +313,180 @@ TEST_F(RunFileJob, APollThatSaidStopIsNotAskedAgain) {
   options_.sync = true;
   EXPECT_FALSE(run(source));
   EXPECT_EQ(calls, 1);
+}
+
+// Of several threads no two tests stop at the same place; of one the poll is asked after each pair
+// of tiles, and while the file is brought to the disk.
+TEST_F(RunFileJob, IsStoppedAtAnyPollAlsoOneOfThoseThatFollowAFailure) {
+  UnluckyExecutor executor;
+  context_ = make_context(2, executor);
+  options_.sync = true;
+  const auto with_nan = [](TestCheckpoint checkpoint) {
+    checkpoint.set("a.weight", 1'000, std::nanf(""));
+    checkpoint.set("b.weight", 1'000, std::nanf(""));
+    return checkpoint;
+  };
+  // Rows that fit into a tile, and rows whose ranges are found in a pass of their own.
+  for (const std::int64_t cols : {300, 90'000}) {
+    TestCheckpoint sound;
+    for (const char* name : {"a.weight", "b.weight"}) {
+      sound.add_random(name, StoredDType::kF32, {270'000 / cols, cols});
+    }
+    for (const bool fails : {false, true}) {
+      const Checkpoint source = write_source(fails ? with_nan(sound) : sound);
+      for (const bool skips : {false, true}) {
+        options_.skip_faults = skips;
+        int polls = 0;
+        for (bool stopped = true; stopped; ++polls) {
+          int left = polls;
+          stopped = false;
+          CountingPoll poll([&] {
+            stopped = left-- == 0;
+            return !stopped;
+          });
+          context_.poll = &poll;
+          FilePlan plan = plan_of(source);
+          FileJobResult result;
+          bool thrown = false;
+          try {
+            result = run_file_job(source, plan, destination(), options_, context_);
+          } catch (const LayerFault&) {
+            thrown = true;
+          }
+          EXPECT_EQ(result.finished, !stopped && !fails) << polls;
+          EXPECT_EQ(thrown, !stopped && fails && !skips) << polls;
+          EXPECT_EQ(result.faults.size(), !stopped && fails && skips ? 2U : 0U) << polls;
+          EXPECT_EQ(folder_.names().size(), result.finished ? 2U : 1U) << polls;
+          ::unlink(destination().c_str());
+        }
+        EXPECT_GE(polls, 4);
+      }
+    }
+  }
+}
+
+TEST_F(RunFileJob, IntoMemoryIsStoppedAndFailsAlike) {
+  TestCheckpoint checkpoint;
+  checkpoint.add_random("a.weight", StoredDType::kF32, {4, 4});
+  std::shared_ptr<const Mapping> memory;
+  {
+    const Checkpoint source = write_source(checkpoint);
+    CountingPoll poll([] { return false; });
+    context_.poll = &poll;
+    FilePlan plan = plan_of(source);
+    EXPECT_FALSE(run_memory_job(source, plan, options_, context_, memory).finished);
+    context_.poll = nullptr;
+    EXPECT_TRUE(run_memory_job(source, plan, options_, context_, memory).finished);
+    EXPECT_NE(std::exchange(memory, nullptr), nullptr);
+  }
+  checkpoint.set("a.weight", 3, std::nanf(""));
+  const Checkpoint source = write_source(checkpoint);
+  FilePlan plan = plan_of(source);
+  options_.skip_faults = true;
+  const FileJobResult result = run_memory_job(source, plan, options_, context_, memory);
+  EXPECT_FALSE(result.finished);
+  ASSERT_EQ(result.faults.size(), 1U);
+  EXPECT_EQ(result.faults[0].status.position, 3U);
+  EXPECT_EQ(memory, nullptr);
+}
+
+TEST_F(RunFileJob, ALayerThatIsSoundWhenItIsReadAgainHasChanged) {
+  TestCheckpoint checkpoint;
+  checkpoint.add_random("a.weight", StoredDType::kF32, {4, 4});
+  const TestCheckpoint sound = checkpoint;
+  checkpoint.set("a.weight", 0, std::nanf(""));
+  for (const bool skips : {false, true}) {
+    options_.skip_faults = skips;
+    const Checkpoint source = write_source(checkpoint);
+    const BeforeCall mended(Call::kRead, 2,
+                            [&] { folder_.write("in.safetensors", sound.bytes()); });
+    try {
+      run(source);
+      FAIL() << "it went on";
+    } catch (const CheckpointFault& fault) {
+      EXPECT_EQ(fault.rule, FileRule::kChanged);
+    }
+    EXPECT_THAT(folder_.names(), ElementsAre("in.safetensors"));
+  }
+}
+
+TEST_F(RunFileJob, ReportsARangeThatNoScaleHolds) {
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  for (const std::int64_t cols : {300, 90'000}) {
+    TestCheckpoint checkpoint;
+    checkpoint.add_random("a.weight", StoredDType::kF32, {270'000 / cols, cols});
+    const auto row = static_cast<std::size_t>(cols) * 2;
+    checkpoint.set("a.weight", row, kLargest);
+    checkpoint.set("a.weight", row + static_cast<std::size_t>(cols) - 1, -kLargest);
+    const Checkpoint source = write_source(checkpoint);
+    const Format format = default_format(*find_format("int8"));
+    const std::uint8_t first = 0;
+    FilePlan plan = plan_quantized(source, {&format, 1}, {&first, 1}, {});
+    ASSERT_EQ(plan.tensors[0].reason, StayReason::kNone);
+    try {
+      run_file_job(source, plan, destination(), options_, context_);
+      FAIL() << "there is such a scale";
+    } catch (const LayerFault& fault) {
+      EXPECT_EQ(fault.status.code, StatusCode::kRangeOverflow);
+      EXPECT_EQ(fault.status.position, row);
+    }
+  }
+}
+
+TEST_F(RunFileJob, APlanServesAgain) {
+  const Checkpoint source = write_source(mixed_checkpoint());
+  FilePlan plan = plan_of(source);
+  ASSERT_TRUE(run_file_job(source, plan, destination(), options_, context_).finished);
+  const std::string first = read_bytes(destination());
+  EXPECT_EQ(first.size(), plan.file_bytes());
+  ASSERT_TRUE(run_file_job(source, plan, destination(), options_, context_).finished);
+  EXPECT_TRUE(read_bytes(destination()) == first);
+}
+
+TEST_F(RunFileJob, TensorsOfAProgramMakeTheFileThatThoseOfAFileMake) {
+  const TestCheckpoint checkpoint = mixed_checkpoint();
+  const Checkpoint source = write_source(checkpoint);
+  ASSERT_TRUE(run(source));
+  const std::string expected = read_bytes(destination());
+  std::vector<TensorInMemory> tensors;
+  for (const TensorEntry& entry : source.tensors.entries()) {
+    tensors.push_back({entry.name, entry.dtype, entry.shape,
+                       std::as_bytes(std::span(checkpoint.find(entry.name)->data))});
+  }
+  ASSERT_TRUE(run(checkpoint_in_memory(tensors, *source.tensors.metadata())));
+  EXPECT_TRUE(read_bytes(destination()) == expected);
+}
+
+TEST(FilePlan, RefusesFilesLongerThanCanBe) {
+  // The longest tensors that there can be.
+  const std::vector<std::uint64_t> shape = {(std::uint64_t{1} << 60) - 1};
+  for (const std::size_t count : {7U, 8U, 9U}) {
+    Checkpoint source;
+    for (std::size_t index = 0; index < count; ++index) {
+      TensorEntry entry;
+      entry.name = source.tensors.keep("t" + std::to_string(index));
+      entry.shape = shape;
+      entry.dtype = StoredDType::kU8;
+      entry.begin = index * shape[0];
+      entry.end = entry.begin + shape[0];
+      source.tensors.add(entry);
+    }
+    source.tensors.seal();
+    const Format format = int8_rowwise();
+    const auto plan = [&] { return plan_quantized(source, {&format, 1}, {}, {}); };
+    if (count == 7) {
+      EXPECT_EQ(plan().outputs[0].entries.size(), 7U);
+    } else {
+      EXPECT_THROW(plan(), std::length_error) << count;
+    }
+  }
+}
+
+TEST(FilePlan, RefusesAFormatThatNoFileCarries) {
+  FormatSpec unknown = *find_format("int8");
+  unknown.name = "of nobody";
+  const Format format = default_format(unknown);
+  EXPECT_THROW(plan_quantized(Checkpoint(), {&format, 1}, {}, {}), std::invalid_argument);
 }
 
 // ---- progress and errors

@@ -4,12 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include <mutex>
 #include <vector>
 
+#include "containers/failing_calls.h"
 #include "containers/test_files.h"
 #include "pipeline/test_checkpoint.h"
 #include "quarrow/containers/checkpoint.h"
@@ -23,19 +21,6 @@ using ::testing::Each;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
-
-// The inodes that fsync was asked for, in order.
-std::mutex recording;
-std::vector<ino_t> synced;
-
-int record_sync(long call, int descriptor) {
-  struct stat status = {};
-  if (::fstat(descriptor, &status) == 0) {
-    const std::lock_guard lock(recording);
-    synced.push_back(status.st_ino);
-  }
-  return static_cast<int>(::syscall(call, descriptor));
-}
 
 ino_t inode_of(const std::string& path) {
   struct stat status = {};
@@ -66,7 +51,7 @@ class FileOptions : public ::testing::Test {
     FilePlan plan =
         plan_quantized(source, {&format, 1}, {}, {.dtype = {}, .max_shard_bytes = max_shard_bytes});
     paths_ = shard_paths(folder_ / "out", plan.outputs.size());
-    synced.clear();
+    take_synced();
     ASSERT_TRUE(run_file_job(source, plan, folder_ / "out", options, context_).finished);
   }
 
@@ -81,6 +66,7 @@ TEST_F(FileOptions, SyncReachesEveryFileAndThenTheirFolder) {
   for (const std::uint64_t shard_bytes : {0U, 100'000U}) {
     run(300, {.sync = true}, shard_bytes);
     ASSERT_THAT(paths_, SizeIs(shard_bytes == 0 ? 1 : 3));
+    const std::vector<ino_t> synced = take_synced();
     for (const std::string& path : paths_) EXPECT_THAT(synced, Contains(inode_of(path))) << path;
     ASSERT_THAT(synced, Not(IsEmpty()));
     EXPECT_EQ(synced.back(), inode_of(folder_.path()));
@@ -90,7 +76,7 @@ TEST_F(FileOptions, SyncReachesEveryFileAndThenTheirFolder) {
 TEST_F(FileOptions, WithoutSyncNothingIsAskedOfTheDisk) {
   for (const std::uint64_t shard_bytes : {0U, 100'000U}) {
     run(300, {.sync = false}, shard_bytes);
-    EXPECT_THAT(synced, IsEmpty());
+    EXPECT_THAT(take_synced(), IsEmpty());
   }
 }
 
@@ -106,7 +92,3 @@ TEST_F(FileOptions, AFileOfAMegabyteHasAllThreadsAndASmallOneIsWorkForOne) {
 
 }  // namespace
 }  // namespace quarrow
-
-// In place of those of the C library, for this whole program.
-extern "C" int fsync(int descriptor) { return quarrow::record_sync(SYS_fsync, descriptor); }
-extern "C" int fdatasync(int descriptor) { return quarrow::record_sync(SYS_fdatasync, descriptor); }

@@ -58,6 +58,9 @@ TEST_F(OutputFilesTest, RefusesAHeaderThatWouldNotBeRead) {
   const std::vector<std::uint64_t> shape(kMaxHeaderDimensions / 2 + 1, 1);
   EXPECT_EQ(fault_of(plan_of(1, 2, shape)).rule, PathRule::kHeaderTooLarge);
   FilePlan plan = plan_of(1, 0, {});
+  plan.outputs[0].header_bytes += kMaxHeaderBytes + 1;
+  EXPECT_EQ(fault_of(plan).rule, PathRule::kHeaderTooLarge);
+  plan = plan_of(1, 0, {});
   plan.metadata.emplace(kMaxHeaderKeys + 1);
   EXPECT_EQ(fault_of(plan).rule, PathRule::kHeaderTooLarge);
 }

@@ -173,6 +173,26 @@ TEST_F(Restore, LayersAreReadAndRestoredAsInMemory) {
   }
 }
 
+TEST_F(Restore, ALayerOfOneRowComesBack) {
+  source_ = {};
+  source_.add_random("one.weight", StoredDType::kF32, {1, 96});
+  write_source();
+  const Checkpoint source = open_checkpoint(folder_ / "in", Io::kRead);
+  for (const char* name : {"int8", "int8_rowwise"}) {
+    const Format format = default_format(*find_format(name));
+    FilePlan plan = planned(source, format);
+    ASSERT_TRUE(run_file_job(source, plan, folder_ / "q", options_, context_).finished);
+    const Checkpoint quantized = open_checkpoint(folder_ / "q", Io::kRead);
+    const StoredLayers layers = find_stored_layers(quantized);
+    ASSERT_EQ(layers.layers().size(), 1U);
+    FilePlan restoring = plan_restored(quantized, layers, {});
+    ASSERT_TRUE(run_file_job(quantized, restoring, folder_ / "r", options_, context_).finished);
+    const Checkpoint restored = open_checkpoint(folder_ / "r", Io::kRead);
+    EXPECT_TRUE(bytes_of(restored, restored.tensors[0]) ==
+                Expected(format, source_.tensors[0], context_).values);
+  }
+}
+
 TEST_F(Restore, MemoryHoldsWhatTheFileHolds) {
   write_source();
   const Checkpoint source = open_checkpoint(folder_ / "in", Io::kRead);

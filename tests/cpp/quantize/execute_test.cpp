@@ -52,6 +52,33 @@ TEST(Execute, OneScaleForATensorEqualsOneLongRow) {
   EXPECT_EQ(tensor.run(context(2)), row.run(context(2)));
 }
 
+TEST(Execute, OneScaleForATensorLooksAtNothingBetweenItsRows) {
+  constexpr std::uint64_t kCols = 333;
+  Batch whole;
+  whole.add(format("int4", GroupSize::tensor()), 700, kCols, 9);
+  // The same rows, with an outlier behind each.
+  std::vector<float> values;
+  for (std::size_t row = 0; row < 700; ++row) {
+    const auto begin = whole.values(0).begin() + static_cast<std::ptrdiff_t>(row * kCols);
+    values.insert(values.end(), begin, begin + kCols);
+    values.push_back(1.0e6F);
+  }
+  TensorView view = whole.views()[0];
+  view.data = values.data();
+  view.row_stride_bytes = (kCols + 1) * sizeof(float);
+  const Plan plan = whole.plan();
+  const Stored expected = whole.run(context(2))[0];
+  Stored stored = expected;
+  std::ranges::fill(stored.codes, 0xAA);
+  stored.scales = {-1.0F};
+  const QuantizedSpan span = stored.span();
+  Status status;
+  EXPECT_TRUE(
+      quantize(plan, {&view, 1}, {&span, 1}, NonFinitePolicy::kRaise, context(2), {&status, 1})
+          .ok());
+  EXPECT_EQ(stored, expected);
+}
+
 TEST(Execute, NonFiniteValuesAreCountedOverAllTilesAndOtherLayersStayRight) {
   Batch clean = mixed_batch();
   const std::vector<Stored> expected = clean.run(context(2));

@@ -121,6 +121,11 @@ TEST(Plan, ScalesThatDoNotFitNameTheLayer) {
   }
 }
 
+TEST(Plan, ScalesMoreThanCanBeCountedAreRefused) {
+  const std::uint64_t many = std::uint64_t{1} << 32;
+  EXPECT_THROW(plan_one(format("int8", GroupSize::of(1)), many, many), StatusError);
+}
+
 TEST(Plan, ALayerThatIsRefusedLeavesThePlanAsItWas) {
   const TensorView good{.dtype = DType::kF32, .rows = 2, .cols = 8};
   const TensorView bad{.rows = std::uint64_t{1} << 62, .cols = 0};
