@@ -3,7 +3,6 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 
-#include <algorithm>
 #include <limits>
 #include <optional>
 #include <string>
@@ -176,12 +175,6 @@ class FileJob {
   std::size_t adapter_factors() const {
     check_planned();
     return quarrow::python::adapter_factors(*source_, plan_);
-  }
-
-  std::size_t quantized() const {
-    check_planned();
-    return static_cast<std::size_t>(
-        std::ranges::count(plan_.tensors, Action::kQuantize, &TensorPlan::action));
   }
 
   // runtime, whether it knows the model, tensors held back, tensors quantized in spite of it, and
@@ -394,7 +387,6 @@ void bind_files(nb::module_& m) {
           nb::sig("def runtime_rules(self) -> tuple[str, bool, int, int, str | None]"),
           "The runtime, whether it knows the model, how many tensors stay because it would "
           "misread them, how many are quantized all the same, and the reason.")
-      .def_prop_ro("quantized", &FileJob::quantized, "How many tensors are quantized.")
       .def_prop_ro("actions", &FileJob::actions, nb::sig("def actions(self) -> dict[str, int]"),
                    "How many tensors are quantized, restored, converted and kept.")
       .def_prop_ro("reasons", &FileJob::reasons,

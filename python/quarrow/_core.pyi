@@ -712,10 +712,6 @@ class FileJob:
         """
 
     @property
-    def quantized(self) -> int:
-        """How many tensors are quantized."""
-
-    @property
     def actions(self) -> dict[str, int]:
         """How many tensors are quantized, restored, converted and kept."""
 

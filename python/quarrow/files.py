@@ -3,10 +3,8 @@
 
 import logging
 import os
-import re
 import time
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from typing import Any
 
 from quarrow import _core
@@ -21,13 +19,10 @@ from quarrow.job_findings import (
 from quarrow.layer_rules import LEAVE, LayerRules, Rule, as_format
 from quarrow.runtime_rules import check_runtime, file_warnings, nothing_loads, refuse
 from quarrow.safe_repr import safe_repr
+from quarrow.shard_size import shard_bytes
 
 Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Progress = Callable[[int, int, str], object]
-
-_SHARD_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)B?")
-_UNITS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_MAX_SHARD_BYTES = 2**63 - 1
 
 _logger = logging.getLogger("quarrow")
 
@@ -156,7 +151,7 @@ def quantize_file(
         if dry_run and measure_error:
             msg = "measure_error needs the values, and dry_run reads the header alone; ask for one"
             raise InvalidInputError(msg)
-        shard_bytes = _shard_bytes(max_shard_size)
+        most_bytes = shard_bytes(max_shard_size)
         source_bytes = path_bytes(source, "source")
         destination_bytes = path_bytes(destination, "destination")
 
@@ -170,7 +165,7 @@ def quantize_file(
                 deciding.formats,
                 choices,
                 dtype=dtype,
-                max_shard_bytes=shard_bytes,
+                max_shard_bytes=most_bytes,
                 runtime=runtime,
             )
             refuse(job, runtime)
@@ -284,12 +279,12 @@ def dequantize_file(
     with _core.CallRecord("dequantize_file"):
         started = time.perf_counter()
         check_options(progress, sync=sync, dry_run=dry_run)
-        shard_bytes = _shard_bytes(max_shard_size)
+        most_bytes = shard_bytes(max_shard_size)
         source_bytes = path_bytes(source, "source")
         destination_bytes = path_bytes(destination, "destination")
         opened = _open(source_bytes, io)
         job = _core.FileJob(opened)
-        job.plan_restored(dtype=dtype, max_shard_bytes=shard_bytes)
+        job.plan_restored(dtype=dtype, max_shard_bytes=most_bytes)
         warnings = restoring_warnings(job)
         refusal = nothing_restored(job)
         if refusal is not None:
@@ -383,21 +378,6 @@ def path_bytes(path: Path, role: str) -> bytes:
 def _open(path: bytes, io: str) -> _core.OpenCheckpoint:
     check_word("io", io, "read", "mmap")
     return _core.OpenCheckpoint(path, io)
-
-
-def _shard_bytes(size: int | str | None) -> int:
-    if size is None:
-        return 0
-    value = 0
-    if isinstance(size, str) and (match := _SHARD_SIZE.fullmatch(size.strip())):
-        value = int(Decimal(match[1]) * _UNITS[match[2]])
-    elif isinstance(size, int) and not isinstance(size, bool):
-        value = size
-    if not 0 < value <= _MAX_SHARD_BYTES:
-        wanted = "a number of bytes from 1 or a text like '5GB'"
-        msg = f"max_shard_size must be {wanted}, not {safe_repr(size)}"
-        raise InvalidInputError(msg)
-    return value
 
 
 def _tell(warnings: list[str], *, unless: str | None) -> None:

@@ -158,9 +158,12 @@ void describe(std::span<const LayerToEncode> layers, std::pmr::memory_resource& 
 
 namespace quarrow {
 
-const Scheme kCompressedTensorsScheme{compressed_tensors::stay_reason, compressed_tensors::encode,
-                                      compressed_tensors::describe,    compressed_tensors::decode,
-                                      Runtime::kNone,                  kReaderCompressedTensors,
+const Scheme kCompressedTensorsScheme{compressed_tensors::stay_reason,
+                                      compressed_tensors::encode,
+                                      compressed_tensors::describe,
+                                      compressed_tensors::decode,
+                                      Runtime::kNone,
+                                      kReaderCompressedTensors,
                                       compressed_tensors::kConfig};
 
 }  // namespace quarrow
