@@ -16,6 +16,8 @@ from benchmarks.__main__ import main
 from benchmarks.harness.options import INVALID, OUTPUT, parse
 from benchmarks.suites import NAMES
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., tuple[int, str, str]]
 FEW = ["--sample-size", "6", "--warm-up-time", "0", "--measurement-time", "0.02"]

@@ -18,6 +18,8 @@ from benchmarks.harness.google_json import BenchmarkFailedError
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.store import AB, Store
 
+pytestmark = pytest.mark.slow
+
 FAST = Settings(samples=5, warm_up=0.0, measurement=0.02, time_cap=0.3)
 
 

@@ -47,6 +47,7 @@ def test_what_was_planted_is_found(job: str, call: str, found: str) -> None:
     assert any(problem.startswith(found) or found in problem for problem in problems(tally)), tally
 
 
+@pytest.mark.slow
 def test_a_hang_is_found_and_the_rest_goes_on() -> None:
     tally = tried("hang", "malloc", patience=5)
     assert problems(tally) == {"no end within 5 s"}

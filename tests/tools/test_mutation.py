@@ -11,6 +11,8 @@ from mutation.__main__ import allowed, main
 from mutation.mutants import mutants_of, sources
 from mutation.reach import reach_of
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 
