@@ -105,8 +105,8 @@ void read_layer(const Checkpoint& file, const StoredLayer& stored, const LayerPl
       std::max<std::uint64_t>(kReadBytes / std::max<std::uint64_t>(stored_bytes, 1), 1);
   const auto buffer =
       std::make_unique_for_overwrite<std::uint8_t[]>(std::min(step, layer.rows) * stored_bytes);
-  if (layer.elements() == 0) return;
-  for (std::uint64_t first = 0; first < layer.rows; first += step) {
+  const std::uint64_t rows_of_codes = layer.elements() == 0 ? 0 : layer.rows;
+  for (std::uint64_t first = 0; first < rows_of_codes; first += step) {
     const Tile tile{.row = first, .rows = std::min(step, layer.rows - first), .cols = layer.cols};
     const std::uint8_t* codes = reader.codes(tile, buffer.get());
     std::uint8_t* to = output.codes + first * row_bytes;
@@ -118,6 +118,8 @@ void read_layer(const Checkpoint& file, const StoredLayer& stored, const LayerPl
       to += row_bytes;
     }
   }
+  // Rows without columns have scales all the same.
+  if (layer.geometry.scales() == 0) return;
   const Tile whole{.rows = layer.rows, .cols = layer.cols};
   reader.scales(whole, output.scales);
   if (output.zero_points != nullptr) reader.zero_points(whole, output.zero_points);
