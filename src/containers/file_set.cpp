@@ -124,7 +124,7 @@ FileSet::FileSet(const std::vector<std::string>& paths)
 }
 
 FileSet::~FileSet() {
-  if (file_.descriptor() < 0 || fork_.in_child()) return;
+  if (fork_.in_child()) return;
   if (state_ == State::kNew && !members_->remove_old()) return;
   const bool ours = state_ != State::kMixed && is_name_of(claim_, file_.descriptor());
   if (ours) ::unlink(claim_.c_str());

@@ -55,11 +55,9 @@ NameInUse::NameInUse(NameInUse&& other) noexcept
     : name_(std::move(other.name_)), held_(std::exchange(other.held_, false)) {}
 
 NameInUse& NameInUse::operator=(NameInUse&& other) noexcept {
-  if (this != &other) {
-    release();
-    name_ = std::move(other.name_);
-    held_ = std::exchange(other.held_, false);
-  }
+  // What it had goes with the other one.
+  std::swap(name_, other.name_);
+  std::swap(held_, other.held_);
   return *this;
 }
 

@@ -49,7 +49,7 @@ std::string entry_text(const TensorEntry& entry) {
 // Hands out the JSON in pieces, so that a header is never held in memory.
 void for_each_piece(const SafetensorsHeader& header, Sink sink) {
   std::string_view separator = "{";
-  if (header.metadata != nullptr && header.metadata->has_value()) {
+  if (header.metadata->has_value()) {
     sink("{\"__metadata__\":{");
     separator = "";
     for (const auto& [key, value] : **header.metadata) {

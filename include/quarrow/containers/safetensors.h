@@ -40,7 +40,7 @@ std::uint64_t assign_offsets(std::span<TensorEntry> entries, std::vector<std::ui
 
 // The header for tensors with assigned offsets.
 struct SafetensorsHeader {
-  const std::optional<TensorTable::Metadata>* metadata = nullptr;
+  const std::optional<TensorTable::Metadata>* metadata = nullptr;  // never null
   std::span<const TensorEntry> entries;
   std::span<const std::uint32_t> order;
 
