@@ -216,6 +216,10 @@ TEST_F(CheckpointTest, RefusesAnIndexOfMoreThanCanBe) {
   EXPECT_EQ(rule_of(index(kMaxIndexTensors + 1, true)), FileRule::kTooManyKeys);
   EXPECT_EQ(rule_of(index(kMaxIndexFiles, false)), FileRule::kShardMissing);
   EXPECT_EQ(rule_of(index(kMaxIndexFiles + 1, false)), FileRule::kTooManyKeys);
+  std::string others = "{\"metadata\":{";
+  for (std::size_t key = 0; key < kMaxHeaderKeys; ++key)
+    others += "\"" + std::to_string(key) + "\":0,";
+  EXPECT_EQ(rule_of(others), FileRule::kTooManyKeys);
 }
 
 TEST_F(CheckpointTest, KnowsEveryFileOfItAndItsIndex) {

@@ -190,6 +190,40 @@ TEST_F(FileSetTest, ANameThatCannotBeRemovedOnTheWayBackWaitsForTheNextJob) {
   EXPECT_GE(left, 1);
 }
 
+// Files without an index: nobody can tell them from those that somebody copied there.
+TEST_F(FileSetTest, NewFilesThatCannotBeRemovedOnTheWayBackStayWithoutAnIndex) {
+  int left = 0;
+  for (const int nth_rename : {4, 5}) {  // those of the second shard and of the index
+    bool failed = true;
+    for (int nth = 1; failed; ++nth) {
+      {
+        const FailingCalls failing(Call::kRename, EIO, nth_rename);
+        const FailingCalls no_way_back(Call::kUnlink, EIO, nth);
+        EXPECT_THROW(replace(), std::exception);
+        failed = no_way_back.failed();
+      }
+      left += contents().contains(kClaim) ? 1 : 0;
+      remove_abandoned_files(folder_.path());
+      for (const std::string& name : folder_.names()) {
+        EXPECT_THAT(name, ::testing::AnyOf("m-1", "m-2")) << nth;
+        std::filesystem::remove(folder_ / name);
+      }
+    }
+  }
+  EXPECT_GE(left, 1);
+}
+
+TEST_F(FileSetTest, AClaimOfSomebodyElseStays) {
+  {
+    const FileSet set(paths());
+    std::filesystem::remove(folder_ / kClaim);
+    folder_.write(kClaim, "another's");
+  }
+  EXPECT_EQ(read_bytes(folder_ / kClaim), "another's");
+  EXPECT_TRUE(is_set_claim(kClaim));
+  EXPECT_FALSE(is_set_claim(kClaim + 1)) << "it is not hidden";
+}
+
 TEST_F(FileSetTest, AProcessThatIsKilledLeavesAllToBePutBack) {
   for (const Call call : {Call::kRename, Call::kLink, Call::kUnlink}) {
     bool killed = true;
@@ -266,8 +300,8 @@ TEST_F(FileSetTest, AClaimThatCannotBeLookedAtStays) {
     const FailingCalls failing(Call::kStatus, EIO, nth);
     EXPECT_EQ(settle_claim(folder_.path(), claim), ClaimState::kUnknown);
   }
-  {
-    const FailingCalls failing(Call::kUnlink, EIO, 3);  // after the two names of old files
+  for (const int nth : {1, 2, 3}) {  // the two names of old files, then the claim's own
+    const FailingCalls failing(Call::kUnlink, EIO, nth);
     EXPECT_EQ(settle_claim(folder_.path(), claim), ClaimState::kUnknown);
     EXPECT_TRUE(failing.failed());
   }
@@ -283,6 +317,8 @@ TEST_F(FileSetTest, AStrangersClaimInAFolderOfAllMovesNothing) {
   ASSERT_EQ(::chmod(folder_.path().c_str(), 01777), 0);
   EXPECT_EQ(settle_claim(folder_.path(), claim), ClaimState::kUnknown);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "m-1"));
+  const std::string ours = folder_.write(".ours.quarrow-set", "");
+  EXPECT_EQ(settle_claim(folder_.path(), ours), ClaimState::kSettled);
   // In a folder of ours it is what a job of ours left as another user.
   ASSERT_EQ(::chmod(folder_.path().c_str(), 0755), 0);
   EXPECT_EQ(settle_claim(folder_.path(), claim), ClaimState::kSettled);

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 
 #include "containers/failing_calls.h"
 #include "containers/test_files.h"
@@ -101,6 +102,22 @@ TEST(File, AFolderThatCannotBeSyncedIsAnErrorUnlessItsSystemNeverDoes) {
   sync_folder(folder.path(), "a");
   EXPECT_TRUE(never.failed());
   sync_folder(folder / "none", "a");
+}
+
+TEST(File, OneThatIsAssignedClosesWhatItWas) {
+  const TestFolder folder;
+  const int before = open_descriptors();
+  {
+    File file = File::open_to_read(folder.write("a", "bytes"));
+    file = File::open_to_read(folder.write("b", "bytes"));
+    EXPECT_EQ(file.path(), folder / "b");
+    File& itself = file;
+    file = std::move(itself);
+    EXPECT_EQ(file.path(), folder / "b");
+    EXPECT_EQ(file.identity().bytes, 5U);
+    EXPECT_EQ(open_descriptors(), before + 1);
+  }
+  EXPECT_EQ(open_descriptors(), before);
 }
 
 TEST(File, OneInMemoryHasItsSizeOrIsAnError) {

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "containers/failing_calls.h"
+#include "containers/foreign_file.h"
 #include "containers/reader_test.h"
 
 namespace quarrow {
@@ -283,6 +285,26 @@ TEST_F(SafetensorsReader, RefusesHoles) {
 TEST_F(SafetensorsReader, RefusesTrailingBytes) {
   EXPECT_EQ(fault(two_entries("0,4", "4,8"), "123456789").rule, FileRule::kTrailingBytes);
   EXPECT_EQ(fault("{}", "1").rule, FileRule::kTrailingBytes);
+}
+
+TEST_F(SafetensorsReader, AFileThatIsCutBehindItsLengthWhileItIsReadShrank) {
+  const std::string path =
+      folder_.write("model.safetensors", safetensors_bytes(R"({"__metadata__":{}})"));
+  const BeforeCall cut(Call::kRead, 1, [&] { std::filesystem::resize_file(path, 8); });
+  try {
+    open_safetensors(path);
+    FAIL() << "it was read";
+  } catch (const CheckpointFault& fault) {
+    EXPECT_EQ(fault.rule, FileRule::kShrank);
+  }
+}
+
+TEST(ForeignFile, IsKnownByItsFirstBytesAlone) {
+  EXPECT_EQ(foreign_file("\x80\x02", 9), FileRule::kPickle);
+  EXPECT_EQ(foreign_file("\x80\x05", 9), FileRule::kPickle);
+  for (const std::string_view other : {"\x80", "\x80\x01", "\x80\x06", " \n", "text"}) {
+    EXPECT_EQ(foreign_file(other, 9), std::nullopt) << other;
+  }
 }
 
 }  // namespace

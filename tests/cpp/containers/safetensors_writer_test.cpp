@@ -101,5 +101,14 @@ TEST_F(SafetensorsWriter, RefusesDataBeyond63Bits) {
   EXPECT_THROW(assign_offsets(entries, order), std::length_error);
 }
 
+TEST_F(SafetensorsWriter, RefusesTensorsOfPartOfAByte) {
+  const std::array<std::uint64_t, 1> shape = {1};
+  TensorEntry entry;
+  entry.shape = shape;
+  entry.dtype = StoredDType::kF4;
+  std::vector<std::uint32_t> order;
+  EXPECT_THROW(assign_offsets({&entry, 1}, order), std::length_error);
+}
+
 }  // namespace
 }  // namespace quarrow

@@ -482,6 +482,38 @@ TEST(FilePlan, RefusesFilesLongerThanCanBe) {
   }
 }
 
+TEST(FilePlan, RefusesALayerWhoseScalesWouldBeLongerThanCanBe) {
+  const std::vector<std::uint64_t> shape = {std::uint64_t{1} << 58, 1};
+  Checkpoint source;
+  TensorEntry entry;
+  entry.name = "l.weight";
+  entry.shape = shape;
+  entry.dtype = StoredDType::kF16;
+  entry.end = std::uint64_t{1} << 59;
+  source.tensors.add(entry);
+  source.tensors.seal();
+  const Format format = int8_rowwise();
+  const std::uint8_t first = 0;
+  EXPECT_THROW(plan_quantized(source, {&format, 1}, {&first, 1}, {}), std::length_error);
+}
+
+TEST_F(RunFileJob, EachSchemeDescribesItsOwnLayersAlone) {
+  TestCheckpoint checkpoint;
+  checkpoint.add_random("a.weight", StoredDType::kF32, {16, 128});
+  checkpoint.add_random("b.weight", StoredDType::kF32, {16, 128});
+  const Checkpoint source = write_source(checkpoint);
+  const std::vector<Format> formats = {int8_rowwise(), default_format(*find_format("int4"))};
+  const std::vector<std::uint8_t> choices = {0, 1};
+  const FilePlan plan = plan_quantized(source, formats, choices, {});
+  ASSERT_GE(plan.metadata->size(), 2U);
+  for (const auto& [key, text] : *plan.metadata) {
+    const bool names_first = text.find("\"a") != std::string_view::npos;
+    const bool names_second = text.find("\"b") != std::string_view::npos;
+    EXPECT_FALSE(names_first && names_second) << key << ": " << text;
+    EXPECT_TRUE(names_second || key != "quantization_config") << text;
+  }
+}
+
 TEST(FilePlan, RefusesAFormatThatNoFileCarries) {
   FormatSpec unknown = *find_format("int8");
   unknown.name = "of nobody";
@@ -523,6 +555,21 @@ TEST_F(RunFileJob, StopsWhenTheProgressSaysSo) {
     EXPECT_EQ(progress.calls.size(), stop_at);
     EXPECT_THAT(folder_.names(), ElementsAre("in.safetensors"));
   }
+}
+
+TEST_F(RunFileJob, StopsWithinATensorWhenTheProgressSaysSo) {
+  TestCheckpoint checkpoint;
+  checkpoint.add_random("a.weight", StoredDType::kF32, {900, 300});
+  const Checkpoint source = write_source(checkpoint);
+  UnluckyExecutor executor;
+  context_ = make_context(2, executor);
+  RecordedProgress progress;
+  progress.stop_at = 1;
+  options_.progress = &progress;
+  EXPECT_FALSE(run(source));
+  ASSERT_EQ(progress.calls.size(), 1U);
+  EXPECT_GT(progress.calls[0].done, 0U);
+  EXPECT_LT(progress.calls[0].done, progress.calls[0].total);
 }
 
 TEST_F(RunFileJob, MeasuresTheErrorOfEachLayer) {

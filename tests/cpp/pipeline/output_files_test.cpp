@@ -65,6 +65,17 @@ TEST_F(OutputFilesTest, RefusesAHeaderThatWouldNotBeRead) {
   EXPECT_EQ(fault_of(plan).rule, PathRule::kHeaderTooLarge);
 }
 
+TEST_F(OutputFilesTest, AnEmptyNameIsToldAsSuch) {
+  for (const std::size_t outputs : {1U, 2U}) {
+    try {
+      const OutputFiles files(Checkpoint(), plan_of(outputs, 0, {}), "", nullptr);
+      FAIL() << "it was accepted";
+    } catch (const std::filesystem::filesystem_error& error) {
+      EXPECT_EQ(error.path1(), "");
+    }
+  }
+}
+
 TEST_F(OutputFilesTest, LooksAtEveryPathBeforeItMakesAFile) {
   std::filesystem::create_directory(folder_ / "out.safetensors.index.json");
   const FilePlan plan = plan_of(2, 0, {});

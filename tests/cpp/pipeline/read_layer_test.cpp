@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "containers/test_files.h"
 #include "pipeline/test_callers.h"
 #include "pipeline/test_checkpoint.h"
@@ -60,6 +62,48 @@ TEST_F(Comparison, OfValuesStopsWhereItsCallerSaysSo) {
     ErrorSums sums;
     EXPECT_FALSE(compare("same", poll, sums));
     EXPECT_EQ(sums.count, rows * kCols);
+  }
+}
+
+TEST_F(Comparison, OfBytesIsNotThatOfValues) {
+  TestCheckpoint checkpoint;
+  checkpoint.add("a", StoredDType::kF32, {1}, "1234");
+  checkpoint.add("longer", StoredDType::kF32, {2}, "12345678");
+  checkpoint.add("b", StoredDType::kI32, {1}, "1234");
+  folder_.write("in", checkpoint.bytes());
+  const Checkpoint file = open_checkpoint(folder_ / "in", Io::kRead);
+  CountingPoll poll([] { return true; });
+  for (const char* other : {"longer", "b"}) {
+    EXPECT_FALSE(same_bytes(file, *file.tensors.find("a"), file, *file.tensors.find(other), poll));
+  }
+}
+
+TEST(ComparisonOfOddValues, CountsWhatIsNotFiniteAsTheSameOrInfinitelyFar) {
+  const TestFolder folder;
+  const std::string nan("\0\0\xc0\x7f", 4);
+  const std::string inf("\0\0\x80\x7f", 4);
+  const std::string one("\0\0\x80\x3f", 4);
+  TestCheckpoint checkpoint;
+  checkpoint.add("a", StoredDType::kF32, {3}, nan + inf + one);
+  checkpoint.add("same", StoredDType::kF32, {3}, nan + inf + one);
+  int others = 0;
+  for (const std::string& other :
+       {one + inf + one, nan + nan + one, nan + inf + nan, nan + one + one, one + one + one}) {
+    checkpoint.add("other" + std::to_string(others++), StoredDType::kF32, {3}, other);
+  }
+  folder.write("in", checkpoint.bytes());
+  const Checkpoint file = open_checkpoint(folder / "in", Io::kRead);
+  CountingPoll poll([] { return true; });
+  const auto max_abs = [&](const std::string& name) {
+    const ValuesInFile original{.file = &file, .tensor = file.tensors.find("a")};
+    const ValuesInFile compared{.file = &file, .tensor = file.tensors.find(name)};
+    ErrorSums sums;
+    EXPECT_TRUE(compare_values(original, compared, *default_target(), poll, sums));
+    return sums.max_abs;
+  };
+  EXPECT_EQ(max_abs("same"), 0.0);
+  for (int other = 0; other < others; ++other) {
+    EXPECT_TRUE(std::isinf(max_abs("other" + std::to_string(other)))) << other;
   }
 }
 

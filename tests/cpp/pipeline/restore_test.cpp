@@ -310,6 +310,65 @@ TEST_F(Restore, FaultsThatAreSkippedAreAllTold) {
   }
 }
 
+TEST_F(Restore, FaultsOfBothPassesAreToldInTheOrderOfTheFile) {
+  TestCheckpoint checkpoint;
+  checkpoint.add_random("a.weight", StoredDType::kF32, {4, 4});
+  checkpoint.add_random("b.weight", StoredDType::kF32, {2, 90'000});
+  checkpoint.add_random("c.weight", StoredDType::kF32, {4, 4});
+  for (const char* name : {"a.weight", "b.weight", "c.weight"}) {
+    checkpoint.set(name, 3, std::nanf(""));
+  }
+  folder_.write("in", checkpoint.bytes());
+  const Checkpoint source = open_checkpoint(folder_ / "in", Io::kRead);
+  FilePlan plan = planned(source, default_format(*find_format("int8_rowwise")));
+  options_.skip_faults = true;
+  const FileJobResult result = run_file_job(source, plan, folder_ / "out", options_, context_);
+  ASSERT_EQ(result.faults.size(), 3U);
+  for (std::size_t index = 0; index < 3; ++index) EXPECT_EQ(result.faults[index].tensor, index);
+}
+
+TEST_F(Restore, WhatLiesBesideCodesOfAnotherKindKeepsItsDType) {
+  TestCheckpoint checkpoint;
+  checkpoint.add("l.weight", StoredDType::kI8, {2, 2}, "abcd");
+  checkpoint.add_random("l.weight_scale", StoredDType::kF32, {2, 1});
+  checkpoint.add_random("m.bias", StoredDType::kF32, {2});
+  folder_.write("in", checkpoint.bytes());
+  const Checkpoint source = open_checkpoint(folder_ / "in", Io::kRead);
+  const StoredLayers layers = find_stored_layers(source);
+  ASSERT_THAT(layers.layers(), IsEmpty());
+  const FilePlan plan = plan_restored(source, layers, {.dtype = DType::kF16, .max_shard_bytes = 0});
+  for (const TensorPlan& tensor : plan.tensors) {
+    EXPECT_EQ(tensor.action, tensor.name() == "m.bias" ? Action::kConvert : Action::kCopy);
+  }
+}
+
+TEST_F(Restore, LayersWithoutElementsHaveTheirScales) {
+  const std::string text =
+      R"({"format": "int8_tensorwise", "orig_dtype": "torch.float16", "per_row": true})";
+  const auto text_bytes = static_cast<std::int64_t>(text.size());
+  for (const bool has_rows : {false, true}) {
+    const std::int64_t rows = has_rows ? 3 : 0;
+    TestCheckpoint checkpoint;
+    checkpoint.add("e.weight", StoredDType::kI8, {rows, has_rows ? 0 : 4}, "");
+    checkpoint.add_random("e.weight_scale", StoredDType::kF32, {rows, 1});
+    checkpoint.add("e.comfy_quant", StoredDType::kU8, {text_bytes}, text);
+    folder_.write("in", checkpoint.bytes());
+    const Checkpoint source = open_checkpoint(folder_ / "in", Io::kRead);
+    const StoredLayers layers = find_stored_layers(source);
+    ASSERT_EQ(layers.layers().size(), 1U);
+    const Plan stored = plan_stored_layers(layers.layers());
+    std::vector<float> scales(static_cast<std::size_t>(rows), -1.0F);
+    read_layer(source, layers.layers()[0], stored.layers[0], context_.target,
+               {nullptr, scales.data(), nullptr});
+    EXPECT_EQ(std::string(reinterpret_cast<const char*>(scales.data()), scales.size() * 4),
+              checkpoint.find("e.weight_scale")->data);
+    FilePlan plan = plan_restored(source, layers, {});
+    ASSERT_TRUE(run_file_job(source, plan, folder_ / "out", options_, context_).finished);
+    const Checkpoint restored = open_checkpoint(folder_ / "out", Io::kRead);
+    EXPECT_EQ(restored.tensors.find("e.weight")->dtype, StoredDType::kF16);
+  }
+}
+
 TEST_F(Restore, DefaultsLeaveNormsEmbeddingsAndSmallTensors) {
   const std::vector<std::uint64_t> large = {32, 32};
   const std::vector<std::uint64_t> small = {31, 33};
