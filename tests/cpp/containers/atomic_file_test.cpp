@@ -8,17 +8,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <filesystem>
-#include <functional>
 #include <optional>
-#include <thread>
-#include <utility>
 
 #include "containers/failing_calls.h"
 #include "containers/temporary_name.h"
+#include "containers/test_atomic_file.h"
 #include "containers/test_files.h"
 #include "quarrow/containers/checkpoint_fault.h"
 
@@ -27,45 +23,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-// Where the file system makes files without a name, and where it does not.
-class AtomicFileTest : public ::testing::TestWithParam<bool> {
- protected:
-  void SetUp() override {
-    if (!GetParam()) no_unnamed_.emplace(Call::kOpenUnnamed, EOPNOTSUPP);
-  }
-  static void fill(AtomicFile& output, std::string_view bytes) {
-    output.resize(bytes.size());
-    output.file().write_at(bytes.data(), bytes.size(), 0);
-  }
-  static void complete(AtomicFile& output) {
-    output.finish(false);
-    output.publish(false);
-  }
-  static mode_t mode_of(const AtomicFile& output) {
-    struct stat status{};
-    EXPECT_EQ(::fstat(output.file().descriptor(), &status), 0);
-    return status.st_mode & 0777;
-  }
-  std::string only_name() const {
-    const auto names = folder_.names();
-    return names.size() == 1 ? names[0] : "";
-  }
-  PathRule rule_of(const std::string& destination, const FileIdentity& source = {}) {
-    try {
-      const AtomicFile output(destination, {&source, 1});
-    } catch (const PathFault& fault) {
-      EXPECT_EQ(fault.path, destination);
-      return fault.rule;
-    }
-    throw std::runtime_error("the destination was accepted");
-  }
-
-  TestFolder folder_;
-
- private:
-  std::optional<FailingCalls> no_unnamed_;
-};
 
 INSTANTIATE_TEST_SUITE_P(Files, AtomicFileTest, ::testing::Bool(),
                          [](const auto& tested) { return tested.param ? "unnamed" : "named"; });
@@ -279,94 +236,6 @@ TEST_P(AtomicFileTest, ARelativePathMeansTheFolderOfItsTime) {
   complete(output);
   std::filesystem::current_path(before);
   EXPECT_THAT(folder_.names(), ElementsAre("inner", "out"));
-}
-
-class WaitOnce : public Poll {
- public:
-  explicit WaitOnce(std::function<void()> meanwhile) : meanwhile_(std::move(meanwhile)) {}
-  bool keep_going() noexcept override {
-    ++asked;
-    meanwhile_();
-    return true;
-  }
-  int asked = 0;
-
- private:
-  std::function<void()> meanwhile_;
-};
-
-TEST_P(AtomicFileTest, WaitsWhileAnotherThreadWritesTheDestination) {
-  std::optional<AtomicFile> first(std::in_place, folder_ / "out", std::span<const FileIdentity>());
-  fill(*first, "first");
-  std::thread second([&] {
-    WaitOnce poll([&] {
-      if (!first) return;
-      complete(*first);
-      first.reset();
-    });
-    AtomicFile output(folder_ / "out", {}, &poll);
-    EXPECT_GE(poll.asked, 1);
-    EXPECT_EQ(read_bytes(folder_ / "out"), "first");
-    fill(output, "second");
-    complete(output);
-  });
-  second.join();
-  EXPECT_EQ(read_bytes(folder_ / "out"), "second");
-}
-
-TEST_P(AtomicFileTest, LooksAtTheDestinationAgainWhenItHasWaited) {
-  const std::string source = folder_.write("source", "x");
-  const FileIdentity identity = File::open_to_read(source).identity();
-  std::optional<AtomicFile> first(std::in_place, folder_ / "out", std::span<const FileIdentity>());
-  std::thread second([&] {
-    WaitOnce poll([&] {
-      if (first) std::filesystem::create_hard_link(source, folder_ / "out");
-      first.reset();
-    });
-    try {
-      const AtomicFile output(folder_ / "out", {&identity, 1}, &poll);
-      ADD_FAILURE() << "the source would have been replaced";
-    } catch (const PathFault& fault) {
-      EXPECT_EQ(fault.rule, PathRule::kSameFile);
-    }
-  });
-  second.join();
-}
-
-class StopAtOnce : public Poll {
- public:
-  bool keep_going() noexcept override { return false; }
-};
-
-TEST_P(AtomicFileTest, ThePollStopsTheWaiting) {
-  const AtomicFile first(folder_ / "out", {});
-  std::thread second([&] {
-    StopAtOnce stop;
-    EXPECT_THROW(AtomicFile(folder_ / "out", {}, &stop), AtomicFile::Stopped);
-  });
-  second.join();
-}
-
-TEST_P(AtomicFileTest, FlushStopsWhenThePollSaysSo) {
-  AtomicFile output(folder_ / "out", {});
-  fill(output, "bytes");
-  StopAtOnce stop;
-  EXPECT_FALSE(output.flush(0, &stop));
-  EXPECT_FALSE(output.flush(5, &stop));
-}
-
-TEST_P(AtomicFileTest, WithoutAPollTheDestinationIsWaitedForToo) {
-  std::optional<AtomicFile> first(std::in_place, folder_ / "out", std::span<const FileIdentity>());
-  std::atomic<bool> has_it = false;
-  std::thread second([&] {
-    AtomicFile output(folder_ / "out", {});
-    has_it = true;
-  });
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  EXPECT_FALSE(has_it);
-  first.reset();
-  second.join();
-  EXPECT_TRUE(has_it);
 }
 
 #ifdef __linux__

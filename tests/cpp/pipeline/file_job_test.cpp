@@ -5,17 +5,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cmath>
-#include <cstring>
 #include <limits>
-#include <random>
-#include <stdexcept>
-#include <utility>
 
-#include "containers/failing_calls.h"
 #include "containers/test_files.h"
 #include "pipeline/test_callers.h"
-#include "pipeline/test_checkpoint.h"
+#include "pipeline/test_file_job.h"
 #include "quarrow/containers/checkpoint_fault.h"
 #include "quarrow/containers/safetensors.h"
 
@@ -24,65 +18,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-Format int8_rowwise() { return default_format(*find_format("int8_rowwise")); }
-
-class RunFileJob : public ::testing::Test {
- protected:
-  std::string source_path() const { return folder_ / "in.safetensors"; }
-  std::string destination() const { return folder_ / "out.safetensors"; }
-
-  Checkpoint write_source(const TestCheckpoint& checkpoint) {
-    folder_.write("in.safetensors", checkpoint.bytes());
-    return open_safetensors(source_path());
-  }
-
-  bool run(const Checkpoint& source, std::span<const std::uint8_t> choices = {}) {
-    FilePlan plan = plan_of(source, choices);
-    FileJobResult result = run_file_job(source, plan, destination(), options_, context_);
-    errors_ = std::move(result.errors);
-    return result.finished;
-  }
-
-  // Without choices: all that the layout takes, small tensors too.
-  static FilePlan plan_of(const Checkpoint& source, std::span<const std::uint8_t> choices = {}) {
-    static const Format format = int8_rowwise();
-    const std::vector<std::uint8_t> first(source.tensors.size(), 0);
-    return plan_quantized(source, {&format, 1}, choices.empty() ? first : choices, {});
-  }
-
-  static Context make_context(std::size_t threads, Executor& executor = default_executor()) {
-    Context context;
-    context.executor = &executor;
-    context.target = *default_target();
-    context.threads = threads;
-    return context;
-  }
-
-  TestFolder folder_;
-  FileJobOptions options_{.sync = false};
-  Context context_ = make_context(2);
-  std::vector<ErrorSums> errors_;
-};
-
-// Shapes that cover: many rows in a tile, several tiles, rows longer than a tile (two passes), an
-// element; and everything that stays.
-TestCheckpoint mixed_checkpoint() {
-  TestCheckpoint checkpoint;
-  checkpoint.metadata = {{"format", "pt"}, {"note", "a\nb"}};
-  checkpoint.add_random("blocks.0.weight", StoredDType::kBF16, {96, 257});
-  checkpoint.add_random("blocks.0.bias", StoredDType::kBF16, {96});
-  checkpoint.add_random("blocks.1.weight", StoredDType::kF32, {700, 333});
-  checkpoint.add_random("long.weight", StoredDType::kF32, {3, 150'001});
-  checkpoint.add_random("half.weight", StoredDType::kF16, {5, 7});
-  checkpoint.add_random("wide.weight", StoredDType::kF64, {4, 9});
-  checkpoint.add_random("one.weight", StoredDType::kF32, {1, 1});
-  checkpoint.add_random("conv.weight", StoredDType::kF16, {300, 600, 3, 3});
-  checkpoint.add("empty.weight", StoredDType::kF32, {0, 4}, "");
-  checkpoint.add("step", StoredDType::kI64, {}, "12345678");
-  checkpoint.add("odd", StoredDType::kU8, {3}, "abc");
-  return checkpoint;
-}
 
 TEST_F(RunFileJob, WritesWhatTheEngineMakesInMemory) {
   const TestCheckpoint checkpoint = mixed_checkpoint();
@@ -290,126 +225,6 @@ TEST_F(RunFileJob, RefusesTheSourceAsDestination) {
   EXPECT_EQ(read_bytes(source_path()), before);
 }
 
-TEST_F(RunFileJob, StopsWhenThePollSaysSo) {
-  const Checkpoint source = write_source(mixed_checkpoint());
-  folder_.write("out.safetensors", "old");
-  CountingPoll poll([] { return false; });
-  context_.poll = &poll;
-  EXPECT_FALSE(run(source));
-  EXPECT_THAT(folder_.names(), ElementsAre("in.safetensors", "out.safetensors"));
-  EXPECT_EQ(read_bytes(destination()), "old");
-}
-
-TEST_F(RunFileJob, APollThatSaidStopIsNotAskedAgain) {
-  const Checkpoint source = write_source(mixed_checkpoint());
-  int calls = 0;
-  CountingPoll poll([&] {
-    ++calls;
-    return false;
-  });
-  UnluckyExecutor executor;
-  context_ = make_context(2, executor);
-  context_.poll = &poll;
-  options_.sync = true;
-  EXPECT_FALSE(run(source));
-  EXPECT_EQ(calls, 1);
-}
-
-// Of several threads no two tests stop at the same place; of one the poll is asked after each pair
-// of tiles, and while the file is brought to the disk.
-TEST_F(RunFileJob, IsStoppedAtAnyPollAlsoOneOfThoseThatFollowAFailure) {
-  UnluckyExecutor executor;
-  context_ = make_context(2, executor);
-  options_.sync = true;
-  const auto with_nan = [](TestCheckpoint checkpoint) {
-    checkpoint.set("a.weight", 1'000, std::nanf(""));
-    checkpoint.set("b.weight", 1'000, std::nanf(""));
-    return checkpoint;
-  };
-  // Rows that fit into a tile, and rows whose ranges are found in a pass of their own.
-  for (const std::int64_t cols : {300, 90'000}) {
-    TestCheckpoint sound;
-    for (const char* name : {"a.weight", "b.weight"}) {
-      sound.add_random(name, StoredDType::kF32, {270'000 / cols, cols});
-    }
-    for (const bool fails : {false, true}) {
-      const Checkpoint source = write_source(fails ? with_nan(sound) : sound);
-      for (const bool skips : {false, true}) {
-        options_.skip_faults = skips;
-        int polls = 0;
-        for (bool stopped = true; stopped; ++polls) {
-          int left = polls;
-          stopped = false;
-          CountingPoll poll([&] {
-            stopped = left-- == 0;
-            return !stopped;
-          });
-          context_.poll = &poll;
-          FilePlan plan = plan_of(source);
-          FileJobResult result;
-          bool thrown = false;
-          try {
-            result = run_file_job(source, plan, destination(), options_, context_);
-          } catch (const LayerFault&) {
-            thrown = true;
-          }
-          EXPECT_EQ(result.finished, !stopped && !fails) << polls;
-          EXPECT_EQ(thrown, !stopped && fails && !skips) << polls;
-          EXPECT_EQ(result.faults.size(), !stopped && fails && skips ? 2U : 0U) << polls;
-          EXPECT_EQ(folder_.names().size(), result.finished ? 2U : 1U) << polls;
-          ::unlink(destination().c_str());
-        }
-        EXPECT_GE(polls, 4);
-      }
-    }
-  }
-}
-
-TEST_F(RunFileJob, IntoMemoryIsStoppedAndFailsAlike) {
-  TestCheckpoint checkpoint;
-  checkpoint.add_random("a.weight", StoredDType::kF32, {4, 4});
-  std::shared_ptr<const Mapping> memory;
-  {
-    const Checkpoint source = write_source(checkpoint);
-    CountingPoll poll([] { return false; });
-    context_.poll = &poll;
-    FilePlan plan = plan_of(source);
-    EXPECT_FALSE(run_memory_job(source, plan, options_, context_, memory).finished);
-    context_.poll = nullptr;
-    EXPECT_TRUE(run_memory_job(source, plan, options_, context_, memory).finished);
-    EXPECT_NE(std::exchange(memory, nullptr), nullptr);
-  }
-  checkpoint.set("a.weight", 3, std::nanf(""));
-  const Checkpoint source = write_source(checkpoint);
-  FilePlan plan = plan_of(source);
-  options_.skip_faults = true;
-  const FileJobResult result = run_memory_job(source, plan, options_, context_, memory);
-  EXPECT_FALSE(result.finished);
-  ASSERT_EQ(result.faults.size(), 1U);
-  EXPECT_EQ(result.faults[0].status.position, 3U);
-  EXPECT_EQ(memory, nullptr);
-}
-
-TEST_F(RunFileJob, ALayerThatIsSoundWhenItIsReadAgainHasChanged) {
-  TestCheckpoint checkpoint;
-  checkpoint.add_random("a.weight", StoredDType::kF32, {4, 4});
-  const TestCheckpoint sound = checkpoint;
-  checkpoint.set("a.weight", 0, std::nanf(""));
-  for (const bool skips : {false, true}) {
-    options_.skip_faults = skips;
-    const Checkpoint source = write_source(checkpoint);
-    const BeforeCall mended(Call::kRead, 2,
-                            [&] { folder_.write("in.safetensors", sound.bytes()); });
-    try {
-      run(source);
-      FAIL() << "it went on";
-    } catch (const CheckpointFault& fault) {
-      EXPECT_EQ(fault.rule, FileRule::kChanged);
-    }
-    EXPECT_THAT(folder_.names(), ElementsAre("in.safetensors"));
-  }
-}
-
 TEST_F(RunFileJob, ReportsARangeThatNoScaleHolds) {
   constexpr float kLargest = std::numeric_limits<float>::max();
   for (const std::int64_t cols : {300, 90'000}) {
@@ -457,46 +272,6 @@ TEST_F(RunFileJob, TensorsOfAProgramMakeTheFileThatThoseOfAFileMake) {
   EXPECT_TRUE(read_bytes(destination()) == expected);
 }
 
-TEST(FilePlan, RefusesFilesLongerThanCanBe) {
-  // The longest tensors that there can be.
-  const std::vector<std::uint64_t> shape = {(std::uint64_t{1} << 60) - 1};
-  for (const std::size_t count : {7U, 8U, 9U}) {
-    Checkpoint source;
-    for (std::size_t index = 0; index < count; ++index) {
-      TensorEntry entry;
-      entry.name = source.tensors.keep("t" + std::to_string(index));
-      entry.shape = shape;
-      entry.dtype = StoredDType::kU8;
-      entry.begin = index * shape[0];
-      entry.end = entry.begin + shape[0];
-      source.tensors.add(entry);
-    }
-    source.tensors.seal();
-    const Format format = int8_rowwise();
-    const auto plan = [&] { return plan_quantized(source, {&format, 1}, {}, {}); };
-    if (count == 7) {
-      EXPECT_EQ(plan().outputs[0].entries.size(), 7U);
-    } else {
-      EXPECT_THROW(plan(), std::length_error) << count;
-    }
-  }
-}
-
-TEST(FilePlan, RefusesALayerWhoseScalesWouldBeLongerThanCanBe) {
-  const std::vector<std::uint64_t> shape = {std::uint64_t{1} << 58, 1};
-  Checkpoint source;
-  TensorEntry entry;
-  entry.name = "l.weight";
-  entry.shape = shape;
-  entry.dtype = StoredDType::kF16;
-  entry.end = std::uint64_t{1} << 59;
-  source.tensors.add(entry);
-  source.tensors.seal();
-  const Format format = int8_rowwise();
-  const std::uint8_t first = 0;
-  EXPECT_THROW(plan_quantized(source, {&format, 1}, {&first, 1}, {}), std::length_error);
-}
-
 TEST_F(RunFileJob, EachSchemeDescribesItsOwnLayersAlone) {
   TestCheckpoint checkpoint;
   checkpoint.add_random("a.weight", StoredDType::kF32, {16, 128});
@@ -512,13 +287,6 @@ TEST_F(RunFileJob, EachSchemeDescribesItsOwnLayersAlone) {
     EXPECT_FALSE(names_first && names_second) << key << ": " << text;
     EXPECT_TRUE(names_second || key != "quantization_config") << text;
   }
-}
-
-TEST(FilePlan, RefusesAFormatThatNoFileCarries) {
-  FormatSpec unknown = *find_format("int8");
-  unknown.name = "of nobody";
-  const Format format = default_format(unknown);
-  EXPECT_THROW(plan_quantized(Checkpoint(), {&format, 1}, {}, {}), std::invalid_argument);
 }
 
 // ---- progress and errors
