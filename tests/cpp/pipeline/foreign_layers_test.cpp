@@ -207,6 +207,9 @@ TEST_F(ForeignLayers, OfCompressedTensorsAreFoundByTheirSizes) {
   write_config(config_of("pack-quantized", group(0, 8, 4) + "," + group(1, 4, 2)));
   restored();
   EXPECT_THAT(layers_.left(), ElementsAre(Pair(::testing::HasSubstr("does not tell"), 1)));
+  // Of two that say the same either is right.
+  write_config(config_of("pack-quantized", group(0, 4, 4) + "," + group(1, 4, 4)));
+  EXPECT_EQ(values(restored(), "a.weight"), kSymmetric);
   write_config(config_of("pack-quantized", group(0, 3, 4)));
   restored();
   EXPECT_THAT(layers_.left(), ElementsAre(Pair(::testing::HasSubstr("not known here"), 1)));
@@ -230,6 +233,16 @@ TEST_F(ForeignLayers, OfCompressedTensorsMayBeBytes) {
   EXPECT_EQ(values(out, "a.weight"), (std::vector<float>{0.5F, 1, 1.5F, -2, -4, -256}));
   EXPECT_EQ(values(out, "t.weight"), (std::vector<float>{0.5F, 1, 1.5F, 2}));
   EXPECT_EQ(out.tensors.size(), 3U);
+}
+
+TEST_F(ForeignLayers, OfCompressedTensorsWithZeroPointsInBytesAreLeft) {
+  source_.add("a.b.weight", kI8, {2, 3}, "123456");
+  source_.add("a.b.weight_scale", kF32, {2, 1}, f32({0.5F, 2}));
+  source_.add("a.b.weight_zero_point", kI8, {2, 1}, "12");
+  write_config(config_of("int-quantized", R"("g": {"targets": ["a.b"], "weights": {"num_bits": 8,)"
+                                          R"("symmetric": false, "strategy": "channel"}})"));
+  EXPECT_EQ(restored().tensors.size(), 3U);
+  EXPECT_THAT(layers_.left(), ElementsAre(Pair("int8 with scales", 1)));
 }
 
 TEST_F(ForeignLayers, WithoutADescriptionAreNamed) {
