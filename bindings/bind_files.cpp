@@ -328,14 +328,6 @@ void bind_files(nb::module_& m) {
       "path"_a, "data"_a, nb::sig("def write_file(path: bytes, data: bytes) -> None"),
       "Write a file that appears when it is complete and on the disk; it keeps the permissions of "
       "the one that it replaces.");
-  m.def(
-      "runtime_of",
-      [](std::string_view format) {
-        const Layout* layout = find_layout(format, Container::kSafetensors);
-        return name_of(layout == nullptr ? Runtime::kNone : layout->scheme->runtime);
-      },
-      "format"_a, nb::sig("def runtime_of(format: str) -> str"),
-      "Whose loader decides what a file of that format may hold quantized, or 'none'.");
   nb::class_<FileJob>(m, "FileJob", "A job from checkpoint to checkpoint, in its steps.")
       // A source in memory belongs to its OpenCheckpoint.
       .def(nb::init<const OpenCheckpoint&>(), "source"_a, nb::keep_alive<1, 2>())

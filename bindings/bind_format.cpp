@@ -9,6 +9,7 @@
 #include "bindings.h"
 #include "errors.h"
 #include "format_argument.h"
+#include "quarrow/layouts/layout.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -196,6 +197,14 @@ void bind_format(nb::module_& m) {
           nb::sig("def __setstate__(self, state: tuple[str, dict[str, int | str | bool]]) -> "
                   "None"));
 
+  m.def(
+      "runtime_of",
+      [](std::string_view format) {
+        const Layout* layout = find_layout(format, Container::kSafetensors);
+        return name_of(layout == nullptr ? Runtime::kNone : layout->scheme->runtime);
+      },
+      "format"_a, nb::sig("def runtime_of(format: str) -> str"),
+      "Whose loader decides what a file of that format may hold quantized, or 'none'.");
   m.def("formats", &formats,
         nb::sig("def formats() -> list[quarrow.descriptions.FormatDescription]"),
         R"(Every format that works in this build.

@@ -112,6 +112,11 @@ class Format:
 
     def __setstate__(self, state: tuple[str, dict[str, int | str | bool]]) -> None: ...
 
+def runtime_of(format: str) -> str:
+    """
+    Whose loader decides what a file of that format may hold quantized, or 'none'.
+    """
+
 def formats() -> list[quarrow.descriptions.FormatDescription]:
     """
     Every format that works in this build.
@@ -649,11 +654,6 @@ def dlpack_array(bytes: numpy.typing.NDArray[numpy.uint8], owner: object, code: 
 def write_file(path: bytes, data: bytes) -> None:
     """
     Write a file that appears when it is complete and on the disk; it keeps the permissions of the one that it replaces.
-    """
-
-def runtime_of(format: str) -> str:
-    """
-    Whose loader decides what a file of that format may hold quantized, or 'none'.
     """
 
 class FileJob:
