@@ -313,17 +313,13 @@ void bind_files(nb::module_& m) {
       [](const nb::bytes& path, const nb::bytes& data) {
         const std::string destination(path.c_str(), path.size());
         SignalPoll poll;
-        try {
-          with_file_errors([&] {
-            const UnlockedScope unlocked;
-            AtomicFile file(destination, {}, &poll);
-            file.file().write_at(data.c_str(), data.size(), 0);
-            file.finish(/*sync=*/true);
-            file.publish(/*sync=*/true);
-          });
-        } catch (const AtomicFile::Stopped&) {
-          throw nb::python_error();
-        }
+        with_file_errors([&] {
+          const UnlockedScope unlocked;
+          AtomicFile file(destination, {}, &poll);
+          file.file().write_at(data.c_str(), data.size(), 0);
+          file.finish(/*sync=*/true);
+          file.publish(/*sync=*/true);
+        });
       },
       "path"_a, "data"_a, nb::sig("def write_file(path: bytes, data: bytes) -> None"),
       "Write a file that appears when it is complete and on the disk; it keeps the permissions of "

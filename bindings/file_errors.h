@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "errors.h"
+#include "quarrow/containers/atomic_file.h"
 #include "quarrow/containers/checkpoint_fault.h"
 #include "quarrow/layouts/layout.h"
 
@@ -39,6 +40,8 @@ auto with_file_errors(Job&& job) {
     raise_path_fault(fault);
   } catch (const std::filesystem::filesystem_error& error) {
     raise_os_error(error);
+  } catch (const AtomicFile::Stopped&) {
+    throw nanobind::python_error();  // of the poll that stopped it
   } catch (const std::length_error&) {
     raise_invalid_input("the new file would be longer than 63 bits can say");
   }

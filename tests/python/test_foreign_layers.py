@@ -123,7 +123,8 @@ def test_layers_that_a_group_does_not_divide_are_a_warning(tmp_path: Path) -> No
 def test_two_runtimes_in_one_file_are_a_warning(tmp_path: Path) -> None:
     source, out = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
     save_file({"a.weight": FLOATS, "b.weight": FLOATS}, source)
-    rules = [("a", "int8_rowwise"), ("b", qr.Format("int4", group_size=64))]
+    int4 = qr.Format("int4", group_size=64)
+    rules: list[tuple[str, str | qr.Format]] = [("a", "int8_rowwise"), ("b", int4)]
     report = qr.quantize_file(source, out, "int8", rules=rules, group_size="row", sync=False)
     words = "quantized layers for ComfyUI and compressed-tensors, and nobody loads them all"
     assert words in "".join(report.warnings)
@@ -152,6 +153,7 @@ def test_comfyui_writes_less_than_we_do(tmp_path: Path) -> None:
         assert set(restored) == {"q.weight", "q.bias"}
         with qr.open(source) as checkpoint:
             q = checkpoint["q.weight"]
+            assert isinstance(q, qr.QuantizedTensor)
             np.testing.assert_array_equal(q.dequantize(), codes.astype("f4") / 2)
 
 
