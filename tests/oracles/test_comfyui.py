@@ -8,7 +8,7 @@ be misread, or the rule is out of date.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import torch
 from checkpoints import make_checkpoint
 from safetensors.torch import save_file
 
-comfy = comfyui_host.import_comfyui()
+comfy: Any = None
 
 MANIFESTS = Path(__file__).parents[1] / "support" / "manifests"
 Tensors = dict[str, torch.Tensor]
@@ -27,6 +27,13 @@ Tensors = dict[str, torch.Tensor]
 OTHER_SPELLINGS = re.compile(r"linear_(in|out)\.|to_qkv_mlp|^single.*attn\.to_out")
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _comfyui() -> Iterator[None]:
+    global comfy
+    with comfyui_host.imported() as comfy:
+        yield
 
 
 def random_tensors(shapes: Mapping[str, tuple[int, ...]]) -> Tensors:

@@ -10,7 +10,8 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import MagicMock
@@ -44,14 +45,20 @@ class _StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Nothing to run."""
 
 
-def import_comfyui() -> ModuleType:
-    """Return the package `comfy`, or skip the module of tests that asks for it."""
+@contextmanager
+def imported() -> Iterator[ModuleType]:
+    """Give the package `comfy`, or skip the tests that ask for it.
+
+    Other packages ask once what is installed. Let them be imported before: a stand-in that is there
+    for ComfyUI must not be taken for the real one.
+    """
     checkout = os.environ.get("COMFYUI")
     if not checkout:
-        pytest.skip("COMFYUI names no checkout of ComfyUI", allow_module_level=True)
+        pytest.skip("COMFYUI names no checkout of ComfyUI")
     if not (Path(checkout) / "comfy" / "sd.py").is_file():
         pytest.fail(f"COMFYUI={checkout} is no checkout of ComfyUI")
-    sys.meta_path.append(_StandIns())
+    finder = _StandIns()
+    sys.meta_path.append(finder)
     sys.path.insert(0, checkout)
     arguments, sys.argv = sys.argv, ["comfyui", "--cpu"]
     try:
@@ -59,8 +66,14 @@ def import_comfyui() -> ModuleType:
         options.enable_args_parsing()
         for name in ("comfy.cli_args", "comfy.utils", "comfy.sd", "comfy.controlnet"):
             importlib.import_module(name)
+        sys.argv = arguments
+        yield sys.modules["comfy"]
     except ModuleNotFoundError as missing:
-        pytest.skip(f"ComfyUI needs the package {missing.name}", allow_module_level=True)
+        pytest.skip(f"ComfyUI needs the package {missing.name}")
     finally:
         sys.argv = arguments
-    return sys.modules["comfy"]
+        sys.path.remove(checkout)
+        sys.meta_path.remove(finder)
+        for name, module in list(sys.modules.items()):
+            if isinstance(module, _StandIn):
+                del sys.modules[name]
