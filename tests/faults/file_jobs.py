@@ -27,7 +27,7 @@ def reported(report: qr.FileReport) -> object:
 
 def plain(folder: Path, *, wide: bool = False) -> Path:
     """Write a checkpoint of some layers: 20 KB, or enough for a second thread."""
-    layers = {**some_layers(), "d.weight": weights(32, 100, seed=5), "ids": np.arange(9)}
+    layers = {**some_layers(), "d.weight": weights(32, 128, seed=5), "ids": np.arange(9)}
     if wide:
         layers["wide.weight"] = weights(*WIDE)
     path = folder / "in" / "plain.safetensors"
@@ -96,7 +96,7 @@ def file_sharded(folder: Path) -> Job:
 def file_skip(folder: Path) -> Job:
     """A layer that fails, and a second run without it."""
     source = folder / "in" / "damaged.safetensors"
-    damaged = weights(32, 100, seed=5)
+    damaged = weights(32, 128, seed=5)
     damaged[5, 5] = np.inf
     save_file({**some_layers(), "d.weight": damaged}, source)
     return quantize_job(source, folder, on_error="skip")
