@@ -224,8 +224,10 @@ DialectLayers::DialectLayers(const TensorTable& file) {
     }
   }
   std::ranges::sort(layers_, before);
-  const auto twice = std::ranges::unique(layers_, {}, &DialectLayer::name);
-  layers_.erase(twice.begin(), twice.end());
+  const auto same_name = [](const DialectLayer& left, const DialectLayer& right) {
+    return left.name == right.name;
+  };
+  layers_.erase(std::unique(layers_.begin(), layers_.end(), same_name), layers_.end());
   for (DialectLayer& layer : layers_) {
     if (layer.dialect == &kPacked) layer.dialect = by_codes(file, layer.name);
   }

@@ -262,8 +262,8 @@ class QuantizePlanner {
       if (!layer.dialect->reader.empty()) plan_.readers.push_back(layer.dialect->reader);
     }
     std::ranges::sort(plan_.readers);
-    const auto twice = std::ranges::unique(plan_.readers);
-    plan_.readers.erase(twice.begin(), twice.end());
+    plan_.readers.erase(std::unique(plan_.readers.begin(), plan_.readers.end()),
+                        plan_.readers.end());
   }
 
   void describe_layers() {
