@@ -147,6 +147,9 @@ void describe(std::span<const LayerToEncode> layers, std::pmr::memory_resource& 
   const std::string config = R"({"quant_method":"compressed-tensors","format":"pack-quantized",)"
                              R"("quantization_status":"compressed","config_groups":{)" +
                              groups + R"(},"ignore":[]})";
+  // What was left because it could not be read.
+  std::erase_if(metadata,
+                [](const auto& item) { return item.first == kConfig || item.first == kOurs; });
   metadata.emplace_back(kConfig, keep(config, memory));
   before.insert(0, 1, '{');
   before += '}';
