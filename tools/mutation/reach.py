@@ -24,6 +24,8 @@ _FILES = (
     "test_state_dict",
     "test_files_report",
     "test_runtime_rules",
+    "test_foreign_layers",
+    "test_output_names",
 )
 _READ_FILES = ("test_checkpoint", "test_files_damaged", "test_dimensions")
 _ARROW = ("test_arrow", "test_arrow_errors", "test_arrow_producers", "test_arrow_memory")
@@ -43,6 +45,7 @@ _COMMANDS = (
     "cli/test_cli_files",
     "cli/test_cli_selection",
     "cli/test_cli_runtime",
+    "cli/test_cli_no_ops",
 )
 _REPORT_PAGE = ("cli/test_cli_report",)
 _OTHER_COMMANDS = (
