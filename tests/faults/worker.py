@@ -33,8 +33,9 @@ State = dict[str, str]  # of a folder: the digest of each file
 
 _TYPED = (qr.QuarrowError, OSError, MemoryError)
 _OUR_NAME = re.compile(r"\..*\.quarrow-.*")
-# What cleans up and what brings old files back needs these.
-_REMOVING = ("unlink",)
+# What cleans up and what brings old files back needs these. Nothing is removed by a name that could
+# not be looked at: it may be another's by now.
+_REMOVING = ("unlink", "stat", "fstat")
 _UNDOING = ("rename", "unlink", "stat", "fstat")
 _NEVER = (sys.maxsize, 0)
 _LEARNING_RUNS = 3
@@ -134,8 +135,6 @@ class Worker:
             problems.append("success with a wrong result")
         hindered = lasts and call in _UNDOING
         litter = hindered or call in _REMOVING
-        # Without a lock it takes these to know what may be removed.
-        litter = litter or (self._lockless and call in ("stat", "fstat"))
         if outcome.error and hindered:
             problems += self._lost_files()
         else:
