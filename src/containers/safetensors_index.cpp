@@ -9,6 +9,7 @@
 #include "containers/foreign_file.h"
 #include "containers/header_stream.h"
 #include "containers/open_objects.h"
+#include "core/json_text.h"
 #include "quarrow/containers/checkpoint_fault.h"
 #include "quarrow/containers/safetensors.h"
 
@@ -175,13 +176,12 @@ SafetensorsIndex::Entry SafetensorsIndex::first_missing(const TensorTable& tenso
 std::string index_text(const std::vector<std::string>& files,
                        const std::vector<SafetensorsIndex::Entry>& entries,
                        std::uint64_t data_bytes) {
-  const auto quoted = [](std::string_view text) { return HeaderJson(text).dump(); };
   std::string text = "{\n  \"metadata\": {\n    \"total_size\": " + std::to_string(data_bytes) +
                      "\n  },\n  \"weight_map\": {";
   std::string_view separator = "\n    ";
   for (const SafetensorsIndex::Entry& entry : entries) {
-    text.append(separator).append(quoted(entry.name)).append(": ");
-    text.append(quoted(files[entry.file]));
+    text.append(separator).append(json_text(entry.name)).append(": ");
+    text.append(json_text(files[entry.file]));
     separator = ",\n    ";
   }
   return text + "\n  }\n}\n";

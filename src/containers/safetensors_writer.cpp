@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <stdexcept>
 #include <string>
 
+#include "core/json_text.h"
 #include "quarrow/containers/safetensors.h"
 #include "quarrow/core/executor.h"
 
@@ -18,16 +18,14 @@ constexpr std::size_t kWriteBytes = std::size_t{256} << 10;
 
 using Sink = FunctionRef<void(std::string_view)>;
 
-std::string quoted(std::string_view text) { return nlohmann::json(text).dump(); }
-
-// As quoted(), a piece at a time: a value of the metadata can be as long as a header may be.
+// As json_text(), a piece at a time: a value of the metadata can be as long as a header may be.
 void put_quoted(std::string_view text, Sink sink) {
   sink("\"");
   while (!text.empty()) {
     std::size_t cut = std::min(text.size(), kWriteBytes);
     const auto inside_character = [&] { return (text[cut] & 0xc0) == 0x80; };
     while (cut > 1 && cut < text.size() && inside_character()) --cut;
-    const std::string piece = quoted(text.substr(0, cut));
+    const std::string piece = json_text(text.substr(0, cut));
     sink(std::string_view(piece).substr(1, piece.size() - 2));
     text.remove_prefix(cut);
   }
@@ -35,7 +33,7 @@ void put_quoted(std::string_view text, Sink sink) {
 }
 
 std::string entry_text(const TensorEntry& entry) {
-  std::string text = quoted(entry.name);
+  std::string text = json_text(entry.name);
   text.append(":{\"dtype\":\"").append(name_of(entry.dtype)).append("\",\"shape\":[");
   for (std::size_t axis = 0; axis < entry.shape.size(); ++axis) {
     if (axis > 0) text += ',';

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 
+#include "core/json_text.h"
 #include "layouts/layer_names.h"
 #include "quarrow/core/tensor_view.h"
 
@@ -37,9 +37,6 @@ std::string weights_of(const Format& format) {
   return weights + '}';
 }
 
-// A name in a JSON text: those of tensors are any UTF-8.
-std::string quoted(std::string_view name) { return nlohmann::json(name).dump(); }
-
 // Joins the texts of many layers: a document would take several times their memory.
 void append(std::string& list, std::string_view text) {
   if (!list.empty()) list += ',';
@@ -48,7 +45,7 @@ void append(std::string& list, std::string_view text) {
 
 // What one layer was before.
 std::string layer_before(const TensorEntry& tensor) {
-  std::string before = quoted(tensor.name);
+  std::string before = json_text(tensor.name);
   before.append(R"(:{"dtype":")").append(name_of(tensor.dtype)).append("\"");
   if (tensor.shape.size() != 2) {
     std::string shape;
@@ -136,7 +133,7 @@ void describe(std::span<const LayerToEncode> layers, std::pmr::memory_resource& 
       known = std::prev(formats.end());
     }
     const std::size_t group = group_of_format[static_cast<std::size_t>(known - formats.begin())];
-    append(targets[group], quoted(layer_of(layer.tensor->name)));
+    append(targets[group], json_text(layer_of(layer.tensor->name)));
     append(before, layer_before(*layer.tensor));
   }
   std::string groups;

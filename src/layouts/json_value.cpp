@@ -6,12 +6,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iterator>
-#include <nlohmann/json.hpp>
+
+#include "core/json_text.h"
 
 namespace quarrow {
 namespace {
-
-std::string quoted(const std::string& text) { return nlohmann::json(text).dump(); }
 
 // The shortest of two texts that reads back as the same number.
 std::string number_text(double value) {
@@ -26,7 +25,7 @@ std::string number_text(double value) {
 
 std::string JsonValue::text_of() const {
   if (const bool* value = boolean()) return *value ? "true" : "false";
-  if (const std::string* value = text()) return quoted(*value);
+  if (const std::string* value = text()) return json_text(*value);
   if (const std::uint64_t* value = whole()) return std::to_string(*value);
   if (const std::int64_t* value = negative()) return std::to_string(*value);
   if (const double* value = real()) return number_text(*value);
@@ -39,7 +38,7 @@ std::string JsonValue::text_of() const {
   }
   for (const auto& [name, value] : members()) {
     next();
-    list.append(quoted(name)).append(": ").append(value.text_of());
+    list.append(json_text(name)).append(": ").append(value.text_of());
   }
   return is_array() ? "[" + list + "]" : "{" + list + "}";
 }
