@@ -29,13 +29,22 @@ std::optional<std::uint64_t> tensor_bytes(StoredDType dtype, std::span<const std
 
 TensorTable::TensorTable() : memory_(std::make_unique<std::pmr::monotonic_buffer_resource>()) {}
 
-const TensorEntry* TensorTable::find(std::string_view name) const noexcept {
+const TensorEntry* TensorTable::first_from(std::string_view name) const noexcept {
   const auto below = [this](std::uint32_t index, std::string_view key) {
     return entries_[index].name < key;
   };
   const auto found = std::lower_bound(by_name_.begin(), by_name_.end(), name, below);
-  if (found == by_name_.end() || entries_[*found].name != name) return nullptr;
-  return &entries_[*found];
+  return found == by_name_.end() ? nullptr : &entries_[*found];
+}
+
+const TensorEntry* TensorTable::find(std::string_view name) const noexcept {
+  const TensorEntry* const entry = first_from(name);
+  return entry != nullptr && entry->name == name ? entry : nullptr;
+}
+
+bool TensorTable::has_prefix(std::string_view prefix) const noexcept {
+  const TensorEntry* const entry = first_from(prefix);
+  return entry != nullptr && entry->name.starts_with(prefix);
 }
 
 void TensorTable::reserve(std::size_t entries) { entries_.reserve(entries); }

@@ -198,11 +198,14 @@ constexpr std::array<std::string_view, 16> kLargeEncoderNames = {
 }  // namespace
 
 bool has_any(const TensorTable& file, std::string_view prefix, std::span<const Marker> table) {
+  // Most files have no name of most prefixes, and a small file's job is not much longer than this.
+  if (!file.has_prefix(prefix)) return false;
+  std::string whole;
   const auto has = [&](std::string_view name) {
-    const std::string whole = std::string(prefix).append(name);
-    if (!name.ends_with('.')) return name.empty() || file.find(whole) != nullptr;
-    return std::ranges::any_of(
-        file.entries(), [&](const TensorEntry& tensor) { return tensor.name.starts_with(whole); });
+    if (name.empty()) return true;
+    if (!prefix.empty()) whole.assign(prefix).append(name);
+    const std::string_view wanted = prefix.empty() ? name : whole;
+    return name.ends_with('.') ? file.has_prefix(wanted) : file.find(wanted) != nullptr;
   };
   return std::ranges::any_of(table, [&](const Marker& marker) {
     return has(marker.name) && has(marker.also) && has(marker.and_also);

@@ -56,6 +56,8 @@ class TensorTable {
 
   // The tensor of that name; null when there is none. Valid after seal().
   const TensorEntry* find(std::string_view name) const noexcept;
+  // Whether a tensor's name begins so. Valid after seal().
+  bool has_prefix(std::string_view prefix) const noexcept;
 
   // For readers. Texts and shapes are copied into the table.
   void reserve(std::size_t entries);
@@ -71,6 +73,9 @@ class TensorTable {
   void seal();
 
  private:
+  // The first in the order of the names that is not before `name`; null when all are.
+  const TensorEntry* first_from(std::string_view name) const noexcept;
+
   std::unique_ptr<std::pmr::monotonic_buffer_resource> memory_;
   std::vector<std::unique_ptr<std::pmr::monotonic_buffer_resource>> appended_memory_;
   std::vector<TensorEntry> entries_;
