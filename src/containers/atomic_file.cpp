@@ -27,6 +27,9 @@ constexpr std::uint64_t kFlushBytes = std::uint64_t{4} << 20;
 constexpr mode_t kPermissions = 0777;
 constexpr mode_t kDefaultMode = 0666;  // what the umask leaves of it
 
+// Smaller files are put together in memory: one call writes them, and not one for each piece.
+constexpr std::uint64_t kStagedBytes = std::uint64_t{64} << 10;
+
 // Between looks at a destination that another thread writes.
 constexpr std::chrono::milliseconds kPause{2};
 
@@ -108,6 +111,11 @@ void AtomicFile::match_mode(std::optional<mode_t> replaced) noexcept {
 }
 
 void AtomicFile::resize(std::uint64_t bytes) {
+  claim_space(bytes);
+  if (bytes <= kStagedBytes) temporary_->file().stage(bytes);
+}
+
+void AtomicFile::claim_space(std::uint64_t bytes) {
   const auto size = static_cast<off_t>(bytes);
 #ifdef __linux__
   // Not posix_fallocate, which writes every block where the file system cannot allocate.
@@ -121,6 +129,7 @@ void AtomicFile::resize(std::uint64_t bytes) {
 }
 
 bool AtomicFile::flush(std::uint64_t bytes, Poll* poll) {
+  temporary_->file().write_staged();
 #ifdef __linux__
   constexpr unsigned kWriteAndWait =
       SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
@@ -141,6 +150,7 @@ bool AtomicFile::flush(std::uint64_t bytes, Poll* poll) {
 }
 
 void AtomicFile::finish(bool sync) {
+  temporary_->file().write_staged();
   struct stat status{};
   // It may have been given or denied to others meanwhile.
   if (::stat(destination_.c_str(), &status) == 0) match_mode(status.st_mode & kPermissions);

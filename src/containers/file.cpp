@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -95,12 +96,17 @@ File::File(int descriptor, std::string path) noexcept
     : descriptor_(descriptor), path_(std::move(path)) {}
 
 File::File(File&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)), path_(std::move(other.path_)) {}
+    : descriptor_(std::exchange(other.descriptor_, -1)),
+      path_(std::move(other.path_)),
+      staged_(std::move(other.staged_)),
+      staged_bytes_(std::exchange(other.staged_bytes_, 0)) {}
 
 File& File::operator=(File&& other) noexcept {
   if (this != &other) {
     reset(std::exchange(other.descriptor_, -1));
     path_ = std::move(other.path_);
+    staged_ = std::move(other.staged_);
+    staged_bytes_ = std::exchange(other.staged_bytes_, 0);
   }
   return *this;
 }
@@ -139,7 +145,22 @@ std::size_t File::read_at(void* data, std::size_t bytes, std::uint64_t offset) c
   return done;
 }
 
+void File::stage(std::uint64_t bytes) {
+  staged_ = std::make_unique<std::byte[]>(static_cast<std::size_t>(bytes));
+  staged_bytes_ = bytes;
+}
+
+void File::write_staged() {
+  if (!is_staged()) return;
+  const std::unique_ptr<std::byte[]> staged = std::move(staged_);
+  write_at(staged.get(), static_cast<std::size_t>(staged_bytes_), 0);
+}
+
 void File::write_at(const void* data, std::size_t bytes, std::uint64_t offset) const {
+  if (is_staged()) {
+    if (bytes != 0) std::memcpy(staged_.get() + offset, data, bytes);
+    return;
+  }
   std::size_t done = 0;
   while (done < bytes) {
     const ssize_t put =

@@ -27,6 +27,7 @@ class TemporaryFile {
   ~TemporaryFile();
 
   const File& file() const noexcept { return file_; }
+  File& file() noexcept { return file_; }
 
   // Throws filesystem_error.
   void give_name();

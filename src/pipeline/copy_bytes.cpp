@@ -10,7 +10,7 @@ namespace quarrow {
 
 std::uint64_t ByteCopier::copy(const FilePosition& from, const FilePosition& to,
                                std::uint64_t bytes, std::span<std::byte> buffer) {
-  std::uint64_t done = copy_in_kernel(from, to, bytes);
+  std::uint64_t done = to.file.is_staged() ? 0 : copy_in_kernel(from, to, bytes);
   while (done < bytes) {
     const std::uint64_t wanted = std::min<std::uint64_t>(bytes - done, buffer.size());
     const std::size_t got =

@@ -43,7 +43,8 @@ class AtomicFile {
 
   const File& file() const noexcept;
 
-  // Claims the space, so that a full disk is found before the work.
+  // Claims the space, so that a full disk is found before the work. What is written to a small
+  // file stays in memory until flush() or finish().
   void resize(std::uint64_t bytes);
 
   // Hands the bytes so far to the disk and waits for them, a piece at a time. False when poll
@@ -58,6 +59,7 @@ class AtomicFile {
 
  private:
   bool claim(const std::string& key);
+  void claim_space(std::uint64_t bytes);
   void match_mode(std::optional<mode_t> replaced) noexcept;
 
   std::string destination_;

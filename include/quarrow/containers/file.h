@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -62,6 +63,12 @@ class File {
   std::size_t read_at(void* data, std::size_t bytes, std::uint64_t offset) const;
   void write_at(const void* data, std::size_t bytes, std::uint64_t offset) const;
 
+  // Keeps in memory what is written from now on, into a file of so many bytes, until
+  // write_staged() writes all of it at once. No other thread may write meanwhile.
+  void stage(std::uint64_t bytes);
+  bool is_staged() const noexcept { return staged_ != nullptr; }
+  void write_staged();
+
   // Takes another descriptor, and closes the one before.
   void reset(int descriptor) noexcept;
 
@@ -74,6 +81,8 @@ class File {
  private:
   int descriptor_;
   std::string path_;
+  std::unique_ptr<std::byte[]> staged_;
+  std::uint64_t staged_bytes_ = 0;
 };
 
 // The bytes of a file in memory, as long as it lives. What is written to them stays in this memory;

@@ -34,6 +34,32 @@ TEST(File, AFileThatCannotBeReadIsAnError) {
   EXPECT_THROW(closed.read_at(&byte, 1, 0), std::filesystem::filesystem_error);
 }
 
+TEST(File, WhatIsStagedIsWrittenAtOnce) {
+  File file = File::in_memory(8);
+  file.stage(8);
+  file.write_at("cd", 2, 2);
+  file.write_at("ab", 2, 0);
+  char bytes[8] = {'x', 'x', 'x', 'x', 'x', 'x', 'x', 'x'};
+  EXPECT_EQ(file.read_at(bytes, 8, 0), 8U);
+  EXPECT_EQ(std::string(bytes, 8), std::string(8, '\0')) << "written too early";
+
+  File moved = std::move(file);
+  EXPECT_TRUE(moved.is_staged());
+  moved.write_staged();
+  EXPECT_FALSE(moved.is_staged());
+  moved.write_staged();
+  moved.write_at("h", 1, 7);
+  EXPECT_EQ(moved.read_at(bytes, 8, 0), 8U);
+  EXPECT_EQ(std::string(bytes, 8), std::string("abcd\0\0\0h", 8));
+}
+
+TEST(File, WhatIsStagedAndFindsNoRoomIsAnError) {
+  File full(::open("/dev/full", O_WRONLY | O_CLOEXEC), "model.safetensors");
+  full.stage(4);
+  full.write_at("abcd", 4, 0);
+  EXPECT_THROW(full.write_staged(), std::filesystem::filesystem_error);
+}
+
 // Whether `action` throws an error of the system of that number.
 template <typename Action>
 testing::AssertionResult fails_with(int error, Action action) {
