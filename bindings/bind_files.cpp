@@ -188,9 +188,10 @@ class FileJob {
                           has_reason ? nb::cast(text_of(rules.reason)) : nb::none());
   }
 
-  nb::dict actions() const {
+  template <Action action>
+  std::size_t count() const {
     check_planned();
-    return action_counts(plan_);
+    return count_of(plan_, action);
   }
   nb::list reasons() const {
     check_planned();
@@ -375,8 +376,9 @@ void bind_files(nb::module_& m) {
           nb::sig("def runtime_rules(self) -> tuple[str, bool, int, int, str | None]"),
           "The runtime, whether it knows the model, how many tensors stay because it would "
           "misread them, how many are quantized all the same, and the reason.")
-      .def_prop_ro("actions", &FileJob::actions, nb::sig("def actions(self) -> dict[str, int]"),
-                   "How many tensors are quantized, restored, converted and kept.")
+      .def_prop_ro("quantized", &FileJob::count<Action::kQuantize>, "How many tensors are.")
+      .def_prop_ro("restored", &FileJob::count<Action::kRestore>, "How many tensors are.")
+      .def_prop_ro("converted", &FileJob::count<Action::kConvert>, "How many tensors are.")
       .def_prop_ro("reasons", &FileJob::reasons,
                    nb::sig("def reasons(self) -> list[tuple[str, str, int]]"),
                    "Why tensors stay, the most first: name of the reason, text, number.")

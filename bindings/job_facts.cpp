@@ -40,14 +40,8 @@ std::string reason_text(const TensorPlan& planned) {
   return text;
 }
 
-nb::dict action_counts(const FilePlan& plan) {
-  nb::dict counts;
-  for (const Action action :
-       {Action::kQuantize, Action::kRestore, Action::kConvert, Action::kCopy}) {
-    counts[text_object(word_of(action))] =
-        std::ranges::count(plan.tensors, action, &TensorPlan::action);
-  }
-  return counts;
+std::size_t count_of(const FilePlan& plan, Action action) noexcept {
+  return static_cast<std::size_t>(std::ranges::count(plan.tensors, action, &TensorPlan::action));
 }
 
 nb::list reason_counts(const FilePlan& plan) {

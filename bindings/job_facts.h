@@ -19,8 +19,8 @@ std::string_view word_of(Action action) noexcept;
 // Why the tensor stays, with the dialect of the quantized layer that it is part of.
 std::string reason_text(const TensorPlan& planned);
 
-// How many tensors are quantized, restored, converted and kept.
-nanobind::dict action_counts(const FilePlan& plan);
+// How many tensors have that action.
+std::size_t count_of(const FilePlan& plan, Action action) noexcept;
 // Why tensors stay, the most first: the name of the reason, its text, their number.
 nanobind::list reason_counts(const FilePlan& plan);
 // How many of the quantized tensors are factors of an adapter.

@@ -712,8 +712,16 @@ class FileJob:
         """
 
     @property
-    def actions(self) -> dict[str, int]:
-        """How many tensors are quantized, restored, converted and kept."""
+    def quantized(self) -> int:
+        """How many tensors are."""
+
+    @property
+    def restored(self) -> int:
+        """How many tensors are."""
+
+    @property
+    def converted(self) -> int:
+        """How many tensors are."""
 
     @property
     def reasons(self) -> list[tuple[str, str, int]]:

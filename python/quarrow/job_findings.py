@@ -11,25 +11,24 @@ _MOST_REASONS = 5
 
 def nothing_quantized(job: _core.FileJob) -> str | None:
     """Return why the new file would be a copy; None when it is not."""
-    actions = job.actions
-    return None if actions["quantized"] or actions["converted"] else _no_quantizing(job)
+    return None if job.quantized or job.converted else _no_quantizing(job)
 
 
 def nothing_restored(job: _core.FileJob) -> str | None:
     """Return why no layer would be restored; None when one is."""
-    return None if job.actions["restored"] else f"nothing was restored: {_what_is_left(job)}"
+    return None if job.restored else f"nothing was restored: {_what_is_left(job)}"
 
 
 def quantizing_warnings(job: _core.FileJob) -> list[str]:
     """Return what the caller should know of a file that is quantized."""
     warnings = _of_readers(job)
-    if job.actions["quantized"]:
+    if job.quantized:
         left = {name: (text, count) for name, text, count in job.reasons}
         for name in ("narrow_float", "short_group", "config_taken"):
             if name in left:
                 text, count = left[name]
                 warnings.append(f"{_tensors(count)} left as they are: {text}")
-    elif job.actions["converted"]:
+    elif job.converted:
         warnings.append(_no_quantizing(job))
     return [*warnings, *_of_source(job)]
 
@@ -37,9 +36,9 @@ def quantizing_warnings(job: _core.FileJob) -> list[str]:
 def restoring_warnings(job: _core.FileJob) -> list[str]:
     """Return what the caller should know of a file that is restored."""
     warnings = []
-    if job.layers_left and job.actions["restored"]:
+    if job.layers_left and job.restored:
         warnings.append(f"not restored: {_layers(job.layers_left)}")
-    if job.config_file is not None and job.actions["restored"]:
+    if job.config_file is not None and job.restored:
         warnings.append(
             f"{os.fsdecode(job.config_file)!r} says that these layers are quantized; the new file "
             "needs a config.json without that"

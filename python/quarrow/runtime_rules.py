@@ -38,7 +38,7 @@ def check_runtime(runtime: object, format_name: str) -> None:
 def nothing_loads(job: _core.FileJob) -> str | None:
     """Return why the runtime would load nothing of the file quantized, and the remedy."""
     _, _, held_back, _, reason = job.runtime_rules
-    if job.actions["quantized"] or not held_back:
+    if job.quantized or not held_back:
         return None
     return f"nothing can be quantized: {reason}; {_REMEDY}"
 
@@ -54,7 +54,7 @@ def refuse(job: _core.FileJob, runtime: str | None) -> str | None:
 def runtime_warnings(job: _core.FileJob, format_name: str, runtime: str | None) -> list[str]:
     """Return what the caller should know of a plan that quantizes something."""
     _, _, _, overruled, reason = job.runtime_rules
-    if not job.actions["quantized"]:
+    if not job.quantized:
         return []
     if runtime == "none":
         return [] if _core.runtime_of(format_name) == "none" else [_NO_RULES]
@@ -72,6 +72,6 @@ def file_warnings(job: _core.FileJob, format_name: str, runtime: str | None) -> 
         text = f"{adapters} LoRA matrices were quantized: no runtime loads quantized adapters, "
         return [text + "this file is an archive", *warnings]
     name, known, _, _, _ = job.runtime_rules
-    if name != "none" and not known and job.actions["quantized"] >= _LAYERS_OF_A_MODEL:
+    if name != "none" and not known and job.quantized >= _LAYERS_OF_A_MODEL:
         warnings.append(_UNKNOWN)
     return warnings
