@@ -3,10 +3,16 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string_view.h>
 
+#include <string>
+
 #include "bindings.h"
+#include "call_context.h"
 #include "errors.h"
+#include "file_errors.h"
 #include "format_argument.h"
+#include "interpreter_lock.h"
 #include "open_checkpoint.h"
+#include "quarrow/containers/atomic_file.h"
 #include "quarrow/core/tensor_view.h"
 
 namespace nb = nanobind;
@@ -65,6 +71,22 @@ void bind_checkpoint(nb::module_& m) {
       .def_prop_ro("paths", &OpenCheckpoint::paths, nb::sig("def paths(self) -> list[bytes]"),
                    "Of the files that hold tensors.")
       .def_prop_ro("file_bytes", &OpenCheckpoint::file_bytes, "Of all files.");
+  m.def(
+      "write_file",
+      [](const nb::bytes& path, const nb::bytes& data) {
+        const std::string destination(path.c_str(), path.size());
+        SignalPoll poll;
+        with_file_errors([&] {
+          const UnlockedScope unlocked;
+          AtomicFile file(destination, {}, &poll);
+          file.file().write_at(data.c_str(), data.size(), 0);
+          file.finish(/*sync=*/true);
+          file.publish(/*sync=*/true);
+        });
+      },
+      "path"_a, "data"_a, nb::sig("def write_file(path: bytes, data: bytes) -> None"),
+      "Write a file that appears when it is complete and on the disk; it keeps the permissions of "
+      "the one that it replaces.");
   m.def("dlpack_array", &dlpack_array, "bytes"_a, "owner"_a, "code"_a, "bits"_a, "shape"_a,
         nb::sig("def dlpack_array(bytes: numpy.typing.NDArray[numpy.uint8], owner: object, code: "
                 "int, bits: int, shape: collections.abc.Sequence[int]) -> typing.Any"),

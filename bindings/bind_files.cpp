@@ -17,7 +17,6 @@
 #include "job_facts.h"
 #include "metrics.h"
 #include "open_checkpoint.h"
-#include "quarrow/containers/atomic_file.h"
 #include "quarrow/pipeline/file_job.h"
 
 namespace nb = nanobind;
@@ -309,22 +308,6 @@ class FileJob {
 }  // namespace
 
 void bind_files(nb::module_& m) {
-  m.def(
-      "write_file",
-      [](const nb::bytes& path, const nb::bytes& data) {
-        const std::string destination(path.c_str(), path.size());
-        SignalPoll poll;
-        with_file_errors([&] {
-          const UnlockedScope unlocked;
-          AtomicFile file(destination, {}, &poll);
-          file.file().write_at(data.c_str(), data.size(), 0);
-          file.finish(/*sync=*/true);
-          file.publish(/*sync=*/true);
-        });
-      },
-      "path"_a, "data"_a, nb::sig("def write_file(path: bytes, data: bytes) -> None"),
-      "Write a file that appears when it is complete and on the disk; it keeps the permissions of "
-      "the one that it replaces.");
   nb::class_<FileJob>(m, "FileJob", "A job from checkpoint to checkpoint, in its steps.")
       // A source in memory belongs to its OpenCheckpoint.
       .def(nb::init<const OpenCheckpoint&>(), "source"_a, nb::keep_alive<1, 2>())

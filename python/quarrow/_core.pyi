@@ -648,13 +648,13 @@ class OpenCheckpoint:
     def file_bytes(self) -> int:
         """Of all files."""
 
-def dlpack_array(bytes: numpy.typing.NDArray[numpy.uint8], owner: object, code: int, bits: int, shape: Sequence[int]) -> Any:
-    """An object that exports these bytes through DLPack as another type."""
-
 def write_file(path: bytes, data: bytes) -> None:
     """
     Write a file that appears when it is complete and on the disk; it keeps the permissions of the one that it replaces.
     """
+
+def dlpack_array(bytes: numpy.typing.NDArray[numpy.uint8], owner: object, code: int, bits: int, shape: Sequence[int]) -> Any:
+    """An object that exports these bytes through DLPack as another type."""
 
 class FileJob:
     """A job from checkpoint to checkpoint, in its steps."""

@@ -17,7 +17,10 @@ TEST(JsonText, IsWhatTheLibraryWritesForEveryCharacter) {
 }
 
 TEST(JsonText, OfOtherTextsToo) {
-  for (const std::string text : {"", "double_blocks.0.img_attn.qkv.weight", "größe", "模型"}) {
+  for (const std::string text : {"", "double_blocks.0.img_attn.qkv.weight",
+                                 "gr\xc3\xb6\xc3\x9f"
+                                 "e",
+                                 "\xe6\xa8\xa1\xe5\x9e\x8b"}) {
     EXPECT_EQ(json_text(text), nlohmann::json(text).dump());
     EXPECT_EQ(nlohmann::json::parse(json_text(text)).get<std::string>(), text);
   }
