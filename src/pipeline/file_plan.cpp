@@ -142,12 +142,17 @@ class QuantizePlanner {
  public:
   QuantizePlanner(const Checkpoint& source, std::span<const Format> formats,
                   const FilePlanOptions& options)
-      : source_(source), formats_(formats), options_(options), dialects_(source.tensors) {
+      : source_(source),
+        formats_(formats.begin(), formats.end()),
+        options_(options),
+        dialects_(source.tensors) {
     check_descriptions(source);
-    for (const Format& format : formats) {
+    for (Format& format : formats_) {
       const Layout* layout = find_layout(format.spec->name, Container::kSafetensors);
       if (layout == nullptr) throw std::invalid_argument("no safetensors layout");
       layouts_.push_back(layout);
+      // Whatever the format does in memory: no file has a byte for each narrow code.
+      if (format.spec->bits < 8) format.packed = true;
     }
     plan_.memory = std::make_unique<std::pmr::monotonic_buffer_resource>();
     const bool comfy = std::ranges::any_of(
@@ -289,7 +294,7 @@ class QuantizePlanner {
   }
 
   const Checkpoint& source_;
-  std::span<const Format> formats_;
+  std::vector<Format> formats_;
   const FilePlanOptions& options_;
   DialectLayers dialects_;
   std::optional<bool> config_taken_;  // once it was asked for
