@@ -264,6 +264,19 @@ void bind_batch(nb::module_& m) {
       .def_prop_ro("nbytes", &Self::bytes, nb::lock_self(),
                    "Of codes, scales and zero points of all layers.")
       .def("copy", &copy, nb::lock_self(), "The same layers, each in memory of its own.")
+      .def(
+          "save",
+          [](nb::handle_t<Self> self, nb::handle path, nb::handle container, nb::handle metadata,
+             nb::handle sync) {
+            return nb::module_::import_("quarrow.saving")
+                .attr("save")(self, path, container, "metadata"_a = metadata, "sync"_a = sync);
+          },
+          "path"_a.none(), "container"_a = nb::none(), nb::kw_only(), "metadata"_a = nb::none(),
+          "sync"_a.none() = true,
+          nb::sig("def save(self, path: str | os.PathLike[str], container: str | None = None, *, "
+                  "metadata: collections.abc.Mapping[str, str] | None = None, sync: bool = True) "
+                  "-> quarrow.file_report.FileReport"),
+          "Write the layers as a checkpoint: see ``quarrow.save``.")
       .def("__copy__", &copy, nb::lock_self())
       .def(
           "__deepcopy__", [](Self& self, nb::handle) { return copy(self); }, "memo"_a,

@@ -51,7 +51,8 @@ nb::dict error_figures(const ErrorSums& sums) {
 // A checkpoint, the plan for its copy, and what came of it.
 class FileJob {
  public:
-  explicit FileJob(const OpenCheckpoint& source) : source_(source.files()) {}
+  explicit FileJob(const OpenCheckpoint& source)
+      : source_(source.files()), encoded_(source.encoded()) {}
 
   // Of the source, as the choices of plan() count them.
   std::size_t source_size() const { return source_->tensors.size(); }
@@ -218,12 +219,14 @@ class FileJob {
                    bool skip_faults, nb::handle progress) {
     check_planned();
     PythonProgress reported(progress);
+    const std::vector<EncodedLayer> encoded = encoded_layers();
     const FileJobOptions options{
         .policy = saturate ? NonFinitePolicy::kSaturate : NonFinitePolicy::kRaise,
         .sync = sync,
         .measure_error = measure_error,
         .skip_faults = skip_faults,
-        .progress = progress.is_none() ? nullptr : &reported};
+        .progress = progress.is_none() ? nullptr : &reported,
+        .encoded = encoded};
     // Files are waited for, so the lock is released whatever their size.
     constexpr std::uint64_t kAnyBytes = std::numeric_limits<std::uint64_t>::max();
     CoreCall call(threads, kAnyBytes);
@@ -246,6 +249,16 @@ class FileJob {
     errors_ = std::move(result.errors);
     count_layers(result.faults.size(), call.context());
     return faults;
+  }
+
+  // The plan's layers, where the source holds them quantized.
+  std::vector<EncodedLayer> encoded_layers() const {
+    std::vector<EncodedLayer> layers;
+    for (const TensorPlan& tensor : plan_.tensors) {
+      if (encoded_.empty() || tensor.action != Action::kQuantize) continue;
+      layers.push_back(encoded_[tensor.source->file]);
+    }
+    return layers;
   }
 
   // Layers that failed are left as they are by the run that follows.
@@ -298,6 +311,7 @@ class FileJob {
   }
 
   std::shared_ptr<const Checkpoint> source_;
+  std::vector<EncodedLayer> encoded_;  // of its tensors, where some are quantized
   std::optional<StoredLayers> stored_;
   std::vector<Format> formats_;  // layers of the plan point to them
   FilePlan plan_;

@@ -8,12 +8,11 @@
 #include "arrow_capsules.h"
 #include "bindings.h"
 #include "call_context.h"
+#include "dequantize.h"
 #include "errors.h"
 #include "format_argument.h"
 #include "garbage_collection.h"
 #include "input_array.h"
-#include "metrics.h"
-#include "output_memory.h"
 #include "quantized_tensor.h"
 
 namespace nb = nanobind;
@@ -21,19 +20,6 @@ using namespace nb::literals;
 
 namespace quarrow::python {
 namespace {
-
-ElementType element_type(DType dtype) {
-  switch (dtype) {
-    case DType::kF16:
-      return ElementType::kFloat16;
-    case DType::kBF16:
-      return ElementType::kBFloat16;
-    case DType::kF32:
-    case DType::kF64:
-      break;
-  }
-  return ElementType::kFloat32;
-}
 
 std::vector<std::int64_t> shape_argument(nb::handle shape) {
   std::vector<std::int64_t> result;
@@ -54,68 +40,14 @@ std::vector<std::int64_t> shape_argument(nb::handle shape) {
   return result;
 }
 
-// The plan of one layer that is known by its shape alone, without tiles.
-Plan plan_of(const Format& format, DType dtype, std::span<const std::int64_t> shape,
-             nb::handle name) {
-  try {
-    const LayerRequest request{matrix_view(nullptr, dtype, shape), format, {}};
-    return plan_layers({&request, 1});
-  } catch (const StatusError& error) {
-    raise_status(error.status(), {.name = name, .shape = shape});
-  }
-}
-
 QuantizedTensor from_arrays(nb::handle codes, nb::handle scales, nb::handle zero_points,
                             nb::handle format, nb::handle shape, nb::handle dtype,
                             nb::handle name) {
   static_cast<void>(name_argument(name));
   std::vector<std::int64_t> dimensions = shape_argument(shape);
   const Plan plan =
-      plan_of(format_argument(format), dtype_argument(dtype, "dtype"), dimensions, name);
+      plan_of_shape(format_argument(format), dtype_argument(dtype, "dtype"), dimensions, name);
   return {plan.layers[0], std::move(dimensions), name, codes, scales, zero_points, false};
-}
-
-nb::object dequantize(const QuantizedTensor& self, nb::handle dtype, nb::handle out,
-                      nb::handle threads) {
-  CallRecord record(EntryPoint::kDequantize);
-  const bool timed = is_reported(EntryPoint::kDequantize, self.bytes());
-  const Clock::time_point entered = timed ? Clock::now() : Clock::time_point();
-  // Reading an argument may run code that writes to this tensor, and gives it another name.
-  const nb::object name = nb::borrow(self.name());
-  const DType target = dtype_argument(dtype, "dtype");
-  if (target == DType::kF64) {
-    raise_invalid_input("dtype must be 'float32', 'float16' or 'bfloat16', not 'float64'", name);
-  }
-  const LayerPlan& layer = self.layer();
-  Plan plan = plan_of(layer.format, layer.dtype, self.shape(), name);
-  const ArraySpec spec{"out", element_type(target), self.shape()};
-  std::shared_ptr<std::byte> memory;
-  DequantizedSpan span{nullptr, target};
-  if (out.is_none()) {
-    memory = allocate_output(spec.bytes());
-    span.data = memory.get();
-  } else {
-    span.data = output_argument(out, spec, name);
-    const std::span written(static_cast<const std::byte*>(span.data), spec.bytes());
-    for (const std::span<const std::byte> part : self.memory()) {
-      if (overlap(written, part)) {
-        raise_invalid_input("out must not overlap the tensor's own arrays", name);
-      }
-    }
-  }
-  cut_tiles(plan);
-  const QuantizedView stored = self.stored();
-  CoreCall call(threads, plan.input_bytes);
-  const Status status = call.run(
-      [&](const Context& context) { return dequantize(plan, {&stored, 1}, {&span, 1}, context); });
-  if (!status.ok()) {
-    raise_status(status, {name, self.shape(), layer.cols});
-  }
-  nb::object result = out.is_none() ? array_over(span.data, spec, memory) : nb::borrow(out);
-  record.add(1, self.bytes());
-  record.ran(threads_for(plan, call.context().threads), call.context());
-  record.finish(timed ? seconds(entered, Clock::now()) : 0, name, layer.format.spec);
-  return result;
 }
 
 nb::object error(const QuantizedTensor& self, nb::handle w, nb::handle threads) {
@@ -126,7 +58,7 @@ nb::object error(const QuantizedTensor& self, nb::handle w, nb::handle threads) 
                             shape_text(original.shape()),
                         name);
   }
-  Plan plan = plan_of(self.layer().format, original.view().dtype, self.shape(), name);
+  Plan plan = plan_of_shape(self.layer().format, original.view().dtype, self.shape(), name);
   cut_tiles(plan);
   const QuantizedView stored = self.stored();
   ErrorSums sums;
@@ -202,16 +134,26 @@ constexpr const char* kDequantizeDoc = R"(The values that the codes stand for.
 Parameters
 ----------
 dtype : "float32", "float16" or "bfloat16"
-    Of the result. bfloat16 takes ml_dtypes; where that is not installed the result is uint16.
+    Of the result. numpy has bfloat16 with ml_dtypes alone: without, pass ``like``, or as ``out`` an
+    array of uint16 for the bits.
 out : numpy.ndarray, optional
     Written and returned: C-contiguous, of this dtype and of ``shape``.
+like : array, optional
+    Instead of both: a numpy array, or a tensor of torch, jax or another library of the array API.
+    The result is of its kind and dtype (float64: the float32 values), a tensor of torch on its
+    device.
 threads : int, optional
     At most so many threads.
 
 Returns
 -------
-numpy.ndarray
+numpy.ndarray or tensor
     (code - zero point) * scale in float32, rounded to nearest even.
+
+Raises
+------
+InvalidInputError
+    The dtype, ``out`` or ``like`` cannot be used.
 
 Examples
 --------
@@ -286,10 +228,10 @@ void bind_quantized_tensor(nb::module_& m) {
           "What the call that made it did, and how long each part took. Of a layer of a "
           "batch the bytes alone: the time was the whole call's.")
       .def("dequantize", &dequantize, "dtype"_a.none() = "float32", "out"_a = nb::none(),
-           nb::kw_only(), "threads"_a = nb::none(),
+           nb::kw_only(), "like"_a = nb::none(), "threads"_a = nb::none(),
            nb::sig("def dequantize(self, dtype: str = 'float32', out: "
-                   "numpy.typing.NDArray[typing.Any] | None = None, *, threads: int | None = None) "
-                   "-> numpy.typing.NDArray[typing.Any]"),
+                   "numpy.typing.NDArray[typing.Any] | None = None, *, like: typing.Any = None, "
+                   "threads: int | None = None) -> typing.Any"),
            kDequantizeDoc)
       .def("error", &error, "w"_a.none(), nb::kw_only(), "threads"_a = nb::none(),
            nb::sig("def error(self, w: object, *, threads: int | None = None) -> "
@@ -342,17 +284,6 @@ void bind_quantized_tensor(nb::module_& m) {
                   "object]"),
           "An Arrow record batch of one row, in the memory that the tensor lies in.")
       .def("__repr__", &repr, nb::lock_self());
-  m.def(
-      "dequantize",
-      [](const Self& q, nb::handle dtype, nb::handle out, nb::handle threads) {
-        return dequantize(q, dtype, out, threads);
-      },
-      "q"_a, "dtype"_a.none() = "float32", "out"_a = nb::none(), nb::kw_only(),
-      "threads"_a = nb::none(),
-      nb::sig("def dequantize(q: QuantizedTensor, dtype: str = 'float32', out: "
-              "numpy.typing.NDArray[typing.Any] | None = None, *, threads: int | None = None) -> "
-              "numpy.typing.NDArray[typing.Any]"),
-      "The values of ``q``: the same as ``q.dequantize(dtype, out)``.");
 }
 
 }  // namespace quarrow::python

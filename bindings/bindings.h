@@ -9,6 +9,7 @@ namespace quarrow::python {
 
 void bind_format(nanobind::module_& module);
 void bind_quantized_tensor(nanobind::module_& module);
+void bind_dequantize(nanobind::module_& module);
 void bind_quantize(nanobind::module_& module);
 void bind_batch(nanobind::module_& module);
 void bind_arrow(nanobind::module_& module);

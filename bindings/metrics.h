@@ -21,13 +21,15 @@ enum class EntryPoint : std::uint8_t {
   kQuantizeBatch,
   kQuantizeArrow,
   kDequantize,
+  kDequantizeBatch,
   kQuantizeFile,
   kDequantizeFile,
+  kSave,
   kQuantizeStateDict,
   kDequantizeStateDict,
   kLegacyQuantize,
 };
-inline constexpr std::size_t kEntryPoints = 9;
+inline constexpr std::size_t kEntryPoints = 11;
 
 // As in Python: "quantize", "legacy.quantize".
 std::string_view name_of(EntryPoint entry) noexcept;

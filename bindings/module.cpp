@@ -16,6 +16,7 @@ NB_MODULE(_core_of_main, m) {
   quarrow::python::bind_format(m);
   quarrow::python::bind_quantized_tensor(m);
   quarrow::python::bind_quantize(m);
+  quarrow::python::bind_dequantize(m);
   quarrow::python::bind_batch(m);
   quarrow::python::bind_arrow(m);
   quarrow::python::bind_info(m);

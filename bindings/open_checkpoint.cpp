@@ -5,6 +5,8 @@
 #include <nanobind/stl/string_view.h>
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -26,6 +28,40 @@ Io io_argument(std::string_view io) {
   if (io == "read") return Io::kRead;
   if (io == "mmap") return Io::kMap;
   raise_invalid_input("io must be 'read' or 'mmap', not '" + std::string(io) + "'");
+}
+
+// Stands for data that nobody reads.
+constexpr std::byte kNoData{};
+
+// Whether a scale is a positive normal number of a 16-bit dtype, as the engine's all are.
+bool is_scale_of(float scale, DType dtype) noexcept {
+  const auto bits = std::bit_cast<std::uint32_t>(scale);
+  if (dtype == DType::kBF16) {
+    return std::isnormal(scale) && bits >> 31 == 0 && (bits & 0xFFFF) == 0;
+  }
+  return scale >= 0x1p-14F && scale <= 65504.0F && (bits & 0x1FFF) == 0;
+}
+
+// The engine's own tensors are; one of a caller's arrays may hold what files have no room for.
+void check_storable(const QuantizedTensor& tensor, nb::handle name) {
+  const LayerPlan& layer = tensor.layer();
+  const QuantizedView parts = tensor.stored();
+  const std::uint64_t count = layer.geometry.scales();
+  const int bits = layer.format.spec->bits;
+  for (std::uint64_t i = 0; parts.zero_points != nullptr && i < count; ++i) {
+    if (parts.zero_points[i] >> bits == 0) continue;
+    raise_invalid_input("zero point " + std::to_string(i) + " is " +
+                            std::to_string(parts.zero_points[i]) + ", which " +
+                            std::to_string(bits) + " bits cannot say",
+                        name);
+  }
+  const DType dtype = layer.format.scale_dtype;
+  for (std::uint64_t i = 0; dtype != DType::kF32 && i < count; ++i) {
+    if (is_scale_of(parts.scales[i], dtype)) continue;
+    raise_invalid_input("scale " + std::to_string(i) + " is no normal positive number of " +
+                            std::string(name_of(dtype)) + ", as which it would be stored",
+                        name);
+  }
 }
 
 }  // namespace
@@ -84,12 +120,23 @@ OpenCheckpoint::OpenCheckpoint(const nb::list& tensors, const nb::dict& metadata
     if (!dtype) raise_invalid_input("unknown dtype " + short_repr(each[1]), each[0]);
     std::vector<std::uint64_t>& shape = shapes.emplace_back();
     for (const nb::handle dimension : each[2]) shape.push_back(nb::cast<std::uint64_t>(dimension));
-    const nb::object array = each[3];
-    const auto bytes = nb::cast<nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig>>(array);
-    memory_.push_back(array);
+    const nb::object data = each[3];
+    memory_.push_back(data);
+    if (nb::isinstance<QuantizedTensor>(data)) {
+      const auto& tensor = nb::cast<const QuantizedTensor&>(data);
+      check_storable(tensor, each[0]);
+      encoded_.resize(borrowed.size());
+      encoded_.push_back({tensor.stored(), tensor.layer().format.packed});
+      bool partial_byte = false;
+      const std::uint64_t bytes = tensor_bytes(*dtype, shape, partial_byte).value_or(0);
+      borrowed.push_back({name, *dtype, shape, {&kNoData, static_cast<std::size_t>(bytes)}});
+      continue;
+    }
+    const auto bytes = nb::cast<nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig>>(data);
     borrowed.push_back(
         {name, *dtype, shape, {reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()}});
   }
+  if (!encoded_.empty()) encoded_.resize(borrowed.size());
   TensorTable::Metadata texts;
   for (const auto& [key, value] : metadata) {
     texts.emplace_back(nb::cast<std::string_view>(key), nb::cast<std::string_view>(value));

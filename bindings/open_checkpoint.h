@@ -15,6 +15,7 @@
 #include "quantized_tensor.h"
 #include "quarrow/containers/checkpoint.h"
 #include "quarrow/layouts/stored_layer.h"
+#include "quarrow/pipeline/file_job.h"
 #include "quarrow/pipeline/read_layer.h"
 #include "quarrow/quantize/plan.h"
 
@@ -36,7 +37,8 @@ class OpenCheckpoint {
  public:
   // `io`: "read" or "mmap". Raises CheckpointError, OSError and InvalidInputError.
   OpenCheckpoint(const nanobind::bytes& path, std::string_view io);
-  // Tensors as (name, dtype, shape, one-dimensional uint8 array), and metadata.
+  // Tensors as (name, dtype, shape, one-dimensional uint8 array), and metadata. In the place of the
+  // array a QuantizedTensor may stand: an entry without data, for a job that writes it as it is.
   OpenCheckpoint(const nanobind::list& tensors, const nanobind::dict& metadata);
 
   // Raises InvalidInputError when it is closed.
@@ -44,6 +46,9 @@ class OpenCheckpoint {
   void close();
   // Closes the files for a job that has ended, which keeps names and sizes: nobody may read now.
   void release() const { files_->close(); }
+
+  // Of each tensor in memory: what it is quantized; empty when none is.
+  const std::vector<EncodedLayer>& encoded() const noexcept { return encoded_; }
 
   // Joins the entries of quantized layers. Raises CheckpointError where they do not fit together.
   void find_layers();
@@ -80,6 +85,7 @@ class OpenCheckpoint {
   std::optional<StoredLayers> layers_;
   Plan plan_;                             // of the layers
   std::vector<nanobind::object> memory_;  // of tensors in memory
+  std::vector<EncodedLayer> encoded_;     // the same
 };
 
 }  // namespace quarrow::python

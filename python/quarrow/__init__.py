@@ -15,6 +15,7 @@ from quarrow._core import (
     Format,
     QuantizedTensor,
     dequantize,
+    dequantize_batch,
     formats,
     info,
     metrics,
@@ -33,6 +34,7 @@ from quarrow.exceptions import (
 )
 from quarrow.file_report import FileReport, LayerReport
 from quarrow.files import dequantize_file, quantize_file
+from quarrow.saving import save
 from quarrow.state_dict import StateDict, dequantize_state_dict, quantize_state_dict
 
 __version__ = _core.version()
@@ -57,6 +59,7 @@ __all__ = [
     "UnsupportedFormatError",
     "__version__",
     "dequantize",
+    "dequantize_batch",
     "dequantize_file",
     "dequantize_state_dict",
     "formats",
@@ -71,6 +74,7 @@ __all__ = [
     "quantize_pyarrow",
     "quantize_state_dict",
     "reset_metrics",
+    "save",
 ]
 
 logging.getLogger("quarrow").addHandler(logging.NullHandler())

@@ -12,6 +12,7 @@ from collections.abc import (
     Sequence,
     ValuesView
 )
+import os
 from typing import Any, overload
 
 import numpy
@@ -19,6 +20,7 @@ import numpy.typing
 
 import quarrow.descriptions
 import quarrow.exceptions
+import quarrow.file_report
 
 
 class Format:
@@ -220,23 +222,33 @@ class QuantizedTensor:
         What the call that made it did, and how long each part took. Of a layer of a batch the bytes alone: the time was the whole call's.
         """
 
-    def dequantize(self, dtype: str = 'float32', out: numpy.typing.NDArray[Any] | None = None, *, threads: int | None = None) -> numpy.typing.NDArray[Any]:
+    def dequantize(self, dtype: str = 'float32', out: numpy.typing.NDArray[Any] | None = None, *, like: Any = None, threads: int | None = None) -> Any:
         """
         The values that the codes stand for.
 
         Parameters
         ----------
         dtype : "float32", "float16" or "bfloat16"
-            Of the result. bfloat16 takes ml_dtypes; where that is not installed the result is uint16.
+            Of the result. numpy has bfloat16 with ml_dtypes alone: without, pass ``like``, or as ``out`` an
+            array of uint16 for the bits.
         out : numpy.ndarray, optional
             Written and returned: C-contiguous, of this dtype and of ``shape``.
+        like : array, optional
+            Instead of both: a numpy array, or a tensor of torch, jax or another library of the array API.
+            The result is of its kind and dtype (float64: the float32 values), a tensor of torch on its
+            device.
         threads : int, optional
             At most so many threads.
 
         Returns
         -------
-        numpy.ndarray
+        numpy.ndarray or tensor
             (code - zero point) * scale in float32, rounded to nearest even.
+
+        Raises
+        ------
+        InvalidInputError
+            The dtype, ``out`` or ``like`` cannot be used.
 
         Examples
         --------
@@ -285,9 +297,6 @@ class QuantizedTensor:
         """
 
     def __repr__(self) -> str: ...
-
-def dequantize(q: QuantizedTensor, dtype: str = 'float32', out: numpy.typing.NDArray[Any] | None = None, *, threads: int | None = None) -> numpy.typing.NDArray[Any]:
-    """The values of ``q``: the same as ``q.dequantize(dtype, out)``."""
 
 def quantize(w: object, format: str | Format, *, name: str | None = None, out: QuantizedTensor | tuple[numpy.typing.NDArray[Any], numpy.typing.NDArray[Any], numpy.typing.NDArray[numpy.uint8] | None] | None = None, copy: bool = False, nonfinite: str = 'raise', threads: int | None = None, group_size: int | str | None = None, symmetric: bool | None = None, scale_dtype: str | None = None, packed: bool | None = None, rounding: str | None = None, seed: int | None = None) -> QuantizedTensor:
     """
@@ -347,6 +356,45 @@ def quantize(w: object, format: str | Format, *, name: str | None = None, out: Q
 def address_read(w: object) -> int:
     """Where the engine reads the first element of ``w``."""
 
+def dequantize(q: QuantizedTensor, dtype: str = 'float32', out: numpy.typing.NDArray[Any] | None = None, *, like: Any = None, threads: int | None = None) -> Any:
+    """The values of ``q``: the same as ``q.dequantize(dtype, out)``."""
+
+def dequantize_batch(tensors: BatchResult | Mapping[str, QuantizedTensor], dtype: str = 'float32', *, like: Any = None, threads: int | None = None) -> dict[str, Any]:
+    """
+    The values of many quantized tensors, in one call.
+
+    The threads share the work of all of them; each has the values that ``dequantize`` gives.
+
+    Parameters
+    ----------
+    tensors : mapping of str to QuantizedTensor
+        A ``BatchResult``, or any other.
+    dtype : "float32", "float16" or "bfloat16"
+        Of the results, as in ``dequantize``.
+    like : array, optional
+        Instead of dtype: an array or tensor whose kind and dtype the results have, as in
+        ``dequantize``.
+    threads : int, optional
+        At most so many threads.
+
+    Returns
+    -------
+    dict of str to array
+        In the order of the mapping.
+
+    Raises
+    ------
+    InvalidInputError
+        A value is no QuantizedTensor, or an argument cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np, quarrow as qr
+    >>> r = qr.quantize_batch({"a": np.ones((4, 256), "f"), "b": np.zeros(8, "f")}, "int8")
+    >>> {name: values.shape for name, values in qr.dequantize_batch(r, "float16").items()}
+    {'a': (4, 256), 'b': (8,)}
+    """
+
 class BatchResult:
     """
     The quantized layers of a batch: a mapping of names to QuantizedTensors.
@@ -399,6 +447,9 @@ class BatchResult:
 
     def copy(self) -> BatchResult:
         """The same layers, each in memory of its own."""
+
+    def save(self, path: str | os.PathLike[str], container: str | None = None, *, metadata: Mapping[str, str] | None = None, sync: bool = True) -> quarrow.file_report.FileReport:
+        """Write the layers as a checkpoint: see ``quarrow.save``."""
 
     def __copy__(self) -> BatchResult: ...
 
@@ -569,9 +620,9 @@ def metrics() -> dict[str, quarrow.descriptions.EntryMetrics]:
     -------
     dict of str to EntryMetrics
         ``quantize``, ``quantize_batch``, ``quantize_arrow``, ``dequantize`` (the method too),
-        ``quantize_file``, ``dequantize_file``, ``quantize_state_dict``, ``dequantize_state_dict`` and
-        ``legacy.quantize``, each with ``calls``, ``layers``, ``bytes_in``, ``bytes_copied``,
-        ``seconds`` and ``errors``.
+        ``dequantize_batch``, ``quantize_file``, ``dequantize_file``, ``save``,
+        ``quantize_state_dict``, ``dequantize_state_dict`` and ``legacy.quantize``, each with
+        ``calls``, ``layers``, ``bytes_in``, ``bytes_copied``, ``seconds`` and ``errors``.
 
     Examples
     --------

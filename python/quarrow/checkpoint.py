@@ -94,7 +94,7 @@ class CheckpointTensor:
         InvalidInputError
             The checkpoint is closed.
         """
-        values = from_bytes(self._bytes(), self.dtype, self.shape, as_torch=False)
+        values = from_bytes(self.stored_bytes(), self.dtype, self.shape, as_torch=False)
         assert isinstance(values, np.ndarray)
         return values
 
@@ -116,14 +116,15 @@ class CheckpointTensor:
 
     def _exporter(self) -> Any:
         if self.dtype in DLPACK_CODES:
-            data = self._bytes()
+            data = self.stored_bytes()
             return _core.dlpack_array(data, data, *DLPACK_CODES[self.dtype], self.shape)
         if numpy_dtype(self.dtype) is None:
             msg = f"layer {self.name!r}: DLPack cannot carry {self.dtype}; numpy() gives its bytes"
             raise InvalidInputError(msg, name=self.name)
         return self.numpy()
 
-    def _bytes(self) -> npt.NDArray[np.uint8]:
+    def stored_bytes(self) -> npt.NDArray[np.uint8]:
+        """Return its data as the file holds it, in one dimension, whatever the dtype."""
         return self._opened.read(self._index, 0, self.nbytes)
 
     def __repr__(self) -> str:

@@ -137,13 +137,7 @@ def _as_numpy(w: Any, reject: Rejection, *, copy: bool) -> tuple[NDArray[Any], i
         return w, 0
     accepted = f"pass a numpy array or a DLPack tensor of {_ACCEPTED}"
     try:
-        if hasattr(w, "__dlpack_device__"):
-            device = int(w.__dlpack_device__()[0])
-            if device not in _READABLE_DEVICES:
-                reject(
-                    f"the {type(w).__name__} is on the DLPack device type {device}, not on the "
-                    "CPU; move it to the CPU first"
-                )
+        check_on_cpu(w, reject)
         if hasattr(w, "__dlpack__"):
             return np.from_dlpack(w), 0
         if hasattr(w, "__array__"):
@@ -156,6 +150,18 @@ def _as_numpy(w: Any, reject: Rejection, *, copy: bool) -> tuple[NDArray[Any], i
         raise
     except Exception as error:  # noqa: BLE001, the code of any library may run here
         reject(f"got {type(w).__name__}, which is not a tensor ({error}); {accepted}")
+
+
+def check_on_cpu(w: Any, reject: Rejection) -> None:
+    """Reject a tensor whose values lie in the memory of another device."""
+    if not hasattr(w, "__dlpack_device__"):
+        return
+    device = int(w.__dlpack_device__()[0])
+    if device not in _READABLE_DEVICES:
+        reject(
+            f"the {type(w).__name__} is on the DLPack device type {device}, not on the CPU; move "
+            "it to the CPU first"
+        )
 
 
 def _columns_contiguous(array: NDArray[Any]) -> bool:

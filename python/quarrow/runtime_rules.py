@@ -64,13 +64,20 @@ def runtime_warnings(job: _core.FileJob, format_name: str, runtime: str | None) 
     return []
 
 
+def adapter_warnings(job: _core.FileJob) -> list[str]:
+    """Return what the caller should know of an adapter that is quantized."""
+    adapters = job.adapter_factors
+    if not adapters:
+        return []
+    text = f"{adapters} LoRA matrices were quantized: no runtime loads quantized adapters, "
+    return [text + "this file is an archive"]
+
+
 def file_warnings(job: _core.FileJob, format_name: str, runtime: str | None) -> list[str]:
     """Return the same, and what the names of a whole file say of it."""
     warnings = runtime_warnings(job, format_name, runtime)
-    adapters = job.adapter_factors
-    if adapters:
-        text = f"{adapters} LoRA matrices were quantized: no runtime loads quantized adapters, "
-        return [text + "this file is an archive", *warnings]
+    if adapters := adapter_warnings(job):
+        return [*adapters, *warnings]
     name, known, _, _, _ = job.runtime_rules
     if name != "none" and not known and job.quantized >= _LAYERS_OF_A_MODEL:
         warnings.append(_UNKNOWN)

@@ -2,6 +2,7 @@
 """State dicts: what a file would hold, as a dict of arrays."""
 
 import logging
+import time
 from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from quarrow import _core
+from quarrow.checkpoint import CheckpointTensor
 from quarrow.exceptions import InvalidInputError
+from quarrow.file_report import FileReport, JobLayers
 from quarrow.files import Progress, check_options, check_word, is_text, run_skipping
 from quarrow.job_findings import (
     nothing_quantized,
@@ -18,10 +21,11 @@ from quarrow.job_findings import (
     restoring_warnings,
 )
 from quarrow.layer_rules import LayerRules, Rule, as_format
+from quarrow.like import FLOATS, dtype_of, is_float64, is_of_kind, like_array
 from quarrow.rejection import Rejection
 from quarrow.runtime_rules import check_runtime, nothing_loads, refuse, runtime_warnings
 from quarrow.safe_repr import safe_repr
-from quarrow.stored_dtypes import from_bytes, stored_bytes
+from quarrow.stored_dtypes import from_bytes, numpy_dtype, stored_bytes
 from quarrow.torch_tensors import is_torch_tensor
 
 _logger = logging.getLogger("quarrow")
@@ -38,6 +42,9 @@ class StateDict(dict[str, Any]):
         Of the layers that were left as they are with ``on_error="skip"``.
     warnings : list of str
         What the caller should know, as in a ``FileReport``.
+    report : FileReport or None
+        What became of each tensor and why, of a dict that a job made: the report of the file that
+        would hold it.
     """
 
     def __init__(
@@ -47,6 +54,7 @@ class StateDict(dict[str, Any]):
         self.metadata = dict(metadata or {})
         self.errors: dict[str, Exception] = {}
         self.warnings: list[str] = []
+        self.report: FileReport | None = None
 
 
 def quantize_state_dict(
@@ -72,7 +80,8 @@ def quantize_state_dict(
     Parameters
     ----------
     state_dict : mapping of str to array
-        numpy arrays, or torch tensors on the CPU; those that do not lie in C order are copied.
+        numpy arrays, torch tensors and jax arrays on the CPU, the tensors of ``quarrow.open``;
+        those that do not lie in C order are copied. A QuantizedTensor stays what it is.
     format : str or Format
         How to quantize; its fields (``group_size``...) may be given as keywords.
     metadata : mapping of str to str, optional
@@ -90,7 +99,8 @@ def quantize_state_dict(
     Returns
     -------
     StateDict
-        numpy arrays, or torch tensors where the input was of torch, with ``.metadata``.
+        numpy arrays, or torch tensors where the input was of torch, with ``.metadata`` and
+        ``.report``.
 
     Raises
     ------
@@ -112,18 +122,20 @@ def quantize_state_dict(
     dtype('float16')
     """
     with _core.CallRecord("quantize_state_dict") as record:
+        started = time.perf_counter()
         deciding = LayerRules(rules, as_format(format, fields))
         check_options(progress, strict=strict)
         check_word("nonfinite", nonfinite, "raise", "saturate")
         check_word("on_error", on_error, "raise", "skip")
         check_runtime(runtime, deciding.formats[0].name)
-        job, arrays, others = _job(state_dict, metadata, record, strict=strict)
+        job, entries = _job(state_dict, metadata, record, strict=strict)
         deciding.decide(job.source_size, job.source_name)
 
         def run_once() -> list[tuple[int, Exception]]:
             choices = bytes(deciding.choices)
             job.plan(deciding.formats, choices, dtype=dtype, max_shard_bytes=0, runtime=runtime)
             refuse(job, runtime)
+            _check_bfloat16(job, entries)
             return job.run_in_memory(
                 saturate=nonfinite == "saturate",
                 threads=threads,
@@ -135,9 +147,19 @@ def quantize_state_dict(
         told = deciding.unmatched()
         told += runtime_warnings(job, deciding.formats[0].name, runtime)
         told += quantizing_warnings(job)
-        result = _result(job, arrays, others)
-        _warn(result, told, nothing_loads(job) or nothing_quantized(job))
+        result = _result(job, entries)
+        refusal = nothing_loads(job) or nothing_quantized(job)
+        _warn(result, told, refusal)
         result.errors = {job.source_name(index): error for index, error in skipped.items()}
+
+        def reason_of(index: int) -> str | None:
+            if index in skipped:
+                return f"it cannot be quantized: {skipped[index]}"
+            return deciding.reason_to_leave(index)
+
+        formats = [each.name for each in deciding.formats]
+        layers = JobLayers(job, formats, reason_of)
+        result.report = _report(job, result, layers, formats[0], started, refusal)
         return result
 
 
@@ -149,13 +171,15 @@ def dequantize_state_dict(
     progress: Progress | None = None,
     threads: int | None = None,
     strict: bool = False,
+    like: Any = None,
 ) -> StateDict:
     """Return the tensors that ``dequantize_file`` would write for these entries.
 
     Parameters
     ----------
     state_dict : mapping of str to array
-        The entries of a quantized file: numpy arrays, or torch tensors on the CPU.
+        The entries of a quantized file: numpy arrays, or torch tensors on the CPU. The values of
+        ``quarrow.open``, QuantizedTensors among them, are taken too.
     metadata : mapping of str to str, optional
         That of the file, which describes layers of compressed-tensors; without it, the
         ``metadata`` of a ``StateDict``.
@@ -163,11 +187,15 @@ def dequantize_state_dict(
         As in ``dequantize_file``.
     strict : bool
         Refuses values that are no tensors; otherwise they are passed on.
+    like : array, optional
+        Instead of dtype: all float tensors become of its kind and dtype, restored or not, as
+        ``dequantize`` makes them; float64 is not among the dtypes.
 
     Returns
     -------
     StateDict
-        numpy arrays, or torch tensors where the input was of torch, with ``.metadata``.
+        numpy arrays, or torch tensors where the input was of torch, with ``.metadata`` and
+        ``.report``.
 
     Raises
     ------
@@ -178,12 +206,24 @@ def dequantize_state_dict(
         set; another argument cannot be used.
     """
     with _core.CallRecord("dequantize_state_dict") as record:
+        started = time.perf_counter()
         check_options(progress, strict=strict)
-        job, arrays, others = _job(state_dict, metadata, record, strict=strict)
+        if like is not None:
+            dtype = _dtype_like(like, dtype)
+        job, entries = _job(state_dict, metadata, record, strict=strict)
         job.plan_restored(dtype=dtype, max_shard_bytes=0)
+        if like is None:
+            _check_bfloat16(job, entries)
         job.run_in_memory(saturate=False, threads=threads, skip_faults=False, progress=progress)
-        result = _result(job, arrays, others)
-        _warn(result, restoring_warnings(job), nothing_restored(job))
+        result = _result(job, entries, like)
+        for name, value in result.items():
+            if isinstance(value, _core.QuantizedTensor):
+                result[name] = _dequantized(value, dtype, like, threads)
+        restored = bool(entries.quantized)
+        refusal = None if restored else nothing_restored(job)
+        _warn(result, restoring_warnings(job), refusal)
+        layers = JobLayers(job, [], lambda _: None)
+        result.report = _report(job, result, layers, None, started, refusal)
         return result
 
 
@@ -193,13 +233,21 @@ def _warn(result: StateDict, warnings: list[str], refusal: str | None) -> None:
         _logger.warning("%s", warning)
 
 
-def _job(
-    state_dict: object, metadata: object, record: _core.CallRecord, *, strict: bool
-) -> tuple[_core.FileJob, list[Any], dict[str, Any]]:
-    """Make the job of the arrays; return them too, and the values that are none."""
-    if not isinstance(state_dict, Mapping):
-        msg = f"state_dict must map names to arrays, not {type(state_dict).__name__}"
-        raise InvalidInputError(msg)
+class _Entries:
+    """The values of a state dict: arrays by their number, and what is passed on."""
+
+    def __init__(self) -> None:
+        self.arrays: list[Any] = []
+        self.others: dict[str, Any] = {}
+        self.quantized = False  # whether a QuantizedTensor is among the others
+
+    @property
+    def of_torch(self) -> bool:
+        return bool(self.arrays) and is_torch_tensor(self.arrays[0])
+
+
+def file_metadata(state_dict: object, metadata: object) -> dict[str, str]:
+    """Return the metadata that was given, or that of a StateDict."""
     if metadata is None:
         metadata = state_dict.metadata if isinstance(state_dict, StateDict) else {}
     texts = dict(metadata) if isinstance(metadata, Mapping) else {}
@@ -207,22 +255,43 @@ def _job(
     if not (are_texts and isinstance(metadata, Mapping)):
         msg = "metadata must map strings to strings"
         raise InvalidInputError(msg)
+    return texts
+
+
+def stored_entry(value: Any, name: str) -> tuple[str, tuple[int, ...], Any, int]:
+    """Return stored dtype, shape and bytes of an array, and how many were copied."""
+    if isinstance(value, CheckpointTensor):
+        return value.dtype, value.shape, value.stored_bytes(), 0
+    return stored_bytes(value, name)
+
+
+def _job(
+    state_dict: object, metadata: object, record: _core.CallRecord, *, strict: bool
+) -> tuple[_core.FileJob, _Entries]:
+    """Make the job of the arrays."""
+    if not isinstance(state_dict, Mapping):
+        msg = f"state_dict must map names to arrays, not {type(state_dict).__name__}"
+        raise InvalidInputError(msg)
+    texts = file_metadata(state_dict, metadata)
     tensors = []
-    arrays: list[Any] = []
-    others = {}
+    entries = _Entries()
     for name, value in state_dict.items():
         if not is_text(name):
             msg = f"a name must be a str, not {safe_repr(name)}"
             raise InvalidInputError(msg)
+        if isinstance(value, _core.QuantizedTensor):
+            entries.quantized = True
+            entries.others[name] = value
+            continue
         if not _is_array(value):
             _check_other(value, name, strict=strict)
-            others[name] = value
+            entries.others[name] = value
             continue
-        dtype, shape, data, copied = stored_bytes(value, name)
+        dtype, shape, data, copied = stored_entry(value, name)
         record.copied(copied)
         tensors.append((name, dtype, shape, data))
-        arrays.append(value)
-    return _core.FileJob(_core.OpenCheckpoint(tensors, texts)), arrays, others
+        entries.arrays.append(value)
+    return _core.FileJob(_core.OpenCheckpoint(tensors, texts)), entries
 
 
 def _is_array(value: object) -> bool:
@@ -243,16 +312,84 @@ def _check_other(value: object, name: str, *, strict: bool) -> None:
         reject(f"got a {type(value).__name__} of tensors; pass state_dict[{name!r}] by itself")
 
 
-def _result(job: _core.FileJob, arrays: list[Any], others: dict[str, Any]) -> StateDict:
-    torch_in = bool(arrays) and is_torch_tensor(arrays[0])
+def _check_bfloat16(job: _core.FileJob, entries: _Entries) -> None:
+    """Raise InvalidInputError where a new array would have a dtype that numpy lacks."""
+    if entries.of_torch or numpy_dtype("BF16") != np.dtype("uint16"):
+        return
+    for name, dtype, _, data in job.entries():
+        if dtype == "BF16" and not isinstance(data, int):
+            Rejection(name)(
+                "numpy has no bfloat16 without ml_dtypes: python -m pip install ml_dtypes, name "
+                "another dtype, or pass tensors of torch (to dequantize_state_dict, like=tensor)"
+            )
+
+
+def _dtype_like(like: Any, dtype: object) -> str:
+    if dtype is not None:
+        msg = "like says the dtype too; pass one of dtype and like"
+        raise InvalidInputError(msg)
+    computed = dtype_of(like, None)
+    if is_float64(like):
+        msg = "like is of float64; the tensors of a state dict become float32, float16 or bfloat16"
+        raise InvalidInputError(msg)
+    return computed
+
+
+def _result(job: _core.FileJob, entries: _Entries, like: Any = None) -> StateDict:
     result = StateDict(metadata=job.metadata)
     for name, dtype, shape, data in job.entries():
-        if isinstance(data, int):
-            result[name] = arrays[data]
-        else:
-            result[name] = from_bytes(data, dtype, shape, as_torch=torch_in)
-    for name, value in others.items():
+        if not isinstance(data, int):
+            made = like is not None and dtype in FLOATS
+            result[name] = (
+                like_array(data, FLOATS[dtype], shape, like)
+                if made
+                else from_bytes(data, dtype, shape, as_torch=entries.of_torch)
+            )
+            continue
+        value = entries.arrays[data]
+        if like is not None and dtype in FLOATS and not is_of_kind(value, like):
+            _, _, stored, _ = stored_entry(value, name)
+            value = like_array(stored, FLOATS[dtype], shape, like)
+        result[name] = value
+    for name, value in entries.others.items():
         if name in result:
             Rejection(name)("an entry of a quantized layer has this name too; rename or remove it")
         result[name] = value
     return result
+
+
+def _dequantized(
+    tensor: _core.QuantizedTensor, dtype: str | None, like: Any, threads: int | None
+) -> Any:
+    if like is not None:
+        return tensor.dequantize(like=like, threads=threads)
+    wanted = dtype or tensor.dtype_name
+    if wanted == "float64":
+        return tensor.dequantize(threads=threads).astype(wanted)
+    return tensor.dequantize(wanted, threads=threads)
+
+
+def _report(
+    job: _core.FileJob,
+    result: StateDict,
+    layers: JobLayers,
+    format: str | None,
+    started: float,
+    refusal: str | None,
+) -> FileReport:
+    return FileReport(
+        source="",
+        destination="",
+        files=[],
+        format=format,
+        bytes_in=job.bytes_in,
+        bytes_out=job.bytes_out,
+        seconds=time.perf_counter() - started,
+        # Made now: the job keeps the arrays of the caller.
+        layers=list(layers),
+        warnings=result.warnings,
+        metadata=result.metadata,
+        errors=result.errors,
+        runtime=job.runtime_rules[0],
+        refusal=refusal,
+    )

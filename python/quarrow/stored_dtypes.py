@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quarrow.exceptions import InvalidInputError
+from quarrow.exceptions import InvalidInputError, QuarrowError
+from quarrow.input_coercion import check_on_cpu
 from quarrow.rejection import Rejection
 from quarrow.torch_tensors import is_torch_tensor, plain_tensor, torch_alone
 
@@ -83,7 +84,7 @@ def torch_dtype(stored: str) -> Any:
 
 
 def stored_bytes(value: Any, name: str) -> tuple[str, tuple[int, ...], npt.NDArray[np.uint8], int]:
-    """Return stored dtype, shape and bytes of an array or a torch tensor, and how many were copied.
+    """Return stored dtype, shape and bytes of an array or a tensor, and how many were copied.
 
     Nothing is copied where it lies in C order.
 
@@ -115,15 +116,34 @@ def stored_bytes(value: Any, name: str) -> tuple[str, tuple[int, ...], npt.NDArr
                 flat = np.from_dlpack(plain.reshape(-1).view(torch.uint8)).view(np.uint8)
             copied = 0 if plain.data_ptr() == tensor.data_ptr() else flat.nbytes
             return dtype, shape, flat, copied
-    elif isinstance(value, np.ndarray):
-        dtype = _TORCH.get(value.dtype.name) if value.dtype.isnative else None
-        if dtype is not None:
+    else:
+        array = _as_numpy(value, reject)
+        if array is not None and array.dtype.isnative and array.dtype.name in _TORCH:
             # ascontiguousarray makes a scalar one-dimensional.
-            flat = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
-            return dtype, value.shape, flat, 0 if value.flags.c_contiguous else flat.nbytes
+            flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+            copied = 0 if array.flags.c_contiguous else flat.nbytes
+            return _TORCH[array.dtype.name], array.shape, flat, copied
     kind = getattr(value, "dtype", type(value).__name__)
     msg = f"layer {name!r}: safetensors cannot hold {kind}; pass numpy arrays or torch tensors"
     raise InvalidInputError(msg, name=name)
+
+
+def _as_numpy(value: Any, reject: Rejection) -> npt.NDArray[Any] | None:
+    """View a tensor of another library through numpy; None where numpy finds no array in it."""
+    if isinstance(value, np.ndarray):
+        return value
+    try:
+        check_on_cpu(value, reject)
+        # jax hands out bfloat16 so, which numpy takes from no DLPack tensor.
+        if hasattr(value, "__array__"):
+            return np.asarray(value)
+        if hasattr(value, "__dlpack__"):
+            return np.from_dlpack(value)
+        return np.asarray(memoryview(value))
+    except (QuarrowError, MemoryError, OSError):
+        raise
+    except Exception:  # noqa: BLE001, the code of any library may run here
+        return None
 
 
 def from_bytes(

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "pipeline/copy_tiles.h"
+#include "pipeline/encoded_tiles.h"
 #include "pipeline/first_failure.h"
 #include "pipeline/output_files.h"
 #include "pipeline/progress_poll.h"
@@ -34,6 +35,7 @@ class FileJob {
         copy_(source, plan, outputs, context),
         convert_(source, plan, outputs, context),
         quantize_(source, plan, outputs, options, context),
+        encoded_(plan, outputs, options.encoded, context),
         restore_(source, plan, outputs, context),
         failed_(plan.tensors.size()) {
     first_tile_.reserve(plan.tensors.size() + 1);
@@ -66,6 +68,7 @@ class FileJob {
       case Action::kConvert:
         return convert_;
       case Action::kQuantize:
+        if (!options_.encoded.empty()) return encoded_;
         return quantize_;
       case Action::kRestore:
         return restore_;
@@ -194,6 +197,7 @@ class FileJob {
   CopyTiles copy_;
   ConvertTiles convert_;
   QuantizeTiles quantize_;
+  EncodedTiles encoded_;
   RestoreTiles restore_;
   std::vector<std::size_t> first_tile_;    // of each tensor, in the flat list; one more at the end
   std::vector<std::atomic<bool>> failed_;  // tensors with a fault that is skipped

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/format_kernels.h"
+#include "pipeline/code_bits.h"
 #include "pipeline/layer_reader.h"
 #include "pipeline/layer_writer.h"
 #include "quantize/run_tile.h"
@@ -17,25 +18,6 @@ namespace quarrow {
 namespace {
 
 constexpr std::uint64_t kReadBytes = std::uint64_t{1} << 20;
-
-// The highest bit of each code of a byte.
-std::uint8_t sign_bits(int bits) noexcept {
-  switch (bits) {
-    case 2:
-      return 0xAA;
-    case 4:
-      return 0x88;
-    default:
-      return 0x80;
-  }
-}
-
-// Which bits of a row's last byte belong to codes.
-std::uint8_t last_byte_mask(const LayerPlan& layer) noexcept {
-  const auto bits = static_cast<std::uint64_t>(layer.format.spec->bits);
-  const std::uint64_t used = layer.cols * bits % 8;
-  return static_cast<std::uint8_t>(used == 0 ? 0xFF : (1U << used) - 1);
-}
 
 void read_layer_rows(const ValuesInFile& source, Target target, std::uint64_t first,
                      std::uint64_t rows, float* values) {

@@ -34,8 +34,10 @@ ENTRY_POINTS = [
     "quantize_batch",
     "quantize_arrow",
     "dequantize",
+    "dequantize_batch",
     "quantize_file",
     "dequantize_file",
+    "save",
     "quantize_state_dict",
     "dequantize_state_dict",
     "legacy.quantize",
@@ -115,7 +117,9 @@ def test_seconds_are_those_of_the_calls() -> None:
 def test_every_entry_point_is_timed(tmp_path: Path) -> None:
     large = np.ones((4, TIMED_FROM), np.float32)
     qr.quantize(large, "int8").dequantize()
-    qr.quantize_batch({"a": large}, "int8")
+    batch = qr.quantize_batch({"a": large}, "int8")
+    qr.dequantize_batch(batch)
+    batch.save(tmp_path / "saved")
     qr.quantize_arrow(pa.table({"layer_name": ["a"], "weights": [large.ravel()]}), "int8")
     qr.legacy.quantize({"a": large.tolist()})
     entries = qr.quantize_state_dict({"a.weight": large}, FORMAT)

@@ -113,29 +113,6 @@ def test_it_remembers_the_dtype_of_its_source(dtype: type, name: str) -> None:
     assert q.dtype_name == name
 
 
-def test_bfloat16_without_ml_dtypes_is_uint16(monkeypatch: pytest.MonkeyPatch) -> None:
-    # In a fresh interpreter: whether ml_dtypes is there is found out once.
-    import subprocess
-
-    code = """
-import sys
-sys.modules["ml_dtypes"] = None
-import numpy as np, quarrow as qr
-q = qr.quantize(np.array([0.0, 1.0, 15.0], "f"), "int4")
-print(q.dequantize("bfloat16").dtype, q.dequantize("bfloat16").tolist())
-out = np.empty(3, np.uint16)
-assert q.dequantize("bfloat16", out=out) is out
-print(out.tolist())
-r = qr.QuantizedTensor(q.codes, q.scales, q.zero_points, q.format, q.shape, "bfloat16")
-print(r.dtype, r.dtype_name)
-"""
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    bits = [0, 0x3F80, 0x4170]
-    assert result.stdout.splitlines() == [f"uint16 {bits}", str(bits), "uint16 bfloat16"]
-
-
 @pytest.mark.parametrize("q", VARIANTS, ids=repr)
 def test_dequantize_in_every_dtype(q: qr.QuantizedTensor) -> None:
     wide = q.dequantize()

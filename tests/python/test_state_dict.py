@@ -4,6 +4,7 @@
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 import quarrow as qr
@@ -151,7 +152,7 @@ class Arrow:
         ({3: np.ones(2)}, "must be a str"),
         ({"\ud800": np.ones(2)}, "must be a str"),
         ({"a": {"w": np.ones(2)}}, r"layer 'a': got a dict of tensors; pass state_dict\['a'\]"),
-        ({"a": memoryview(b"x")}, "layer 'a'.*memoryview"),
+        ({"a": memoryview(b"x").cast("c")}, "layer 'a'.*memoryview"),
         ({"a": Arrow()}, "layer 'a'.*Arrow"),
         ({"a": np.array(["x"])}, "layer 'a'.*U1"),
         ({"a": np.ones(2, ">f4")}, "layer 'a'.*>f4"),
@@ -206,3 +207,136 @@ def test_skipped_layers_of_a_file_stay(tmp_path: Path) -> None:
     assert list(report.errors) == ["a.weight"]
     with pytest.raises(qr.InvalidInputError, match="on_error"):
         qr.quantize_file(tmp_path / "in", tmp_path / "out", "int8", on_error="ignore")
+
+
+def test_a_report_says_what_became_of_each_tensor(caplog: pytest.LogCaptureFixture) -> None:
+    # Of an adapter half of the factors have rows that no group of 128 fills.
+    lora = {
+        f"unet.{i}.lora_{way}.weight": np.ones(shape, "f2")
+        for i in range(4)
+        for way, shape in (("down", (16, 768)), ("up", (768, 16)))
+    }
+    quantized = qr.quantize_state_dict(lora, "int4")
+    report = quantized.report
+    assert report is not None
+    assert [layer.name for layer in report.layers] == list(lora)
+    assert [layer.action for layer in report.layers] == ["quantized", "kept"] * 4
+    assert {layer.reason for layer in report.layers if layer.action == "kept"} == {
+        (
+            "the last group of a row would be short, which compressed-tensors cannot say; choose a "
+            "group_size that divides the rows, or 'row'"
+        )
+    }
+    assert report.bytes_in == sum(value.nbytes for value in lora.values())
+    assert any("4 tensors" in text and "choose a group_size" in text for text in report.warnings)
+    assert quantized.warnings == report.warnings
+    assert all(text in caplog.text for text in report.warnings)
+    assert "8 tensors" in repr(report)
+    assert qr.StateDict().report is None
+
+
+def test_a_report_keeps_no_array_alive() -> None:
+    import weakref
+
+    source = {"a.weight": np.ones((64, 128), "f")}
+    alive = weakref.ref(source["a.weight"])
+    report = qr.quantize_state_dict(source, "int4").report
+    source.clear()
+    assert alive() is None
+    assert report is not None
+    assert report.layers[0].name == "a.weight"
+
+
+def test_errors_and_rules_are_in_the_report() -> None:
+    bad = np.ones((64, 128), "f")
+    bad[0, 0] = np.nan
+    source = {"a.weight": bad, "b.weight": np.ones((64, 128), "f"), "c.weight": bad}
+    quantized = qr.quantize_state_dict(
+        source, "int4", on_error="skip", rules=[("b", "int8"), ("c", None)]
+    )
+    report = quantized.report
+    assert report is not None
+    assert [layer.action for layer in report.layers] == ["kept", "quantized", "kept"]
+    assert report.layers[1].format == "int8"
+    assert "NaN" in str(report.layers[0].reason)
+    assert report.layers[2].reason == "left by the rule 'c'"
+    assert list(report.errors) == ["a.weight"]
+    restored = qr.dequantize_state_dict(quantized).report
+    assert restored is not None
+    assert [layer.action for layer in restored.layers] == ["kept", "restored", "kept"]
+
+
+@pytest.mark.parametrize("io", ["read", "mmap"])
+def test_values_of_a_checkpoint_are_taken(io: str, tmp_path: Path) -> None:
+    source = {name: value for name, value in tensors().items() if name != "ids"}
+    source["half.weight"] = source["a.weight"].astype(ml_dtypes.bfloat16)
+    save_file(source, tmp_path / "in")
+    expected = qr.quantize_state_dict(source, "int8")
+    with qr.open(tmp_path / "in", io=io) as checkpoint:
+        quantized = qr.quantize_state_dict(checkpoint, "int8")
+        again = qr.quantize_state_dict(dict(checkpoint), "int8")
+        assert quantized["a.bias"].name == "a.bias"
+        assert qr.dequantize_state_dict(checkpoint)["a.bias"].name == "a.bias"
+    assert set(quantized) == set(again) == set(expected)
+    for name, value in expected.items():
+        if name.endswith(("_packed", "_scale")):
+            np.testing.assert_array_equal(quantized[name], value, strict=True)
+
+
+def test_quantized_tensors_stay_and_are_restored(tmp_path: Path) -> None:
+    save_file(tensors(), tmp_path / "in")
+    qr.quantize_file(tmp_path / "in", tmp_path / "q", "int8")
+    with qr.open(tmp_path / "q") as checkpoint:
+        values = dict(checkpoint)
+        again = qr.quantize_state_dict(values, "int4")
+        assert again["a.weight"] is values["a.weight"]
+        restored = qr.dequantize_state_dict(values)
+        np.testing.assert_array_equal(
+            restored["a.weight"], values["a.weight"].dequantize(), strict=True
+        )
+        assert "nothing was restored" not in " ".join(restored.warnings)
+        half = qr.dequantize_state_dict(values, dtype="float16")
+        assert half["a.weight"].dtype == half["a.bias"].dtype == np.float16
+        with pytest.raises(qr.InvalidInputError, match="strict"):
+            qr.quantize_state_dict({"x": "text"}, "int4", strict=True)
+
+
+def test_like_gives_kind_and_dtype_of_all_floats() -> None:
+    entries = qr.quantize_state_dict(tensors(), "int8")
+    restored = qr.dequantize_state_dict(entries, like=np.zeros(1, "f2"))
+    expected = qr.dequantize_state_dict(entries, dtype="float16")
+    assert set(restored) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(restored[name], value, strict=True)
+    assert restored["ids"] is entries["ids"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"like": np.zeros(1), "dtype": None}, "like is of float64"),
+        ({"like": np.zeros(1, "f"), "dtype": "float16"}, "like says the dtype too"),
+        ({"like": 3}, "like must be a numpy array"),
+        ({"like": np.zeros(1, "i8")}, "like is of int64"),
+    ],
+)
+def test_like_of_a_state_dict_must_be_an_array(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(qr.InvalidInputError, match=message):
+        qr.dequantize_state_dict(tensors(), **options)
+
+
+class OnAnotherDevice:
+    """A tensor of a library, in the memory of a device."""
+
+    dtype = np.dtype("f")
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (2, 0)
+
+    def __array__(self, *_: object, **__: object) -> Any:
+        raise AssertionError
+
+
+def test_tensors_of_other_devices_are_not_moved() -> None:
+    with pytest.raises(qr.InvalidInputError, match=r"layer 'a'.*not on the CPU"):
+        qr.quantize_state_dict({"a": OnAnotherDevice()}, "int8")

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,12 +40,22 @@ class FileProgress {
                         std::string_view name) noexcept = 0;
 };
 
+// A layer that a program holds quantized: signed codes when symmetric, rows without padding, scales
+// that the scale dtype holds exactly, zero points below 2^bits.
+struct EncodedLayer {
+  QuantizedView parts;
+  bool packed = true;  // whether codes of less than 8 bits share their bytes
+};
+
 struct FileJobOptions {
   NonFinitePolicy policy = NonFinitePolicy::kRaise;
   bool sync = true;  // the files have reached the disk when the job returns
   bool measure_error = false;
   bool skip_faults = false;          // see FileJobResult::faults
   FileProgress* progress = nullptr;  // borrowed
+  // Each layer of a quantized plan, borrowed, where the layers are quantized already: then they are
+  // stored as they are, and the source's own data of these tensors is not read.
+  std::span<const EncodedLayer> encoded = {};
 };
 
 struct FileJobResult {

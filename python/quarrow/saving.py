@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quantized tensors that a program holds, written as a checkpoint."""
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from quarrow import _core
+from quarrow.exceptions import InvalidInputError, UnsupportedFormatError
+from quarrow.file_report import FileReport, JobLayers
+from quarrow.files import Path, check_options, is_text, path_bytes
+from quarrow.layer_rules import LEAVE
+from quarrow.runtime_rules import adapter_warnings
+from quarrow.safe_repr import safe_repr
+from quarrow.state_dict import file_metadata, stored_entry
+
+_logger = logging.getLogger("quarrow")
+
+_WEIGHT = ".weight"
+_STORED = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64"}
+
+
+def save(
+    result: Any,
+    path: Path,
+    container: str | None = None,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    sync: bool = True,
+) -> FileReport:
+    """Write quantized tensors as a checkpoint, in the layouts that their runtimes read.
+
+    It is the file that ``quantize_file`` would write of the same tensors; ``quarrow.open`` gives
+    them back: the very codes and scales (codes of fewer than 8 bits that had a byte each are packed
+    there). It appears when it is complete, as that of ``quantize_file`` does.
+
+    Parameters
+    ----------
+    result : BatchResult, QuantizedTensor or mapping
+        What to write: the layers of a batch; a tensor with a name; a mapping of names to quantized
+        tensors and to arrays, which are written as they are; a ``StateDict``. Layers of a batch
+        that failed are not in the file. In the file a quantized layer "to_q" is "to_q.weight",
+        as every runtime calls it; so do name those that ``quarrow.open`` is to find.
+    path : path
+        The file to write or to replace.
+    container : "safetensors", optional
+        Its kind; without it, the suffix of the path says it.
+    metadata : mapping of str to str, optional
+        Of the file; without it, the ``metadata`` of a ``StateDict``.
+    sync : bool
+        Wait until the file has reached the disk.
+
+    Returns
+    -------
+    FileReport
+        Without a source.
+
+    Raises
+    ------
+    UnsupportedFormatError
+        A layer cannot be stored: it has fewer than two dimensions, a short last group...
+    InvalidInputError
+        The result, a name in it, or another argument cannot be used.
+    OSError
+        The operating system refused.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, quarrow as qr
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> result = qr.quantize_batch({"to_q.weight": np.ones((64, 256), "f")}, "int4")
+    >>> _ = result.save(f"{folder.name}/layers.safetensors")
+    >>> with qr.open(f"{folder.name}/layers.safetensors") as checkpoint:
+    ...     checkpoint["to_q.weight"] == result["to_q.weight"]
+    True
+    >>> folder.cleanup()
+    """
+    with _core.CallRecord("save") as record:
+        started = time.perf_counter()
+        _check_container(container)
+        check_options(None, sync=sync)
+        destination = path_bytes(path, "path")
+        texts = file_metadata(result, metadata)
+        chosen = _Choices()
+        for name, value in _items(result):
+            record.copied(chosen.add(name, value))
+        job = _core.FileJob(_core.OpenCheckpoint(chosen.tensors, texts))
+        job.plan(chosen.formats, bytes(chosen.choices), dtype=None, max_shard_bytes=0, runtime=None)
+        layers = JobLayers(job, [each.name for each in chosen.formats], lambda _: None)
+        _check_stored(layers, chosen)
+        job.run(
+            destination,
+            saturate=False,
+            threads=None,
+            sync=sync,
+            measure_error=False,
+            skip_faults=False,
+            progress=None,
+        )
+        warnings = _warnings(job)
+        for warning in warnings:
+            _logger.warning("%s", warning)
+        return FileReport(
+            source="",
+            destination=os.fsdecode(destination),
+            files=[os.fsdecode(each) for each in job.paths(destination)],
+            format=chosen.formats[0].name if chosen.formats else None,
+            bytes_in=job.bytes_in,
+            bytes_out=job.bytes_out,
+            seconds=time.perf_counter() - started,
+            layers=layers,
+            warnings=warnings,
+            metadata=job.metadata,
+            runtime=job.runtime_rules[0],
+        )
+
+
+class _Choices:
+    """The tensors of a job, and what becomes of each."""
+
+    def __init__(self) -> None:
+        self.tensors: list[tuple[str, str, tuple[int, ...], Any]] = []
+        self.formats: list[_core.Format] = []
+        self.choices = bytearray()
+        self._names: set[str] = set()
+
+    def add(self, name: str, value: Any) -> int:
+        """Take the next tensor; return the bytes that were copied of it."""
+        copied = 0
+        if isinstance(value, _core.QuantizedTensor):
+            name = name if name.endswith(_WEIGHT) else name + _WEIGHT
+            self.choices.append(self._index_of(value.format, name))
+            self.tensors.append((name, _STORED[value.dtype_name], value.shape, value))
+        else:
+            dtype, shape, data, copied = stored_entry(value, name)
+            self.choices.append(LEAVE)
+            self.tensors.append((name, dtype, shape, data))
+        if name in self._names:
+            msg = f"two tensors would have the name {name!r} in the file; rename one"
+            raise InvalidInputError(msg, name=name)
+        self._names.add(name)
+        return copied
+
+    def _index_of(self, format: _core.Format, name: str) -> int:
+        if format not in self.formats:
+            self.formats.append(format)
+        index = self.formats.index(format)
+        if index >= LEAVE - 1:
+            msg = "a file can hold layers of 254 formats; save some of them in another"
+            raise InvalidInputError(msg, name=name)
+        return index
+
+
+def _items(result: Any) -> list[tuple[str, Any]]:
+    if isinstance(result, _core.QuantizedTensor):
+        if result.name is None:
+            msg = "the tensor has no name; save({name: tensor}, path) gives it one"
+            raise InvalidInputError(msg)
+        return [(result.name, result)]
+    if not isinstance(result, Mapping):
+        msg = (
+            "got "
+            f"{type(result).__name__}; save takes a BatchResult, a StateDict, a QuantizedTensor, "
+            "or a mapping of names to such tensors and arrays"
+        )
+        raise InvalidInputError(msg)
+    items = list(result.items())
+    for name, _ in items:
+        if not is_text(name):
+            msg = f"a name must be a str, not {safe_repr(name)}"
+            raise InvalidInputError(msg)
+    return items
+
+
+def _check_container(container: object) -> None:
+    if container is None or container == "safetensors":
+        return
+    known = "safetensors"
+    if isinstance(container, str) and container.lower() == "gguf":
+        msg = f"GGUF is not supported yet; a file can be {known}"
+    else:
+        msg = f"container must be {known!r} or None, not {safe_repr(container)}"
+    raise UnsupportedFormatError(msg)
+
+
+def _check_stored(layers: JobLayers, chosen: _Choices) -> None:
+    for index, layer in enumerate(layers):
+        if chosen.choices[index] == LEAVE or layer.action == "quantized":
+            continue
+        format = chosen.formats[chosen.choices[index]].name
+        msg = (
+            f"layer {layer.name!r} cannot be stored in {format}: {layer.reason}; leave it out, "
+            "reshape it, or quantize it with other fields"
+        )
+        raise UnsupportedFormatError(msg, name=layer.name)
+
+
+def _warnings(job: _core.FileJob) -> list[str]:
+    _, _, _, misread, reason = job.runtime_rules
+    warnings = adapter_warnings(job)
+    if misread:
+        layers = "1 layer" if misread == 1 else f"{misread:,} layers"
+        warnings.append(f"ComfyUI would read the codes of {layers} as weights: {reason}")
+    return warnings
