@@ -47,6 +47,16 @@ std::string text_of(const ArrowFault& fault) {
       return "the weight is null; drop the row, or give it values";
     case ArrowRule::kNullElement:
       return "the weight holds a null at index " + first + "; fill nulls with numbers first";
+    case ArrowRule::kNullList:
+      return "list " + first + " within the weight is null; fill it with numbers, or drop the row";
+    case ArrowRule::kUnequalLists:
+      return "the lists within the weight have different lengths, so they are no matrix: the first "
+             "has " +
+             std::to_string(fault.third) + ", list " + first + " has " +
+             std::to_string(fault.second) + "; make them equal, or give a flat list and a shape";
+    case ArrowRule::kScatteredLists:
+      return "the lists within the weight do not lie as the rows of a matrix, one after the other, "
+             "so they cannot be read in place; store them so, as lists that are no views";
     case ArrowRule::kNullDimension:
       return "dimension " + first + " of the shape is null";
     case ArrowRule::kNegativeDimension:
@@ -59,6 +69,9 @@ std::string text_of(const ArrowFault& fault) {
     case ArrowRule::kShapeProduct:
       return "the product of the shape is " + first + ", but the weight has " +
              std::to_string(fault.second) + " values";
+    case ArrowRule::kBadRunEnds:
+      return "its runs are damaged: their ends must increase and reach the end of the column, with "
+             "a value each";
     case ArrowRule::kBadOffsets:
       break;
   }

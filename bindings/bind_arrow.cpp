@@ -197,13 +197,16 @@ class RowReader {
 std::vector<std::uintptr_t> addresses_read(ArrowSource& source) {
   std::vector<std::uintptr_t> addresses;
   const ArrowOwner<ArrowArray> batch = source.next();
-  for (std::int64_t row = 0; batch && row < (*batch).length; ++row) {
-    try {
+  try {
+    if (batch) {
+      source.table().check(*batch);
+    }
+    for (std::int64_t row = 0; batch && row < (*batch).length; ++row) {
       const TensorView view = source.table().layer(*batch, row).view;
       addresses.push_back(reinterpret_cast<std::uintptr_t>(view.data));
-    } catch (const ArrowFault& fault) {
-      raise_arrow_fault(fault, nb::none(), 0);
     }
+  } catch (const ArrowFault& fault) {
+    raise_arrow_fault(fault, nb::none(), 0);
   }
   return addresses;
 }

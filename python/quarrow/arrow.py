@@ -161,17 +161,19 @@ def quantize_arrow(
     format : str or Format
         How to quantize; its fields (``group_size``...) may be given as keywords.
     name_column : str
-        utf8, large_utf8, utf8_view or a dictionary of these. Names must not be null nor repeated
-        (within a batch of a stream).
+        string, large_string, string_view, a dictionary of these, or one of these run-end encoded.
+        Names must not be null nor repeated (within a batch of a stream).
     weights_column : str
-        list, large_list, fixed_size_list or fixed-shape tensor of float16, float32 or float64.
+        Lists of float16, float32 or float64: list, large_list, list_view, large_list_view or
+        fixed_size_list; lists of such lists (matrices, convolutions); fixed-shape tensors. Lists
+        within a weight must be equally long, and views of them lie as the rows of a matrix.
     shape_column : str
-        list, large_list or fixed_size_list of int32 or int64; a null shape or no such column means
-        one dimension. Other columns are ignored.
+        Lists of int32 or int64. A null shape or no such column means that of the tensors or of the
+        lists within each other, so one dimension for plain lists. Other columns are ignored.
     progress : callable, optional
         As in ``quantize_batch``; for a stream each batch counts from 1 again.
     copy : bool
-        As in ``quantize``; nothing of what Arrow can hold needs one.
+        As in ``quantize``; nothing of what is read needs one.
     rules, on_error, nonfinite, threads
         As in ``quantize_batch``.
     **fields

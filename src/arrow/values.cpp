@@ -5,26 +5,25 @@
 
 namespace quarrow {
 
-std::optional<std::int64_t> dictionary_index(const ArrowArray& array, char format,
-                                             std::int64_t index) {
-  const void* const indices = array.buffers[1];
+std::optional<std::int64_t> integer_at(const ArrowArray& array, char format, std::int64_t index) {
+  const void* const values = array.buffers[1];
   switch (format) {
     case 'c':
-      return number_at<std::int8_t>(indices, index);
+      return number_at<std::int8_t>(values, index);
     case 'C':
-      return number_at<std::uint8_t>(indices, index);
+      return number_at<std::uint8_t>(values, index);
     case 's':
-      return number_at<std::int16_t>(indices, index);
+      return number_at<std::int16_t>(values, index);
     case 'S':
-      return number_at<std::uint16_t>(indices, index);
+      return number_at<std::uint16_t>(values, index);
     case 'i':
-      return number_at<std::int32_t>(indices, index);
+      return number_at<std::int32_t>(values, index);
     case 'I':
-      return number_at<std::uint32_t>(indices, index);
+      return number_at<std::uint32_t>(values, index);
     case 'l':
-      return number_at<std::int64_t>(indices, index);
+      return number_at<std::int64_t>(values, index);
     case 'L': {
-      const auto value = number_at<std::uint64_t>(indices, index);
+      const auto value = number_at<std::uint64_t>(values, index);
       if (value > std::numeric_limits<std::int64_t>::max()) return std::nullopt;
       return static_cast<std::int64_t>(value);
     }

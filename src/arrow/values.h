@@ -22,10 +22,9 @@ Number number_at(const void* buffer, std::int64_t index) {
   return value;
 }
 
-// The index into a dictionary, of an integer format ("c", "C"...); nothing where it fits in no
-// int64.
-std::optional<std::int64_t> dictionary_index(const ArrowArray& array, char format,
-                                             std::int64_t index);
+// A value of an integer format ("c", "C"...): an index into a dictionary, the end of a run. Nothing
+// where it does not fit in an int64.
+std::optional<std::int64_t> integer_at(const ArrowArray& array, char format, std::int64_t index);
 
 // A text of an array with offsets of 32 or 64 bits; nothing where they cannot be.
 template <typename Offset>

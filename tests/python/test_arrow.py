@@ -3,6 +3,7 @@
 
 import json
 import pickle
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -56,11 +57,10 @@ def test_params_are_all_fields_of_the_format() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-@pytest.mark.parametrize("kind", ["list", "large_list"])
-def test_lists_of_every_float(dtype: str, kind: str) -> None:
+@pytest.mark.parametrize("kind", [pa.list_, pa.large_list, pa.list_view, pa.large_list_view])
+def test_lists_of_every_float(dtype: str, kind: Any) -> None:
     layers = some_layers(dtype=dtype)
-    make = pa.list_ if kind == "list" else pa.large_list
-    type_ = make(pa.from_numpy_dtype(np.dtype(dtype)))
+    type_ = kind(pa.from_numpy_dtype(np.dtype(dtype)))
     values = pa.array([w.ravel() for w in layers.values()], type_)
     table = table_of(layers, weights=values)
     assert_rows_are(quantize(table, "int4").to_pyarrow(), singles(layers))

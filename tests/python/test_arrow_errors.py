@@ -55,7 +55,7 @@ def refused(table: Any, **options: Any) -> qr.InvalidInputError:
         ({"weights": pa.array([[1, 2], [3, 4]])}, None, "got the type list<int64>"),
         ({"weights": pa.array([1.0, 2.0])}, None, "column 'weights': got the type float64"),
         ({"weights": pa.array(["a", "b"])}, None, "column 'weights': got the type string"),
-        ({"weights": pa.array([[[1.0]], [[1.0]]])}, None, "list<list<float64>>"),
+        ({"weights": pa.array([[[1]], [[1]]])}, None, "list<list<int64>>"),
         ({"weights": pa.array([{"a": 1}, {"a": 1}])}, None, "struct<int64>"),
         ({"layer_name": pa.array([1, 2])}, None, "column 'layer_name': got the type int64"),
         ({"layer_name": pa.array([b"a", b"b"])}, None, "column 'layer_name': got the type binary"),
@@ -77,6 +77,45 @@ def test_wrong_columns(columns: dict[str, pa.Array], name: str | None, said: str
     error = refused(table)
     assert said in str(error)
     assert error.name == name
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        pa.time32("s"), pa.time32("ms"), pa.time64("us"), pa.time64("ns"), pa.timestamp("s"),
+        pa.timestamp("ms"), pa.timestamp("us", "UTC"), pa.timestamp("ns", "Europe/Paris"),
+        pa.duration("s"), pa.duration("ms"), pa.duration("us"), pa.duration("ns"),
+        pa.month_day_nano_interval(), pa.decimal32(5, 2), pa.decimal128(19, -3),
+        pa.decimal256(50, 3), pa.binary(42), pa.large_binary(), pa.binary_view(), pa.bool_(),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_types_have_the_names_of_pyarrow(type_: pa.DataType) -> None:
+    for column in ("layer_name", "weights", "shape"):
+        plain = {"layer_name": ["a"], "weights": [[1.0]], "shape": [[1]]}
+        table = pa.table(plain | {column: pa.nulls(1, type_)})
+        assert f"column '{column}': got the type {type_};" in str(refused(table))
+        lists = pa.table(plain | {column: pa.nulls(1, pa.list_view(type_))})
+        assert f"column '{column}': got the type list_view<{type_}>;" in str(refused(lists))
+
+
+@pytest.mark.parametrize(
+    ("type_", "text"),
+    [
+        (pa.date32(), "date32"),
+        (pa.date64(), "date64"),
+        (pa.map_(pa.string(), pa.int8()), "map<struct<string, int8>>"),
+        (pa.uuid(), "extension<arrow.uuid, fixed_size_binary[16]>"),
+        (pa.list_(pa.bool_(), 3), "fixed_size_list<bool, 3>"),
+        (pa.run_end_encoded(pa.int16(), pa.time32("s")), "run_end_encoded<int16, time32[s]>"),
+        (pa.dictionary(pa.int8(), pa.large_binary()), "dictionary<large_binary>"),
+    ],
+    ids=str,
+)
+def test_types_of_several_parts_are_named(type_: pa.DataType, text: str) -> None:
+    weights = pa.array([], type_)
+    table = pa.table({"layer_name": pa.array([], pa.string()), "weights": weights})
+    assert f"column 'weights': got the type {text};" in str(refused(table))
 
 
 def test_missing_and_repeated_columns() -> None:

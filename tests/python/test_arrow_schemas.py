@@ -114,8 +114,8 @@ def test_64_levels_are_read() -> None:
         list(quantize(source, "int8"))
     with pytest.raises(qr.InvalidInputError, match="deeper than 64"):
         quantize(Producer(schema=with_column(2, nested(64))), "int8")
-    with pytest.raises(qr.InvalidInputError, match=r"column 'weights': got the type list<list<"):
-        quantize(Producer(schema=with_column(1, nested(63))), "int8")
+    with pytest.raises(qr.InvalidInputError, match="column 'weights': the Arrow data lack parts"):
+        quantize(Producer(schema=with_column(1, nested(63))).pair(), "int8")
 
 
 def test_a_claimed_number_of_fields_is_not_walked_through() -> None:
@@ -140,12 +140,18 @@ def set_text(field: str, column: int | None) -> Change:
     return change
 
 
+def set_zone(schema: Any) -> None:
+    """Make a timestamp, whose format holds a text of the producer."""
+    schema.format = b"tsu:" + BYTES
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (set_text("format", None), f"got Arrow data of type '{SHOWN}'"),
-        (set_text("format", 0), f"column 'layer_name': got the type '{SHOWN}'"),
-        (set_text("format", 1), f"column 'weights': got the type '{SHOWN}'"),
+        (set_text("format", None), "got Arrow data of type unknown; pass a table"),
+        (set_text("format", 0), "column 'layer_name': got the type unknown; accepted are"),
+        (set_text("format", 1), "column 'weights': got the type unknown; accepted are"),
+        (set_zone, rf"got Arrow data of type timestamp\[us, tz={SHOWN}\]"),
         (set_text("name", 0), f"no such column; the columns are: {SHOWN}, weights"),
         (set_text("name", 1), f"no such column; the columns are: layer_name, {SHOWN}"),
     ],

@@ -78,17 +78,48 @@ def arrow_addresses(source: Any) -> list[int]:
     return _core.ArrowSource(source.__arrow_c_stream__(), **columns).addresses_read()
 
 
-@pytest.mark.parametrize("type_", [pa.list_, pa.large_list, lambda item: pa.list_(item, 5)])
+def lists_of(items: Any, size: int, kind: str) -> Any:
+    """Return lists of one size over the same items."""
+    if kind == "fixed_size_list":
+        return pa.FixedSizeListArray.from_arrays(items, size)
+    integer = pa.int64() if kind.startswith("large") else pa.int32()
+    offsets = pa.array(range(0, len(items) + 1, size), integer)
+    sizes = pa.array([size] * (len(offsets) - 1), integer)
+    return {
+        "list": lambda: pa.ListArray.from_arrays(offsets, items),
+        "large_list": lambda: pa.LargeListArray.from_arrays(offsets, items),
+        "list_view": lambda: pa.ListViewArray.from_arrays(offsets[:-1], sizes, items),
+        "large_list_view": lambda: pa.LargeListViewArray.from_arrays(offsets[:-1], sizes, items),
+    }[kind]()
+
+
+KINDS = ["list", "large_list", "list_view", "large_list_view", "fixed_size_list"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_arrow_weights_are_read_where_they_lie(type_: Any, dtype: type) -> None:
+def test_arrow_weights_are_read_where_they_lie(kind: str, dtype: type) -> None:
     values = pa.array(np.arange(20, dtype=dtype))
     start = values.buffers()[1].address
     size = np.dtype(dtype).itemsize
-    rows = pa.FixedSizeListArray.from_arrays(values, 5).cast(type_(values.type))
-    table = pa.table({"layer_name": list("abcd"), "weights": rows})
+    table = pa.table({"layer_name": list("abcd"), "weights": lists_of(values, 5, kind)})
     expected = [start + 5 * row * size for row in range(4)]
     assert arrow_addresses(table) == expected
     assert arrow_addresses(table.slice(1, 2)) == expected[1:3]
+
+
+@pytest.mark.parametrize("outer", KINDS)
+@pytest.mark.parametrize("inner", KINDS)
+def test_arrow_matrices_are_read_where_they_lie(outer: str, inner: str) -> None:
+    values = pa.array(np.arange(40, dtype=np.float32))
+    weights = lists_of(lists_of(values, 5, inner), 2, outer)
+    table = pa.table({"layer_name": list("abcd"), "weights": weights})
+    expected = [values.buffers()[1].address + 40 * row for row in range(4)]
+    assert arrow_addresses(table) == expected
+    assert arrow_addresses(table.slice(1, 2)) == expected[1:3]
+    result = qr.quantize_arrow(table, "int8")
+    assert isinstance(result, qr.ArrowBatch)
+    assert result.stats.bytes_copied == 0
 
 
 def test_weights_of_a_mapped_arrow_file_are_read_where_they_lie(tmp_path: Path) -> None:

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A producer of Arrow data made by hand, which counts releases and breaks what a test asks for.
 
-One column of names and one of lists of float32, as the C data interface lays them down.
+Columns of names and of weights, as the C data interface lays them down.
 """
 
 import ctypes
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 RELEASE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
@@ -72,6 +74,18 @@ ctypes.pythonapi.PyCapsule_New.argtypes = [ctypes.c_void_p, ctypes.c_char_p, cty
 Change = Callable[[Any], object]
 
 
+@dataclass
+class Part:
+    """A column or what lies below it: an array and its type, the validity as its first buffer."""
+
+    format: bytes
+    length: int
+    buffers: list[NDArray[Any] | None]
+    children: list["Part"] = field(default_factory=list)
+    name: bytes = b"item"
+    offset: int = 0
+
+
 # Consumers hold nothing but pointers.
 ALL: list["Producer"] = []
 
@@ -83,13 +97,14 @@ def unchanged(_: Any) -> None:
 class Producer:
     """Lends its memory to each consumer, and counts what comes back.
 
-    ``schema`` and ``array`` change the structs before they are handed out; ``fail`` is the batch
-    whose get_next returns ``errno``, with ``message``.
+    Two rows, unless ``columns`` are others. ``schema`` and ``array`` change the structs before they
+    are handed out; ``fail`` is the batch whose get_next returns ``errno``, with ``message``.
     """
 
     def __init__(
         self,
         *,
+        columns: list[Part] | None = None,
         schema: Change = unchanged,
         array: Change = unchanged,
         stream: Change = unchanged,
@@ -108,11 +123,12 @@ class Producer:
         self._message = None if message is None else ctypes.create_string_buffer(message)
         self._kept: list[Any] = []
         self.values = np.linspace(-1, 1, 7, dtype=np.float32)
-        self._buffers = [
-            np.frombuffer(b"abc", np.uint8),
-            np.array([0, 1, 3], np.int32),
-            np.array([0, 3, 7], np.int32),
-        ]
+        text = np.frombuffer(b"abc", np.uint8)
+        items = Part(b"f", 7, [None, self.values])
+        lists = Part(b"+l", 2, [None, np.array([0, 3, 7], np.int32)], [items], b"weights")
+        names = Part(b"u", 2, [None, np.array([0, 1, 3], np.int32), text], name=b"layer_name")
+        columns = [names, lists] if columns is None else columns
+        self._whole = Part(b"+s", columns[0].length, [None], columns, b"")
 
     def _releaser(self, kind: str, struct: type[Any]) -> Any:
         """Make the function that releases a whole struct; its children are the producer's own."""
@@ -130,45 +146,37 @@ class Producer:
         self._kept.append((pointers, targets))
         return pointers
 
-    def fill_schema(self, out: Schema) -> None:
-        """Write the schema."""
-        keep = self._releaser("part of a schema", Schema)
-        item = Schema(format=b"f", name=b"item", release=keep)
-        names = Schema(format=b"u", name=b"layer_name", release=keep)
-        weights = Schema(format=b"+l", name=b"weights", n_children=1, release=keep)
-        weights.children = self._pointers(Schema, [item])
-        out.format, out.name, out.n_children = b"+s", b"", 2
-        out.children = self._pointers(Schema, [names, weights])
-        out.release = self._releaser("schema", Schema)
-        self.given["schema"] += 1
-        self._change["schema"](out)
+    def _schema(self, part: Part) -> Schema:
+        made = Schema(format=part.format, name=part.name, n_children=len(part.children))
+        made.children = self._pointers(Schema, [self._schema(child) for child in part.children])
+        made.release = self._releaser("part of a schema", Schema)
+        return made
 
-    def _array(self, length: int, buffers: list[Any]) -> Array:
-        addresses = [None if each is None else each.ctypes.data for each in buffers]
+    def _array(self, part: Part) -> Array:
+        addresses = [None if each is None else each.ctypes.data for each in part.buffers]
         pointers = (ctypes.c_void_p * len(addresses))(*addresses)
         self._kept.append(pointers)
-        return Array(
-            length=length,
-            null_count=-1,  # not computed
-            n_buffers=len(addresses),
-            buffers=pointers,
-            release=self._releaser("part of an array", Array),
-        )
+        made = Array(length=part.length, offset=part.offset, buffers=pointers)
+        made.null_count = -1  # not computed
+        made.n_buffers, made.n_children = len(addresses), len(part.children)
+        made.children = self._pointers(Array, [self._array(child) for child in part.children])
+        made.release = self._releaser("part of an array", Array)
+        return made
+
+    def _hand_out(self, kind: str, made: Any, out: Any) -> None:
+        made.release = self._releaser(kind, type(made))
+        ctypes.memmove(ctypes.addressof(out), ctypes.addressof(made), ctypes.sizeof(made))
+        self._kept.append(made)
+        self.given[kind] += 1
+        self._change[kind](out)
+
+    def fill_schema(self, out: Schema) -> None:
+        """Write the schema."""
+        self._hand_out("schema", self._schema(self._whole), out)
 
     def fill_array(self, out: Array) -> None:
-        """Write a batch of two rows."""
-        text, text_offsets, list_offsets = self._buffers
-        names = self._array(2, [None, text_offsets, text])
-        weights = self._array(2, [None, list_offsets])
-        weights.n_children = 1
-        weights.children = self._pointers(Array, [self._array(7, [None, self.values])])
-        whole = self._array(2, [None])
-        ctypes.memmove(ctypes.addressof(out), ctypes.addressof(whole), ctypes.sizeof(Array))
-        out.n_children = 2
-        out.children = self._pointers(Array, [names, weights])
-        out.release = self._releaser("array", Array)
-        self.given["array"] += 1
-        self._change["array"](out)
+        """Write a batch."""
+        self._hand_out("array", self._array(self._whole), out)
 
     def _capsule(self, struct: Any, name: bytes) -> Any:
         self._kept.append((struct, name))

@@ -23,11 +23,15 @@ enum class ArrowRule : std::uint8_t {
   kNullName,
   kNullWeight,
   kNullElement,        // first: its index within the weight
+  kNullList,           // a list within the weight is null; first: which of those of its level
+  kUnequalLists,       // first: a list of the weight; second: its length; third: that of the others
+  kScatteredLists,     // lists within the weight do not lie as the rows of a matrix
   kNullDimension,      // first: which of the shape
   kNegativeDimension,  // first: its value
   kShapeOverflow,
   kTooManyDimensions,  // first: how many
   kShapeProduct,       // first: the product of the shape; second: the length of the weight
+  kBadRunEnds,         // ends of runs that do not increase, or too few: a damaged file
   kBadOffsets,         // offsets that decrease or point beyond their data: a damaged file
 };
 
@@ -45,6 +49,7 @@ class ArrowFault : public std::exception {
   std::string detail;
   std::int64_t first = 0;
   std::int64_t second = 0;
+  std::int64_t third = 0;
 };
 
 }  // namespace quarrow
