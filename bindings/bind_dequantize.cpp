@@ -20,6 +20,8 @@ tensors : mapping of str to QuantizedTensor
     A ``BatchResult``, or any other.
 dtype : "float32", "float16" or "bfloat16"
     Of the results, as in ``dequantize``.
+out : mapping of str to numpy.ndarray, optional
+    Written and returned: for each name an array as ``dequantize`` takes it.
 like : array, optional
     Instead of dtype: an array or tensor whose kind and dtype the results have, as in
     ``dequantize``.
@@ -58,11 +60,11 @@ void bind_dequantize(nb::module_& m) {
               "threads: int | None = None) -> typing.Any"),
       "The values of ``q``: the same as ``q.dequantize(dtype, out)``.");
   m.def("dequantize_batch", &dequantize_batch, "tensors"_a.none(), "dtype"_a.none() = "float32",
-        nb::kw_only(), "like"_a = nb::none(), "threads"_a = nb::none(),
+        "out"_a = nb::none(), nb::kw_only(), "like"_a = nb::none(), "threads"_a = nb::none(),
         nb::sig("def dequantize_batch(tensors: BatchResult | collections.abc.Mapping[str, "
-                "QuantizedTensor], dtype: str = 'float32', *, like: typing.Any = None, threads: "
-                "int | None = None) "
-                "-> dict[str, typing.Any]"),
+                "QuantizedTensor], dtype: str = 'float32', out: collections.abc.Mapping[str, "
+                "numpy.typing.NDArray[typing.Any]] | None = None, *, like: typing.Any = None, "
+                "threads: int | None = None) -> dict[str, typing.Any]"),
         kDequantizeBatchDoc);
 }
 

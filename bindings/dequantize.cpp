@@ -3,6 +3,7 @@
 
 #include <nanobind/stl/string_view.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -87,11 +88,19 @@ void check_overlap(const QuantizedTensor& tensor, std::span<const std::byte> wri
   }
 }
 
+void check_one_of(nb::handle out, nb::handle like, nb::handle name) {
+  if (out.is_none() || like.is_none()) return;
+  raise_invalid_input("out is written as it is; pass one of out and like", name);
+}
+
 // A tensor of a batch, which lives as long as this.
 struct NamedTensor {
   nb::object name;
   nb::object object;
   const QuantizedTensor* tensor = nullptr;
+  ArraySpec spec;  // of its values
+  nb::object out;  // where they go: the caller's array, or nothing
+  std::shared_ptr<std::byte> memory;
 };
 
 std::vector<NamedTensor> named_tensors(nb::handle tensors) {
@@ -115,6 +124,39 @@ std::vector<NamedTensor> named_tensors(nb::handle tensors) {
   return result;
 }
 
+// No output may overlap another one or what is read.
+void check_overlaps(std::span<const NamedTensor> layers, std::span<const DequantizedSpan> spans) {
+  struct Stretch {
+    std::span<const std::byte> bytes;
+    bool is_output = false;
+    nb::handle name;
+  };
+  std::vector<Stretch> stretches;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const std::span written(static_cast<const std::byte*>(spans[i].data), layers[i].spec.bytes());
+    stretches.push_back({written, true, layers[i].name});
+    for (const std::span<const std::byte> part : layers[i].tensor->memory()) {
+      stretches.push_back({part, false, layers[i].name});
+    }
+  }
+  std::erase_if(stretches, [](const Stretch& each) { return each.bytes.empty(); });
+  const auto start = [](const Stretch& each) {
+    return reinterpret_cast<std::uintptr_t>(each.bytes.data());
+  };
+  std::ranges::sort(stretches, {}, start);
+  // Of what lies before, only the outputs and the rest that reach farthest matter.
+  std::uintptr_t end_of_outputs = 0;
+  std::uintptr_t end_of_all = 0;
+  for (const Stretch& each : stretches) {
+    if (start(each) < (each.is_output ? end_of_all : end_of_outputs)) {
+      raise_invalid_input("out must not overlap another array of out or of the tensors", each.name);
+    }
+    const std::uintptr_t end = start(each) + each.bytes.size();
+    end_of_all = std::max(end_of_all, end);
+    if (each.is_output) end_of_outputs = std::max(end_of_outputs, end);
+  }
+}
+
 }  // namespace
 
 Plan plan_of_shape(const Format& format, DType dtype, std::span<const std::int64_t> shape,
@@ -134,9 +176,7 @@ nb::object dequantize(const QuantizedTensor& tensor, nb::handle dtype, nb::handl
   const Clock::time_point entered = timed ? Clock::now() : Clock::time_point();
   // Reading an argument may run code that writes to this tensor, and gives it another name.
   const nb::object name = nb::borrow(tensor.name());
-  if (!out.is_none() && !like.is_none()) {
-    raise_invalid_input("out is written as it is; pass one of out and like", name);
-  }
+  check_one_of(out, like, name);
   const ResultKind kind(dtype, like, name);
   const LayerPlan& layer = tensor.layer();
   Plan plan = plan_of_shape(layer.format, layer.dtype, tensor.shape(), name);
@@ -167,20 +207,21 @@ nb::object dequantize(const QuantizedTensor& tensor, nb::handle dtype, nb::handl
   return result;
 }
 
-nb::dict dequantize_batch(nb::handle tensors, nb::handle dtype, nb::handle like,
+nb::dict dequantize_batch(nb::handle tensors, nb::handle dtype, nb::handle out, nb::handle like,
                           nb::handle threads) {
   CallRecord record(EntryPoint::kDequantizeBatch);
   const Clock::time_point entered = Clock::now();
+  check_one_of(out, like, nb::none());
   const ResultKind kind(dtype, like, nb::none());
-  kind.check_array(nb::none());
-  const std::vector<NamedTensor> layers = named_tensors(tensors);
+  if (out.is_none()) {
+    kind.check_array(nb::none());
+  }
+  std::vector<NamedTensor> layers = named_tensors(tensors);
   Plan plan;
   plan.layers.reserve(layers.size());
   std::vector<QuantizedView> stored;
-  std::vector<ArraySpec> specs;
-  std::vector<std::shared_ptr<std::byte>> memory;
   std::vector<DequantizedSpan> spans;
-  for (const NamedTensor& each : layers) {
+  for (NamedTensor& each : layers) {
     const QuantizedTensor& tensor = *each.tensor;
     const LayerPlan& layer = tensor.layer();
     try {
@@ -189,9 +230,17 @@ nb::dict dequantize_batch(nb::handle tensors, nb::handle dtype, nb::handle like,
       raise_status(error.status(), {.name = each.name, .shape = tensor.shape()});
     }
     stored.push_back(tensor.stored());
-    specs.push_back({"out", element_type(kind.dtype()), tensor.shape()});
-    memory.push_back(allocate_output(specs.back().bytes()));
-    spans.push_back({memory.back().get(), kind.dtype()});
+    each.spec = {"out", element_type(kind.dtype()), tensor.shape()};
+    if (out.is_none()) {
+      each.memory = allocate_output(each.spec.bytes());
+      spans.push_back({each.memory.get(), kind.dtype()});
+    } else {
+      each.out = out[each.name];
+      spans.push_back({output_argument(each.out, each.spec, each.name), kind.dtype()});
+    }
+  }
+  if (!out.is_none()) {
+    check_overlaps(layers, spans);
   }
   cut_tiles(plan);
   CoreCall call(threads, plan.input_bytes);
@@ -203,8 +252,10 @@ nb::dict dequantize_batch(nb::handle tensors, nb::handle dtype, nb::handle like,
   nb::dict result;
   std::uint64_t bytes = 0;
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    result[layers[i].name] = kind.result(spans[i].data, specs[i], memory[i]);
-    bytes += layers[i].tensor->bytes();
+    const NamedTensor& layer = layers[i];
+    const bool is_new = !layer.out.is_valid();
+    result[layer.name] = is_new ? kind.result(spans[i].data, layer.spec, layer.memory) : layer.out;
+    bytes += layer.tensor->bytes();
   }
   record.add(layers.size(), bytes);
   record.ran(threads_for(plan, call.context().threads), call.context());

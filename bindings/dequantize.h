@@ -24,8 +24,10 @@ Plan plan_of_shape(const Format& format, DType dtype, std::span<const std::int64
 nanobind::object dequantize(const QuantizedTensor& tensor, nanobind::handle dtype,
                             nanobind::handle out, nanobind::handle like, nanobind::handle threads);
 
-// The same of a mapping of names to tensors, in one job: a dict of the names.
+// The same of a mapping of names to tensors, in one job: a dict of the names. `out`: None, or a
+// mapping with an array for each name.
 nanobind::dict dequantize_batch(nanobind::handle tensors, nanobind::handle dtype,
-                                nanobind::handle like, nanobind::handle threads);
+                                nanobind::handle out, nanobind::handle like,
+                                nanobind::handle threads);
 
 }  // namespace quarrow::python

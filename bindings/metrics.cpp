@@ -18,6 +18,7 @@ constexpr std::array<std::string_view, kEntryPoints> kNames = {"quantize",
                                                                "quantize_arrow",
                                                                "dequantize",
                                                                "dequantize_batch",
+                                                               "dequantize_arrow",
                                                                "quantize_file",
                                                                "dequantize_file",
                                                                "save",
@@ -44,6 +45,11 @@ constinit std::array<Counters, kEntryPoints> all_counters{};
 
 Counters& counters_of(EntryPoint entry) noexcept {
   return all_counters[static_cast<std::size_t>(entry)];
+}
+
+// Whether calls inside of one of these are part of it: it makes them itself.
+bool takes_over(EntryPoint entry) noexcept {
+  return entry == EntryPoint::kLegacyQuantize || entry == EntryPoint::kDequantizeArrow;
 }
 
 // Most calls have nothing to add to some counters.
@@ -119,7 +125,7 @@ void CallRecord::leave() noexcept {
   CallRecord** link = &innermost;
   while (*link != this) link = &(*link)->outer_;
   *link = outer_;
-  if (outer_ != nullptr && outer_->entry_ != EntryPoint::kLegacyQuantize) {
+  if (outer_ != nullptr && !takes_over(outer_->entry_)) {
     outer_ = nullptr;
   }
 }

@@ -22,6 +22,7 @@ enum class EntryPoint : std::uint8_t {
   kQuantizeArrow,
   kDequantize,
   kDequantizeBatch,
+  kDequantizeArrow,
   kQuantizeFile,
   kDequantizeFile,
   kSave,
@@ -29,7 +30,7 @@ enum class EntryPoint : std::uint8_t {
   kDequantizeStateDict,
   kLegacyQuantize,
 };
-inline constexpr std::size_t kEntryPoints = 11;
+inline constexpr std::size_t kEntryPoints = 12;
 
 // As in Python: "quantize", "legacy.quantize".
 std::string_view name_of(EntryPoint entry) noexcept;

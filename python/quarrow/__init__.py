@@ -24,6 +24,7 @@ from quarrow._core import (
     reset_metrics,
 )
 from quarrow.arrow import ArrowBatch, ArrowResult, ArrowStream, quantize_arrow, quantize_pyarrow
+from quarrow.arrow_restore import dequantize_arrow
 from quarrow.checkpoint import Checkpoint, CheckpointTensor, TensorInfo, open
 from quarrow.exceptions import (
     CheckpointError,
@@ -59,6 +60,7 @@ __all__ = [
     "UnsupportedFormatError",
     "__version__",
     "dequantize",
+    "dequantize_arrow",
     "dequantize_batch",
     "dequantize_file",
     "dequantize_state_dict",

@@ -359,7 +359,7 @@ def address_read(w: object) -> int:
 def dequantize(q: QuantizedTensor, dtype: str = 'float32', out: numpy.typing.NDArray[Any] | None = None, *, like: Any = None, threads: int | None = None) -> Any:
     """The values of ``q``: the same as ``q.dequantize(dtype, out)``."""
 
-def dequantize_batch(tensors: BatchResult | Mapping[str, QuantizedTensor], dtype: str = 'float32', *, like: Any = None, threads: int | None = None) -> dict[str, Any]:
+def dequantize_batch(tensors: BatchResult | Mapping[str, QuantizedTensor], dtype: str = 'float32', out: Mapping[str, numpy.typing.NDArray[Any]] | None = None, *, like: Any = None, threads: int | None = None) -> dict[str, Any]:
     """
     The values of many quantized tensors, in one call.
 
@@ -371,6 +371,8 @@ def dequantize_batch(tensors: BatchResult | Mapping[str, QuantizedTensor], dtype
         A ``BatchResult``, or any other.
     dtype : "float32", "float16" or "bfloat16"
         Of the results, as in ``dequantize``.
+    out : mapping of str to numpy.ndarray, optional
+        Written and returned: for each name an array as ``dequantize`` takes it.
     like : array, optional
         Instead of dtype: an array or tensor whose kind and dtype the results have, as in
         ``dequantize``.
@@ -620,7 +622,7 @@ def metrics() -> dict[str, quarrow.descriptions.EntryMetrics]:
     -------
     dict of str to EntryMetrics
         ``quantize``, ``quantize_batch``, ``quantize_arrow``, ``dequantize`` (the method too),
-        ``dequantize_batch``, ``quantize_file``, ``dequantize_file``, ``save``,
+        ``dequantize_batch``, ``dequantize_arrow``, ``quantize_file``, ``dequantize_file``, ``save``,
         ``quantize_state_dict``, ``dequantize_state_dict`` and ``legacy.quantize``, each with
         ``calls``, ``layers``, ``bytes_in``, ``bytes_copied``, ``seconds`` and ``errors``.
 

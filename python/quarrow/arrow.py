@@ -58,7 +58,7 @@ class ArrowResult:
         ImportError
             pyarrow is not installed.
         """
-        return _pyarrow().table(self)
+        return pyarrow().table(self)
 
     def __repr__(self) -> str:
         count = len(self)
@@ -87,7 +87,7 @@ class ArrowStream:
     ) -> None:
         self._source = source
         self._quantize = quantize
-        self._exported = False
+        self.exported = False
 
     def __iter__(self) -> Iterator[ArrowResult]:
         return self
@@ -107,15 +107,15 @@ class ArrowStream:
         """Export the batches that are left; a requested schema is not looked at."""
         del requested_schema
         self._check_unused()
-        self._exported = True
+        self.exported = True
         return _core.arrow_stream(self._next)
 
     def to_pyarrow(self) -> "pa.Table":
         """Return all batches that are left as one ``pyarrow.Table``."""
-        return _pyarrow().table(self)
+        return pyarrow().table(self)
 
     def _check_unused(self) -> None:
-        if self._exported:
+        if self.exported:
             msg = "the stream has been handed out; quantize its source again for another"
             raise InvalidInputError(msg)
 
@@ -232,7 +232,7 @@ def quantize_arrow(
             whole=whole,
         )
 
-    if not _is_stream(source):
+    if not is_stream(source):
         made = quantize(whole=True)
         assert made is not None
         return _result(made)
@@ -266,7 +266,7 @@ def quantize_pyarrow(batch: Any, format: str | _core.Format, **options: Any) -> 
     >>> qr.quantize_pyarrow(batch, "int8").num_rows
     1
     """
-    pa = _pyarrow()
+    pa = pyarrow()
     if not isinstance(batch, pa.Table | pa.RecordBatch):
         msg = f"batch must be a pyarrow Table or RecordBatch, not {type(batch).__name__}"
         raise InvalidInputError(msg)
@@ -282,14 +282,14 @@ def _open(source: object, columns: dict[str, Any]) -> _core.ArrowSource:
         if not is_text(column):
             msg = f"{role} must be a str without lone surrogates, not {safe_repr(column)}"
             raise InvalidInputError(msg)
-    return _core.ArrowSource(_exported(source), **columns)
+    return _core.ArrowSource(exported(source), **columns)
 
 
 def _result(rows: _core.ArrowRows) -> ArrowResult:
     return ArrowBatch(rows) if rows.are_one_array else ArrowResult(rows)
 
 
-def _is_stream(source: object) -> bool:
+def is_stream(source: object) -> bool:
     """Whether its length is not known before it is read."""
     kind = type(source)
     return _is_capsule(source) or (
@@ -306,7 +306,8 @@ def _exports_arrow(source: object) -> bool:
     return hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__arrow_c_stream__")
 
 
-def _exported(source: Any) -> object:
+def exported(source: Any) -> object:
+    """Return the capsules of Arrow data, or raise InvalidInputError."""
     kind = type(source)
     if hasattr(kind, "__arrow_c_array__"):
         return source.__arrow_c_array__()
@@ -323,7 +324,8 @@ def _exported(source: Any) -> object:
     raise InvalidInputError(msg)
 
 
-def _pyarrow() -> Any:
+def pyarrow() -> Any:
+    """Import it, or say how to install it."""
     try:
         return importlib.import_module("pyarrow")
     except ImportError as error:

@@ -179,3 +179,35 @@ print(r.dtype, r.dtype_name)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines() == [f"{[[0, 0x3F80, 0x4170]]}", "uint16 bfloat16"]
+
+
+def test_a_batch_writes_into_arrays_of_the_caller() -> None:
+    result = qr.quantize_batch(some_layers(3), "int4")
+    out = {name: np.empty(q.shape, "f2") for name, q in result.items()}
+    restored = qr.dequantize_batch(result, "float16", out)
+    for name, values in restored.items():
+        assert values is out[name]
+        np.testing.assert_array_equal(values, result[name].dequantize("float16"))
+    with pytest.raises(KeyError):
+        qr.dequantize_batch(result, "float16", {})
+    with pytest.raises(qr.InvalidInputError, match=r"layer 'layer.0': out must be"):
+        qr.dequantize_batch(result, "float32", out)
+
+
+def test_outputs_of_a_batch_overlap_nothing() -> None:
+    q = qr.quantize(weights(4, 32), "int8")
+    memory = np.empty((9, 32), "f4")
+    apart = {"a": memory[:4], "b": memory[4:8]}
+    qr.dequantize_batch({"a": q, "b": q}, out=apart)
+    for out in ({"a": memory[:4], "b": memory[3:7]}, {"a": memory[:4], "b": memory[:4]}):
+        with pytest.raises(qr.InvalidInputError, match="out must not overlap another array"):
+            qr.dequantize_batch({"a": q, "b": q}, out=out)
+    whole = np.zeros(4 * 4 * 32 + 4 * 32, np.uint8)
+    codes = whole[4 * 4 * 32 :].reshape(4, 32)
+    made = qr.QuantizedTensor(codes, q.scales, q.zero_points, q.format, q.shape)
+    values = whole[: 4 * 4 * 32].view("f4").reshape(4, 32)
+    qr.dequantize_batch({"a": made}, out={"a": values})
+    codes = whole[4 * 4 * 32 - 32 : -32].reshape(4, 32)
+    made = qr.QuantizedTensor(codes, q.scales, q.zero_points, q.format, q.shape)
+    with pytest.raises(qr.InvalidInputError, match="overlap"):
+        qr.dequantize_batch({"a": made}, out={"a": values})

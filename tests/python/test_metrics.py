@@ -35,6 +35,7 @@ ENTRY_POINTS = [
     "quantize_arrow",
     "dequantize",
     "dequantize_batch",
+    "dequantize_arrow",
     "quantize_file",
     "dequantize_file",
     "save",
@@ -119,6 +120,7 @@ def test_every_entry_point_is_timed(tmp_path: Path) -> None:
     qr.quantize(large, "int8").dequantize()
     batch = qr.quantize_batch({"a": large}, "int8")
     qr.dequantize_batch(batch)
+    qr.dequantize_arrow(batch)
     batch.save(tmp_path / "saved")
     qr.quantize_arrow(pa.table({"layer_name": ["a"], "weights": [large.ravel()]}), "int8")
     qr.legacy.quantize({"a": large.tolist()})

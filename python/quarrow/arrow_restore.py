@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arrow tables of quantized layers, and the weights that they stand for."""
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quarrow import _core
+from quarrow.arrow import exported, is_stream, pyarrow
+from quarrow.exceptions import InvalidInputError, QuarrowError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_DTYPES = ("float32", "float16")
+
+
+def dequantize_arrow(
+    source: Any, dtype: str = "float32", *, threads: int | None = None
+) -> "pa.Table | pa.RecordBatch | pa.RecordBatchReader":
+    r"""Return the weights of quantized layers that are rows of Arrow data.
+
+    The way back of ``quantize_arrow``: what it returns can be quantized again. It takes pyarrow,
+    ``pip install 'quarrow[arrow]'``. Codes, scales and zero points are read where they lie, but for
+    columns that were cast to other types meanwhile.
+
+    Parameters
+    ----------
+    source : object with ``__arrow_c_stream__`` or ``__arrow_c_array__``, or a capsule of one
+        With the columns of ``ArrowResult``, in any order, others beside them: a result of
+        ``quantize_arrow`` or ``quantize_batch``, or what another library made of one.
+    dtype : "float32" or "float16"
+        Of the weights. Arrow has no bfloat16.
+    threads : int, optional
+        At most so many threads.
+
+    Returns
+    -------
+    pyarrow.RecordBatch, pyarrow.RecordBatchReader or pyarrow.Table
+        For a record batch another one, for a stream a stream, batch by batch in constant memory,
+        and for all else a table; with the columns ``layer_name`` (string), ``weights``
+        (large_list) and ``shape`` (list of int64).
+
+    Raises
+    ------
+    ImportError
+        pyarrow is not installed.
+    InvalidInputError
+        A column is missing or of another type, or the parts of a layer do not fit together.
+
+    Examples
+    --------
+    >>> import pyarrow as pa, quarrow as qr
+    >>> table = pa.table({"layer_name": ["a"], "weights": [[0.0, 1.0, 15.0]]})
+    >>> qr.dequantize_arrow(qr.quantize_arrow(table, "int4")).column("weights").to_pylist()
+    [[0.0, 1.0, 15.0]]
+    """
+    pa = pyarrow()
+    with _core.CallRecord("dequantize_arrow"):
+        if dtype not in _DTYPES:
+            msg = f"dtype must be 'float32' or 'float16', which Arrow has, not {dtype!r}"
+            raise InvalidInputError(msg)
+        if isinstance(source, pa.RecordBatch):
+            return _restored(source, 0, dtype, threads)
+        schema = _schema(dtype)
+        reader = _reader(source)
+        _check_columns(reader.schema)
+        if is_stream(source):
+            return pa.RecordBatchReader.from_batches(schema, _each(reader, dtype, threads))
+        batches = list(_read(reader))
+        made, first = [], 0
+        for batch in batches:
+            made.append(_restored(batch, first, dtype, threads))
+            first += batch.num_rows
+        return pa.Table.from_batches(made, schema)
+
+
+def _each(
+    reader: "pa.RecordBatchReader", dtype: str, threads: int | None
+) -> Iterator["pa.RecordBatch"]:
+    first = 0
+    for batch in _read(reader):
+        with _core.CallRecord("dequantize_arrow"):
+            made = _restored(batch, first, dtype, threads)
+        first += batch.num_rows
+        yield made
+
+
+def _read(reader: "pa.RecordBatchReader") -> Iterator["pa.RecordBatch"]:
+    pa = pyarrow()
+    try:
+        yield from reader
+    except pa.ArrowInvalid as error:
+        msg = f"the Arrow data cannot be read: {error}"
+        raise InvalidInputError(msg) from error
+
+
+def _reader(source: Any) -> "pa.RecordBatchReader":
+    pa = pyarrow()
+    capsules = exported(source)
+    try:
+        if isinstance(capsules, tuple):
+            batch = pa.RecordBatch._import_from_c_capsule(*capsules)
+            return pa.RecordBatchReader.from_batches(batch.schema, [batch])
+        return pa.RecordBatchReader._import_from_c_capsule(capsules)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, TypeError) as error:
+        msg = f"the Arrow data cannot be read: {error}; pass a table or a record batch"
+        raise InvalidInputError(msg) from error
+
+
+def _schema(dtype: str) -> "pa.Schema":
+    pa = pyarrow()
+    weights = pa.large_list(pa.from_numpy_dtype(np.dtype(dtype)))
+    fields = {"layer_name": pa.string(), "weights": weights, "shape": pa.list_(pa.int64())}
+    return pa.schema(fields)
+
+
+def _stored_types() -> dict[str, "pa.DataType"]:
+    """Return the type in which each column is read; others are cast to it."""
+    pa = pyarrow()
+    return {
+        "layer_name": pa.string(),
+        "codes": pa.large_binary(),
+        "scales": pa.large_list(pa.float32()),
+        "zero_points": pa.large_list(pa.uint8()),
+        "shape": pa.large_list(pa.int64()),
+        "format": pa.string(),
+        "params": pa.string(),
+    }
+
+
+def _check_columns(schema: "pa.Schema") -> None:
+    for name in _stored_types():
+        count = schema.names.count(name)
+        if count != 1:
+            found = "there is no such column" if count == 0 else "there are two columns of it"
+            msg = f"column {name!r}: {found}; the columns are: {', '.join(schema.names)}"
+            raise InvalidInputError(msg)
+
+
+def _restored(
+    batch: "pa.RecordBatch", first: int, dtype: str, threads: int | None
+) -> "pa.RecordBatch":
+    pa = pyarrow()
+    _check_columns(batch.schema)
+    rows = _Rows(batch, first)
+    tensors = {str(row): rows.tensor(row) for row in range(batch.num_rows)}
+    counts = [int(np.prod(q.shape, dtype=np.int64)) for q in tensors.values()]
+    offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
+    values = np.empty(int(offsets[-1]), dtype)
+    out = {
+        name: values[begin:end].reshape(q.shape)
+        for (name, q), begin, end in zip(tensors.items(), offsets[:-1], offsets[1:], strict=True)
+    }
+    _core.dequantize_batch(tensors, dtype, out, threads=threads)
+    weights = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values))
+    shapes = pa.array([list(q.shape) for q in tensors.values()], pa.list_(pa.int64()))
+    return pa.RecordBatch.from_arrays([rows.names, weights, shapes], schema=_schema(dtype))
+
+
+class _Rows:
+    """The layers of a record batch."""
+
+    def __init__(self, batch: "pa.RecordBatch", first: int) -> None:
+        self._first = first
+        columns = {name: _cast(batch, name, kind) for name, kind in _stored_types().items()}
+        self.names = columns["layer_name"]
+        self._codes = columns["codes"]
+        self._scales = columns["scales"]
+        self._zero_points = columns["zero_points"]
+        self._shape = columns["shape"]
+        self._format = columns["format"]
+        self._params = columns["params"]
+        self._formats: dict[tuple[str, str], tuple[_core.Format, str]] = {}
+
+    def tensor(self, row: int) -> _core.QuantizedTensor:
+        """Return the layer of a row, over the memory of the batch."""
+        name = self.names[row].as_py()
+        try:
+            shape = tuple(self._list("shape", self._shape, row).tolist())
+            if not shape or min(shape) < 0:
+                msg = f"shape must be at least one whole number from 0, not {list(shape)}"
+                raise ValueError(msg)
+            format, dtype = self._format_of(row)
+            if 0 in shape:
+                # Its parts have sizes that only the engine knows, and say nothing.
+                return _core.quantize(np.empty(shape, np.float32), format, name=name)
+            rows = shape[0] if len(shape) > 1 else 1
+            codes = self._bytes(row)
+            if format.symmetric and (format.bits == 8 or not format.packed):
+                codes = codes.view(np.int8)
+            scales = self._list("scales", self._scales, row)
+            scale_rows = 1 if format.group_size == "tensor" else rows
+            zero_points = None
+            if self._zero_points[row].is_valid:
+                points = self._list("zero_points", self._zero_points, row)
+                zero_points = points.reshape(_matrix(points, scale_rows))
+            if format.scale_dtype == "float16":
+                scales = scales.astype(np.float16)
+            return _core.QuantizedTensor(
+                codes.reshape(_matrix(codes, rows)),
+                scales.reshape(_matrix(scales, scale_rows)),
+                zero_points,
+                format,
+                shape,
+                dtype,
+                name,
+            )
+        except (QuarrowError, ValueError) as error:
+            msg = f"row {self._first + row}: {error}"
+            raise InvalidInputError(msg, name=name) from error
+
+    def _format_of(self, row: int) -> tuple[_core.Format, str]:
+        name, params = self._format[row].as_py(), self._params[row].as_py()
+        known = self._formats.get((name, params))
+        if known is None:
+            fields = json.loads(params) if isinstance(params, str) else None
+            if not (isinstance(fields, dict) and isinstance(name, str)):
+                msg = (
+                    f"format and params must be a name and a JSON object, not {name!r}, {params!r}"
+                )
+                raise ValueError(msg)
+            dtype = fields.pop("dtype", "float32")
+            known = self._formats[name, params] = (_core.Format(name, **fields), dtype)
+        return known
+
+    def _bytes(self, row: int) -> npt.NDArray[np.uint8]:
+        if not self._codes[row].is_valid:
+            msg = "'codes' is null"
+            raise ValueError(msg)
+        return np.frombuffer(self._codes[row].as_buffer(), np.uint8)
+
+    def _list(self, name: str, column: Any, row: int) -> npt.NDArray[Any]:
+        values = column[row].values
+        if values is None or values.null_count:
+            msg = f"{name!r} is null, or holds a null"
+            raise ValueError(msg)
+        array: npt.NDArray[Any] = values.to_numpy(zero_copy_only=True)
+        return array
+
+
+def _matrix(values: npt.NDArray[Any], rows: int) -> tuple[int, int]:
+    """Return the shape of so many rows; what does not fit is told by who reads it."""
+    return (rows, values.size // rows) if rows and values.size % rows == 0 else (1, values.size)
+
+
+def _cast(batch: "pa.RecordBatch", name: str, kind: "pa.DataType") -> Any:
+    pa = pyarrow()
+    column = batch.column(name)
+    try:
+        column.validate(full=True)
+        return column if column.type == kind else column.cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        msg = f"column {name!r}: got the type {column.type}, which cannot be read: {error}"
+        raise InvalidInputError(msg) from error
