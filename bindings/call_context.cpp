@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "call_context.h"
 
+#include <nanobind/stl/string_view.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
@@ -95,10 +97,11 @@ Target target_in_use() {
   if (target) {
     return *target;
   }
+  const nb::object readable = nb::module_::import_("quarrow.isa_names").attr("readable_isa");
   std::string runnable;
   for (const Target each : runnable_targets()) {
     runnable += runnable.empty() ? "" : ", ";
-    runnable += name_of(each);
+    runnable += utf8_of(readable(name_of(each)));
   }
   raise_invalid_input("the environment variable QUARROW_FORCE_ISA names '" +
                       std::string(forced_target_name()) +

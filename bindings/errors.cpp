@@ -85,6 +85,13 @@ std::string place(std::uint64_t index, std::uint64_t cols) {
          std::to_string(index % width) + ")";
 }
 
+std::string and_more(std::uint64_t count) {
+  if (count == 0) {
+    return {};
+  }
+  return count == 1 ? ", as is 1 more" : ", as are " + std::to_string(count) + " more";
+}
+
 std::string_view text_of(NonFiniteKind kind) {
   switch (kind) {
     case NonFiniteKind::kPositiveInf:
@@ -182,9 +189,7 @@ void raise_status(const Status& status, const LayerFacts& layer) {
           "the value " + number_text(status.value) + " at " + place(status.position, layer.cols) +
               " is finite but beyond float32, in which the engine works (up to "
               "3.4028235e+38)" +
-              (status.count == 1 ? std::string()
-                                 : ", as are " + std::to_string(status.count - 1) + " more") +
-              "; divide the tensor by a constant first",
+              and_more(status.count - 1) + "; divide the tensor by a constant first",
           layer.name);
     case StatusCode::kTooManyDimensions:
       raise_invalid_input("the tensor has " + std::to_string(status.count) +

@@ -228,8 +228,7 @@ std::string_view text_of(StayReason reason) noexcept {
       return "not a float type";
     case StayReason::kNarrowFloat:
       return "a float type of 8 bits or less, which is not quantized again; start from the file "
-             "that "
-             "it was made from";
+             "that it was made from";
     case StayReason::kAlreadyQuantized:
       return "already quantized";
     case StayReason::kNotDecoded:
@@ -248,15 +247,17 @@ std::string_view text_of(StayReason reason) noexcept {
     case StayReason::kNameTaken:
       return "the file has an entry of the name that the scale or its description needs";
     case StayReason::kShortGroup:
-      return "the last group of a row would be short, which compressed-tensors cannot say; choose "
-             "a "
-             "group_size that divides the rows, or 'row'";
+      return "its rows do not divide into whole groups, and compressed-tensors has no short ones; "
+             "choose a group_size that divides their length, or 'row'";
     case StayReason::kManyDimensions:
       return "more than 64 dimensions";
     case StayReason::kTensorScale:
-      return "one scale for the tensor, which compressed-tensors cannot pack; use rows or groups";
+      return "compressed-tensors packs no layer that has one scale; choose the group_size 'row', "
+             "or "
+             "a number of columns";
     case StayReason::kFewRows:
-      return "so few rows that compressed-tensors fails to unpack the zero points";
+      return "compressed-tensors fails to unpack the zero points of so few rows; choose symmetric "
+             "codes, which have none, or int8";
     case StayReason::kNorm:
       return "norm";
     case StayReason::kEmbedding:

@@ -126,13 +126,9 @@ DType scale_dtype_value(nb::handle value) {
   for (const FormatSpec& each : registry()) {
     names.append(each.name);
   }
-  // A name that nobody typed by hand is not worth comparing whole.
-  const nb::object typed = nb::steal(PyUnicode_Substring(format.ptr(), 0, 64));
-  const nb::object nearest = nb::module_::import_("difflib").attr("get_close_matches")(
-      typed, names, /*n=*/1, /*cutoff=*/0.0);
-  const nb::object known = nb::str(", ").attr("join")(names);
-  raise_unsupported_format("unknown format " + short_repr(format) + "; did you mean '" +
-                           utf8_of(nearest[0]) + "'? Known formats: " + utf8_of(known));
+  const nb::object remedy =
+      nb::module_::import_("quarrow.format_names").attr("unknown_format")(format, names);
+  raise_unsupported_format("unknown format " + short_repr(format) + utf8_of(remedy));
 }
 
 // Sets the field when it was given; `set` reads the value.

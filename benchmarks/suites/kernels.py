@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from quarrow.isa_names import readable_isa
+
 from benchmarks.harness.case import Case, Suite, run_by_program
 
 ABOUT = (
@@ -39,7 +41,8 @@ def _case(name: str) -> Case:
     count = 2 if threads else 1
     copied = f"memcpy of {megabytes} MB as {dtype}, {count} thread{'s' * (count > 1)}"
     elements = f"the elements of {megabytes} MB of float32"
-    kernel = f"{what}, {'best instruction set' if isa == 'best' else isa.upper()}"
+    where = "best instruction set" if isa == "best" else readable_isa(isa.upper())
+    kernel = f"{what}, {where}"
     return Case(
         id=name,
         title=f"{kernel}, {elements} as {dtype}" if isa else copied,

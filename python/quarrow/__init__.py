@@ -7,9 +7,7 @@
 ((2, 64), (2, 1))
 """
 
-import logging
-
-from quarrow import _core, legacy
+from quarrow import _core, call_log, legacy
 from quarrow._core import (
     BatchResult,
     Format,
@@ -79,4 +77,9 @@ __all__ = [
     "save",
 ]
 
-logging.getLogger("quarrow").addHandler(logging.NullHandler())
+call_log.stay_silent()
+
+
+def __dir__() -> list[str]:
+    """Return what is public, and no module that another one needs."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -2,14 +2,15 @@
 """Arrow tables and streams in, Arrow tables and streams out."""
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from quarrow import _core
+from quarrow.counts import counted
 from quarrow.descriptions import CallStats
 from quarrow.exceptions import InvalidInputError, QuarrowError
 from quarrow.files import Progress, check_options, check_word, is_text
-from quarrow.layer_rules import Rule, as_format, format_chooser
+from quarrow.layer_rules import Rules, as_format, format_chooser
 from quarrow.safe_repr import safe_repr
 
 if TYPE_CHECKING:
@@ -61,9 +62,8 @@ class ArrowResult:
         return pyarrow().table(self)
 
     def __repr__(self) -> str:
-        count = len(self)
-        errors = f", {len(self.errors)} errors" if self.errors else ""
-        return f"{type(self).__name__}({count} layer{'s' * (count != 1)}{errors})"
+        errors = f", {counted(len(self.errors), 'error')}" if self.errors else ""
+        return f"{type(self).__name__}({counted(len(self), 'layer')}{errors})"
 
 
 class ArrowBatch(ArrowResult):
@@ -128,7 +128,7 @@ class ArrowStream:
             raise
 
     def __repr__(self) -> str:
-        return f"ArrowStream({self._source.begun} batches begun)"
+        return f"ArrowStream({counted(self._source.begun, 'batch', 'batches')} begun)"
 
 
 def quantize_arrow(
@@ -138,7 +138,7 @@ def quantize_arrow(
     name_column: str = "layer_name",
     weights_column: str = "weights",
     shape_column: str = "shape",
-    rules: Iterable[Rule] | Callable[[str], str | _core.Format | None] | None = None,
+    rules: Rules | Callable[[str], str | _core.Format | None] | None = None,
     on_error: str = "raise",
     progress: Progress | None = None,
     copy: bool = False,

@@ -7,7 +7,15 @@ most once per cause and process.
 
 import logging
 
+from quarrow.counts import counted
+from quarrow.isa_names import readable_isa
+
 _logger = logging.getLogger("quarrow")
+
+
+def stay_silent() -> None:
+    """Print nothing where the program has set up no logging."""
+    _logger.addHandler(logging.NullHandler())
 
 
 def finished(
@@ -21,10 +29,10 @@ def finished(
 ) -> None:
     """Log a call. Its facts are attributes of the record too; ``layer`` is its only one's name."""
     _logger.debug(
-        "%s%s: %d layers, %d bytes in %.6f s, threads=%d, isa=%s",
+        "%s%s: %s, %d bytes in %.6f s, threads=%d, isa=%s",
         entry,
         "" if layer is None else f" {layer!r}",
-        layers,
+        counted(layers, "layer"),
         bytes_in,
         seconds,
         threads,
@@ -56,10 +64,10 @@ def warn_of_copy(entry: str, copied: int) -> None:
 def warn_of_threads(threads: int, cpus: int) -> None:
     """Warn of more threads than there are CPUs for."""
     _logger.warning(
-        "%d threads were asked for, and this process may use %d CPUs; leave threads= and "
-        "QUARROW_NUM_THREADS out, or ask for at most %d",
-        threads,
-        cpus,
+        "%s were asked for, and this process may use %s; leave threads= and QUARROW_NUM_THREADS "
+        "out, or ask for at most %d",
+        counted(threads, "thread"),
+        counted(cpus, "CPU"),
         cpus,
     )
 
@@ -72,7 +80,7 @@ def warn_of_scalar_target(isa: str, best: str) -> None:
             "have the CPU model of its host), or build quarrow for this CPU"
         )
     else:
-        remedy = f"unset QUARROW_FORCE_ISA, this machine can run {best}"
+        remedy = f"unset QUARROW_FORCE_ISA, this machine can run {readable_isa(best)}"
     _logger.warning("the scalar target %s is in use, without vector instructions; %s", isa, remedy)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quarrow import _core
+from quarrow.counts import counted
 from quarrow.descriptions import ErrorStats
 from quarrow.exceptions import InvalidInputError
 from quarrow.files import Path, check_word, path_bytes
@@ -215,7 +216,7 @@ class Checkpoint(Mapping[str, "CheckpointTensor | _core.QuantizedTensor"]):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Checkpoint {self.path!r}: {len(self)} tensors, {self.nbytes} bytes>"
+        return f"<Checkpoint {self.path!r}: {counted(len(self), 'tensor')}, {self.nbytes} bytes>"
 
 
 def open(path: Path, *, io: str = "read") -> Checkpoint:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, overload
 
 from quarrow import _core
+from quarrow.counts import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class JobLayers(Sequence[LayerReport]):
         return (self[index] for index in range(len(self)))
 
     def __repr__(self) -> str:
-        return f"<{len(self)} layers>"
+        return f"<{counted(len(self), 'layer')}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ class FileReport:
         count = sum(layer.action == done for layer in self.layers)
         what = "" if self.format is None else f" {self.format}"
         return (
-            f"<FileReport{what}: {count} of {len(self.layers)} tensors {done}, "
+            f"<FileReport{what}: {count} of {counted(len(self.layers), 'tensor')} {done}, "
             f"{self.bytes_in} -> {self.bytes_out} bytes in {self.seconds:.2f} s>"
         )
 

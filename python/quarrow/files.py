@@ -4,10 +4,11 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from quarrow import _core
+from quarrow.counts import counted, verb
 from quarrow.exceptions import InvalidInputError
 from quarrow.file_report import FileReport, JobLayers
 from quarrow.job_findings import (
@@ -16,7 +17,7 @@ from quarrow.job_findings import (
     quantizing_warnings,
     restoring_warnings,
 )
-from quarrow.layer_rules import LEAVE, LayerRules, Rule, as_format
+from quarrow.layer_rules import LEAVE, LayerRules, Rules, as_format
 from quarrow.runtime_rules import check_runtime, file_warnings, nothing_loads, refuse
 from quarrow.safe_repr import safe_repr
 from quarrow.shard_size import shard_bytes
@@ -32,7 +33,7 @@ def quantize_file(
     destination: Path,
     format: str | _core.Format,
     *,
-    rules: Iterable[Rule] | None = None,
+    rules: Rules | None = None,
     dtype: str | None = None,
     on_error: str = "raise",
     progress: Progress | None = None,
@@ -69,10 +70,11 @@ def quantize_file(
         ``.safetensors.index.fp16.json``, it is the index of files beside it.
     format : str or Format
         How to quantize; its fields (``group_size``...) may be given as keywords.
-    rules : iterable of (pattern, format or None), optional
+    rules : dict of pattern to format or None, or iterable of such pairs, optional
         The first pattern found in a tensor's name (``re.search``) gives its format; None leaves the
-        tensor as it is. Tensors that no rule finds take ``format``; an empty pattern as the last
-        rule speaks for them instead. A rule that decides on no tensor is a warning.
+        tensor as it is: ``{"attn": "int8", "norm": None}``. Tensors that no rule finds take
+        ``format``; an empty pattern as the last rule speaks for them instead. A rule that decides
+        on no tensor is a warning.
     dtype : "float32", "float16" or "bfloat16", optional
         For the float tensors that are not quantized; what belongs to a layer that the source holds
         quantized keeps its own.
@@ -134,7 +136,7 @@ def quantize_file(
     >>> folder = tempfile.TemporaryDirectory()
     >>> source, new = f"{folder.name}/model.safetensors", f"{folder.name}/int8.safetensors"
     >>> save_file({"q.weight": np.ones((8, 256), "f2"), "out.weight": np.ones((8, 256))}, source)
-    >>> report = qr.quantize_file(source, new, "int8_rowwise", rules=[("out", None)])
+    >>> report = qr.quantize_file(source, new, "int8_rowwise", rules={"out": None})
     >>> for layer in report.layers:
     ...     print(layer.name, layer.action, layer.reason)
     out.weight kept left by the rule 'out'
@@ -197,7 +199,8 @@ def quantize_file(
         if refusal is not None:
             warnings.append(refusal)
         if skipped:
-            warnings.append(f"layers left as they are because of an error: {len(skipped)}")
+            stay = verb(len(skipped), "stays as it is", "stay as they are")
+            warnings.append(f"{counted(len(skipped), 'layer')} {stay} because of an error")
         _tell(warnings, unless=refusal if dry_run else None)
         return FileReport(
             source=os.fsdecode(source_bytes),

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable
 
 from quarrow import _core
+from quarrow.counts import counted, verb
 
 _MOST_REASONS = 5
 
@@ -27,7 +28,8 @@ def quantizing_warnings(job: _core.FileJob) -> list[str]:
         for name in ("narrow_float", "short_group", "config_taken"):
             if name in left:
                 text, count = left[name]
-                warnings.append(f"{_tensors(count)} left as they are: {text}")
+                stay = verb(count, "stays as it is", "stay as they are")
+                warnings.append(f"{counted(count, 'tensor')} {stay}: {text}")
     elif job.converted:
         warnings.append(_no_quantizing(job))
     return [*warnings, *_of_source(job)]
@@ -54,24 +56,26 @@ def _why(job: _core.FileJob) -> str:
     reasons = job.reasons
     if not reasons:
         return "it has no tensors"
-    parts = [f"{_tensors(count)}: {text}" for _, text, count in reasons[:_MOST_REASONS]]
+    parts = [f"{counted(count, 'tensor')}: {text}" for _, text, count in reasons[:_MOST_REASONS]]
     more = sum(count for _, _, count in reasons[_MOST_REASONS:])
-    return "; ".join([*parts, *([f"{_tensors(more)} for other reasons"] if more else [])])
+    if more:
+        parts.append(f"{counted(more, 'tensor')} for other reasons")
+    return "; ".join(parts)
 
 
 def _what_is_left(job: _core.FileJob) -> str:
     left = job.layers_left
     if left:
         return f"{_layers(left)} cannot be restored yet"
-    return f"none of its {_tensors(len(job))} is part of a quantized layer"
+    if len(job) < 2:
+        return (
+            "its only tensor is no part of a quantized layer" if len(job) else "it has no tensors"
+        )
+    return f"none of its {counted(len(job), 'tensor')} is part of a quantized layer"
 
 
 def _layers(left: Iterable[tuple[str, int]]) -> str:
-    return ", ".join(f"{count:,} layer{'' if count == 1 else 's'} ({way})" for way, count in left)
-
-
-def _tensors(count: int) -> str:
-    return f"{count:,} tensor{'' if count == 1 else 's'}"
+    return ", ".join(f"{counted(count, 'layer')} ({way})" for way, count in left)
 
 
 def _of_readers(job: _core.FileJob) -> list[str]:
@@ -86,9 +90,10 @@ def _of_readers(job: _core.FileJob) -> list[str]:
 def _of_source(job: _core.FileJob) -> list[str]:
     warnings = []
     if job.unlisted:
+        are = verb(job.unlisted, "it is", "they are")
         warnings.append(
-            f"the index does not name {_tensors(job.unlisted)} of its files: they are no part of "
-            "the checkpoint, and left out"
+            f"the index does not name {counted(job.unlisted, 'tensor')} of its files: {are} no "
+            "part of the checkpoint, and left out"
         )
     if job.differing_keys:
         keys = ", ".join(map(repr, job.differing_keys[:_MOST_REASONS]))

@@ -3,14 +3,18 @@
 
 import re
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from quarrow import _core
 from quarrow.exceptions import InvalidInputError
 from quarrow.safe_repr import safe_repr
 
-Rule = tuple[str | re.Pattern[str], str | _core.Format | None]
+Pattern = str | re.Pattern[str]
+Wanted = str | _core.Format | None
+Rule = tuple[Pattern, Wanted]
+# Pairs, or a dict, whose order counts. Keys are invariant: a dict of str is no dict of patterns.
+Rules = Iterable[Rule] | Mapping[str, Wanted] | Mapping[Pattern, Wanted]
 
 LEAVE = 255
 _DEFAULT = 254
@@ -26,7 +30,7 @@ def as_format(format: str | _core.Format, fields: dict[str, Any]) -> _core.Forma
 
 
 def format_chooser(
-    rules: Iterable[Rule] | Callable[[str], str | _core.Format | None], default: _core.Format
+    rules: Rules | Callable[[str], Wanted], default: _core.Format
 ) -> Callable[[str], _core.Format | None]:
     """Return what gives the format of a layer by its name; None: leave the layer out."""
     if not callable(rules):
@@ -51,18 +55,13 @@ class LayerRules:
         For each tensor the index of its format, 254 for the default or 255 to leave it.
     """
 
-    def __init__(self, rules: Iterable[Any] | None, default: _core.Format) -> None:
+    def __init__(self, rules: Rules | None, default: _core.Format) -> None:
         self.formats = [default]
         self.choices = bytearray()
         self._patterns: list[re.Pattern[str]] = []
         self._choice_of_rule: list[int] = []
         self._matched: Sequence[int] = ()
-        try:
-            pairs = [] if rules is None else list(rules)
-        except TypeError:
-            msg = f"rules must be (pattern, format) pairs, not {safe_repr(rules)}"
-            raise InvalidInputError(msg) from None
-        for rule in pairs:
+        for rule in _pairs(rules):
             self._add(rule)
         if len(self.formats) > _DEFAULT or len(self._patterns) > _NO_RULE:
             msg = f"{len(self._patterns)} rules with {len(self.formats)} formats are too many"
@@ -124,6 +123,19 @@ class LayerRules:
             for rule, pattern in enumerate(self._patterns)
             if pattern.pattern and rule not in used
         ]
+
+
+def _pairs(rules: Any) -> list[Any]:
+    if rules is None:
+        return []
+    try:
+        return list(rules.items() if isinstance(rules, Mapping) else rules)
+    except TypeError:
+        msg = (
+            "rules must be a dict of patterns and formats, or (pattern, format) pairs, not "
+            f"{safe_repr(rules)}"
+        )
+        raise InvalidInputError(msg) from None
 
 
 def _compiled(pattern: object) -> re.Pattern[str]:

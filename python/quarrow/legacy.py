@@ -10,6 +10,8 @@ from quarrow import _core
 from quarrow.exceptions import InvalidInputError, UnsupportedFormatError
 from quarrow.safe_repr import safe_repr
 
+__all__ = ["LegacyLayer", "quantize"]
+
 _BIT_WIDTHS = (2, 4, 8)
 _MOST_DIMENSIONS = 64
 
@@ -65,6 +67,10 @@ def quantize(layers: Mapping[str, Sequence[Any]], bit_width: int = 8) -> dict[st
             name: _quantize_layer(name, values, bit_width, record)
             for name, values in layers.items()
         }
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
 
 
 def _check_arguments(layers: object, bit_width: object) -> None:

@@ -2,6 +2,7 @@
 """Whose loader decides what is quantized, and what there is to say of its decisions."""
 
 from quarrow import _core
+from quarrow.counts import counted, verb
 from quarrow.exceptions import InvalidInputError
 from quarrow.safe_repr import safe_repr
 
@@ -59,7 +60,7 @@ def runtime_warnings(job: _core.FileJob, format_name: str, runtime: str | None) 
     if runtime == "none":
         return [] if _core.runtime_of(format_name) == "none" else [_NO_RULES]
     if overruled:
-        layers = "1 layer is" if overruled == 1 else f"{overruled:,} layers are"
+        layers = f"{counted(overruled, 'layer')} {verb(overruled, 'is', 'are')}"
         return [f"{layers} quantized by a rule, and would be read as noise: {reason}"]
     return []
 
@@ -69,8 +70,9 @@ def adapter_warnings(job: _core.FileJob) -> list[str]:
     adapters = job.adapter_factors
     if not adapters:
         return []
-    text = f"{adapters} LoRA matrices were quantized: no runtime loads quantized adapters, "
-    return [text + "this file is an archive"]
+    matrices = counted(adapters, "LoRA matrix", "LoRA matrices")
+    text = f"{matrices} {verb(adapters, 'was', 'were')} quantized: no runtime loads quantized "
+    return [text + "adapters, this file is an archive"]
 
 
 def file_warnings(job: _core.FileJob, format_name: str, runtime: str | None) -> list[str]:

@@ -4,7 +4,7 @@
 import logging
 import time
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from quarrow.job_findings import (
     quantizing_warnings,
     restoring_warnings,
 )
-from quarrow.layer_rules import LayerRules, Rule, as_format
+from quarrow.layer_rules import LayerRules, Rules, as_format
 from quarrow.like import FLOATS, dtype_of, is_float64, is_of_kind, like_array
 from quarrow.rejection import Rejection
 from quarrow.runtime_rules import check_runtime, nothing_loads, refuse, runtime_warnings
@@ -61,7 +61,7 @@ def quantize_state_dict(
     state_dict: Mapping[str, Any],
     format: str | _core.Format,
     *,
-    rules: Iterable[Rule] | None = None,
+    rules: Rules | None = None,
     metadata: Mapping[str, str] | None = None,
     dtype: str | None = None,
     on_error: str = "raise",

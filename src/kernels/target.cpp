@@ -40,6 +40,18 @@ class RunnableTargets {
   std::size_t count_ = 0;
 };
 
+// Whether it is a target of Highway's AVX3 by the name that everybody else has for that.
+bool is_other_spelling(std::string_view name, std::string_view of_highway) noexcept {
+  constexpr std::string_view kOurs = "AVX3";
+  if (!of_highway.starts_with(kOurs)) return false;
+  for (const std::string_view usual : {"AVX-512", "AVX512"}) {
+    if (name.starts_with(usual)) {
+      return name.substr(usual.size()) == of_highway.substr(kOurs.size());
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 std::string_view name_of(Target target) noexcept {
@@ -56,7 +68,7 @@ std::span<const Target> runnable_targets() noexcept {
 
 std::optional<Target> target_from_name(std::string_view name) noexcept {
   for (const Target target : runnable_targets()) {
-    if (name_of(target) == name) return target;
+    if (name_of(target) == name || is_other_spelling(name, name_of(target))) return target;
   }
   return std::nullopt;
 }

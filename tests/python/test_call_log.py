@@ -14,6 +14,7 @@ import pytest
 import quarrow as qr
 from numpy.typing import NDArray
 from quarrow import call_log
+from quarrow.isa_names import readable_isa
 from safetensors.numpy import save_file
 
 FORMAT = "int8_rowwise"
@@ -79,7 +80,7 @@ def test_a_call_is_one_record(logged: Logged) -> None:
     }
     assert {name: record.__dict__[name] for name in facts} == facts
     message = record.getMessage()
-    assert message.startswith("quantize 'to_q': 1 layers, 65536 bytes in ")
+    assert message.startswith("quantize 'to_q': 1 layer, 65536 bytes in ")
     assert message.endswith(f" s, threads=1, isa={facts['isa']}")
 
 
@@ -216,7 +217,7 @@ qr.{call}, threads=1001)
     first, warning = warnings_of(code)
     assert first == "--"
     assert warning == (
-        f"1000 threads were asked for, and this process may use {cpus} CPUs; leave threads= and "
+        f"1,000 threads were asked for, and this process may use {cpus} CPUs; leave threads= and "
         f"QUARROW_NUM_THREADS out, or ask for at most {cpus}"
     )
 
@@ -236,7 +237,7 @@ def test_the_scalar_target_is_a_warning_once() -> None:
     assert first == "--"
     assert warning == (
         f"the scalar target {scalar} is in use, without vector instructions; unset "
-        f"QUARROW_FORCE_ISA, this machine can run {best}"
+        f"QUARROW_FORCE_ISA, this machine can run {readable_isa(best)}"
     )
     assert warnings_of(code, QUARROW_FORCE_ISA=best) == ["--"]
 

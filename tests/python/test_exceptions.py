@@ -100,7 +100,7 @@ def test_f64_beyond_f32_is_said_to_be_so(format_: str, group_size: str | None) -
     w[1, 7], w[299, 999] = -1e300, 3.5e38
     said = (
         "layer 'x': the value -1e+300 at index 1007 (row 1, column 7) is finite but beyond "
-        "float32, in which the engine works (up to 3.4028235e+38), as are 1 more; divide the "
+        "float32, in which the engine works (up to 3.4028235e+38), as is 1 more; divide the "
         "tensor by a constant first"
     )
     with pytest.raises(qr.InvalidInputError) as caught:

@@ -76,7 +76,7 @@ def test_a_plain_file_has_nothing_to_restore(tmp_path: Path) -> None:
     save_file({"f.weight": FLOATS}, source)
     report = qr.dequantize_file(source, out, sync=False)
     assert report.refusal is not None
-    assert "none of its 1 tensor is part of a quantized layer" in report.refusal
+    assert "its only tensor is no part of a quantized layer" in report.refusal
     result = qr.dequantize_state_dict({"f.weight": FLOATS})
     assert result.warnings == [report.refusal]
     assert result["f.weight"] is not None
@@ -104,7 +104,7 @@ def test_nothing_to_quantize_is_said_with_its_reasons(tmp_path: Path) -> None:
     assert "(FP8 without scales)" in refusal_of(qr.dequantize_file(source, out, sync=False))
     save_file({"a.weight": FLOATS}, source)
     report = qr.quantize_file(source, out, "int4", group_size=128, sync=False)
-    assert "choose a group_size that divides the rows" in refusal_of(report)
+    assert "choose a group_size that divides their length" in refusal_of(report)
     # What is converted is something.
     report = qr.quantize_file(source, out, "int4", dtype="float16", group_size=128, sync=False)
     assert report.layers[0].action == "converted"
@@ -116,7 +116,7 @@ def test_layers_that_a_group_does_not_divide_are_a_warning(tmp_path: Path) -> No
     source, out = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
     save_file({"a.weight": FLOATS, "b.weight": np.ones((64, 96), "f4")}, source)
     report = qr.quantize_file(source, out, "int4", group_size=64, sync=False)
-    assert report.warnings[0].startswith("1 tensor left as they are: the last group")
+    assert report.warnings[0].startswith("1 tensor stays as it is: its rows do not divide")
     assert "or 'row'" in report.warnings[0]
 
 
@@ -216,4 +216,16 @@ def test_quantized_adapters_are_archives(names: list[str], tmp_path: Path) -> No
     report = qr.quantize_file(source, tmp_path / "out.safetensors", "int8", sync=False)
     quantized = sum(layer.action == "quantized" for layer in report.layers)
     assert quantized > 0
-    assert f"{quantized} LoRA matrices were quantized: no runtime" in "".join(report.warnings)
+    warning = report.warnings[0]
+    if quantized == 1:
+        assert warning.startswith("1 LoRA matrix was quantized: no runtime")
+    else:
+        assert warning.startswith(f"{quantized} LoRA matrices were quantized: no runtime")
+
+
+def test_one_matrix_of_an_adapter_is_counted_as_one(tmp_path: Path) -> None:
+    save_file({"q.lora_A.weight": FLOATS, "q.lora_B.weight": FLOATS}, tmp_path / "in.safetensors")
+    report = qr.quantize_file(
+        tmp_path / "in.safetensors", tmp_path / "out.safetensors", "int8", rules={"lora_B": None}
+    )
+    assert report.warnings[0].startswith("1 LoRA matrix was quantized: no runtime loads")

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import quarrow as qr
+from quarrow.format_names import unknown_format
 
 DEFAULTS = {
     "int8": {"group_size": "row", "symmetric": False, "scale_dtype": "float32"},
@@ -94,13 +95,58 @@ def test_numpy_integers_and_dtypes_are_values_too() -> None:
     assert made == qr.Format("int4", group_size=32, scale_dtype="float16")
 
 
-def test_unknown_name_offers_the_nearest() -> None:
-    with pytest.raises(qr.UnsupportedFormatError, match=r"'int8_rowise'.*did you mean 'int8_roww"):
-        qr.Format("int8_rowise")
-    with pytest.raises(qr.UnsupportedFormatError, match=r"'int5'"):
-        qr.quantize(np.ones(4, np.float32), "int5")
-    with pytest.raises(qr.UnsupportedFormatError, match=r"did you mean"):
-        qr.Format("\u00e9" * 1_000_000)
+@pytest.mark.parametrize("name", ["int8_rowise", "INT8_ROWWISE", "int8-rowwise", "int8rowwise"])
+def test_a_name_that_is_close_is_offered(name: str) -> None:
+    with pytest.raises(qr.UnsupportedFormatError) as caught:
+        qr.Format(name)
+    assert str(caught.value) == (
+        f"unknown format '{name}'; did you mean 'int8_rowwise'? "
+        "Known formats: int8, int4, int2, int8_rowwise"
+    )
+
+
+@pytest.mark.parametrize("name", ["", "x", "four bits", "int16", "w8a8", "\u00e9" * 1_000_000])
+def test_a_name_that_is_close_to_none_gets_no_guess(name: str) -> None:
+    with pytest.raises(qr.UnsupportedFormatError) as caught:
+        qr.quantize(np.ones(4, np.float32), name)
+    assert str(caught.value).endswith("; known formats: int8, int4, int2, int8_rowwise")
+    assert "did you mean" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("family", "names"),
+    [
+        ("GGUF", ["gguf", "GGUF", "q4_0", "Q8_0", "q4_K_M", "iq4_nl", "tq1_0"]),
+        ("FP8", ["fp8", "fp8_e4m3", "FP8-E4M3FN", "float8_e5m2", "e4m3"]),
+        ("MX", ["mxfp4", "mxfp8", "mxint8"]),
+        ("NVFP4", ["nvfp4", "NV-FP4"]),
+        ("NF4", ["nf4", "bnb-4bit"]),
+        ("FP4", ["fp4", "fp4_e2m1"]),
+        ("GPTQ", ["gptq"]),
+        ("AWQ", ["awq"]),
+    ],
+)
+def test_what_people_ask_for_is_said_to_be_missing(family: str, names: list[str]) -> None:
+    for name in names:
+        for call in (qr.Format, lambda name: qr.quantize(np.ones(4, np.float32), name)):
+            with pytest.raises(qr.UnsupportedFormatError) as caught:
+                call(name)
+            assert str(caught.value) == (
+                f"unknown format '{name}': {family} is not supported yet; "
+                "supported are int8, int4, int2, int8_rowwise"
+            )
+
+
+@pytest.mark.parametrize("name", ["float16", "fp16", "bf16", "bfloat16", "float64", "half"])
+def test_a_type_of_floats_is_said_to_be_one(name: str) -> None:
+    with pytest.raises(qr.UnsupportedFormatError, match="that is a type of floats, and nothing to"):
+        qr.Format(name)
+
+
+def test_no_format_that_there_is_is_said_to_be_missing() -> None:
+    for each in qr.formats():
+        assert "did you mean" in unknown_format(each.name, [each.name])
 
 
 @pytest.mark.parametrize("name", [None, 4, b"int4", ["int4"], "", "\ud800"])

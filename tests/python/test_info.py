@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import quarrow as qr
+from quarrow.isa_names import readable_isa
 
 
 def run_python(code: str, **environment: str) -> str:
@@ -56,7 +57,15 @@ for call in (quarrow.info, lambda: quarrow.quantize(numpy.ones(8, "f"), "int8"))
     assert len(lines) == 2
     for line in lines:
         assert "QUARROW_FORCE_ISA names 'PDP11'" in line
-        assert qr.info()["runnable_isas"][0] in line
+        assert readable_isa(qr.info()["runnable_isas"][0]) in line
+        assert "AVX3" not in line
+
+
+@pytest.mark.skipif("AVX3" not in qr.info()["runnable_isas"], reason="no AVX-512 here")
+@pytest.mark.parametrize("spelling", ["AVX3", "AVX-512", "AVX512"])
+def test_avx_512_may_be_asked_for_by_either_name(spelling: str) -> None:
+    code = "import quarrow; print(quarrow.info()['isa'])"
+    assert run_python(code, QUARROW_FORCE_ISA=spelling) == "AVX3\n"
 
 
 def test_the_executor_is_the_one_asked_for_and_changes_no_bit() -> None:

@@ -23,7 +23,8 @@ std::string_view name_of(Target target) noexcept;
 // baseline is always the last.
 std::span<const Target> runnable_targets() noexcept;
 
-// The runnable target of that name; nothing when the name is unknown or the CPU lacks it.
+// The runnable target of that name, where AVX3 may be spelt AVX-512; nothing when the name is
+// unknown or the CPU lacks it.
 std::optional<Target> target_from_name(std::string_view name) noexcept;
 
 // The target that this process uses: the best, or what QUARROW_FORCE_ISA names. Nothing when that

@@ -3,8 +3,10 @@
 
 import io
 import logging
+import shlex
 import signal
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -13,27 +15,44 @@ from typer.exceptions import TyperException
 import quarrow
 from quarrow.cli.compare import compare
 from quarrow.cli.dequantize import dequantize
+from quarrow.cli.help_page import CommandsWithColour, CommandWithGroups
 from quarrow.cli.info import info
 from quarrow.cli.inspect import inspect
 from quarrow.cli.quantize import quantize
-from quarrow.cli.terminal import abandon_output, complain
+from quarrow.cli.terminal import abandon_output, complain, wants_colour
 
 EXIT_FAILED = 1
 EXIT_DAMAGED_FILE = 2
 EXIT_NO_READER = 128 + signal.SIGPIPE  # as shells report programs that the signal ends
 
+_HELP = """Quantize the weights of checkpoints at memory speed.
+
+\b
+Examples:
+  quarrow quantize model.safetensors int4.safetensors --format int4
+  quarrow inspect int4.safetensors
+  quarrow quantize --help
+"""
+
 app = typer.Typer(
     name="quarrow",
-    help="Quantize the weights of checkpoints at memory speed.",
+    cls=CommandsWithColour,
+    help=_HELP,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(quantize)
-app.command()(dequantize)
-app.command()(inspect)
-app.command()(compare)
-app.command()(info)
+
+
+def _add(command: Callable[..., None], summary: str) -> None:
+    app.command(cls=CommandWithGroups, short_help=summary)(command)
+
+
+_add(quantize, "Write a quantized copy of a checkpoint.")
+_add(dequantize, "Write a copy in which quantized layers are floats again.")
+_add(inspect, "Show what a checkpoint holds.")
+_add(compare, "Show how far the tensors of two checkpoints are apart.")
+_add(info, "Show the version, what this machine runs, and the formats.")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 (typer calls it)
@@ -47,7 +66,11 @@ def _options(
     _version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+            "--version",
+            "-V",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and exit.",
         ),
     ] = False,
 ) -> None:
@@ -70,6 +93,8 @@ class _WarningLines(logging.Handler):
 
 def run(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code; `arguments` are those of the process if None."""
+    if arguments is None:
+        arguments = sys.argv[1:]
     logging.getLogger("quarrow").addHandler(_WarningLines())
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name that the terminal's encoding lacks must not end in a UnicodeEncodeError.
@@ -88,10 +113,16 @@ def run(arguments: list[str] | None = None) -> int:
     return code
 
 
-def _run_command(arguments: list[str] | None) -> int:
+def _run_command(arguments: list[str]) -> int:
     try:
         # Without standalone_mode=False typer would print a usage error itself and exit with 2.
-        code = app(arguments, prog_name="quarrow", standalone_mode=False)
+        code = app(
+            arguments or ["--help"],
+            prog_name="quarrow",
+            standalone_mode=False,
+            color=wants_colour(),
+            obj=shlex.join(["quarrow", *arguments]),  # what the report page says
+        )
     except TyperException as error:
         complain("error", _usage_message(error))
     except quarrow.CheckpointError as error:

@@ -11,6 +11,7 @@ import typer
 import quarrow
 from quarrow.cli.progress import file_progress
 from quarrow.cli.terminal import printable
+from quarrow.counts import counted
 from quarrow.descriptions import ErrorStats
 
 
@@ -57,8 +58,7 @@ def compare(
     else:
         _print(found)
     if found.not_compared:
-        count = len(found.not_compared)
-        msg = f"{count:,} tensor{'s' * (count > 1)} could not be compared"
+        msg = f"{counted(len(found.not_compared), 'tensor')} could not be compared"
         raise quarrow.InvalidInputError(msg)
 
 

@@ -9,7 +9,7 @@ import typer
 
 import quarrow
 from quarrow.cli import file_options
-from quarrow.cli.file_options import FloatType, Io
+from quarrow.cli.file_options import VALUES, FloatType, Io
 from quarrow.cli.progress import file_progress
 from quarrow.cli.summary import print_summary
 
@@ -19,15 +19,17 @@ def dequantize(
     destination: file_options.Destination,
     dtype: Annotated[
         FloatType | None,
-        typer.Option(help="For all float tensors.", show_default="as before"),
+        typer.Option(
+            help="For all float tensors.", show_default="as before", rich_help_panel=VALUES
+        ),
     ] = None,
-    threads: file_options.Threads = None,
-    io: file_options.IoOption = Io.READ,
-    max_shard_size: file_options.MaxShardSize = None,
-    sync: file_options.Sync = True,
+    as_json: file_options.AsJson = False,
     dry_run: file_options.DryRun = False,
     force: file_options.Force = False,
-    as_json: file_options.AsJson = False,
+    max_shard_size: file_options.MaxShardSize = None,
+    sync: file_options.Sync = True,
+    threads: file_options.Threads = None,
+    io: file_options.IoOption = Io.READ,
 ) -> None:
     """Write a copy of a checkpoint in which quantized layers are float tensors again.
 

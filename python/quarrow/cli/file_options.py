@@ -28,6 +28,10 @@ class FloatType(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
+# The groups of `--help`, in their order there.
+FORMAT, LAYERS, VALUES = "Format", "Which layers", "Values"
+RESULT, OUTPUT, SPEED = "What is shown", "Output files", "Speed"
+
 # Not Path, which would drop the slash that says "a folder".
 Source = Annotated[
     str,
@@ -46,12 +50,14 @@ Threads = Annotated[
         metavar="N",
         help="At most so many threads.",
         show_default="the CPUs this process may use",
+        rich_help_panel=SPEED,
     ),
 ]
 IoOption = Annotated[
     Io,
     typer.Option(
-        help="Read IN, or map it; a mapped file that is cut short meanwhile ends the command."
+        help="Read IN, or map it; a mapped file that is cut short meanwhile ends the command.",
+        rich_help_panel=SPEED,
     ),
 ]
 MaxShardSize = Annotated[
@@ -59,17 +65,33 @@ MaxShardSize = Annotated[
     typer.Option(
         metavar="SIZE",
         help="Write several files of at most so many bytes, such as 5GB, and their index.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 Sync = Annotated[
-    bool, typer.Option("--sync/--no-sync", help="Whether to wait until OUT is on the disk.")
+    bool,
+    typer.Option(
+        "--sync/--no-sync",
+        help="Whether to wait until OUT is on the disk.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print the plan and the final size; write no OUT.")
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Print the plan and the final size; write no OUT.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace what exists.", rich_help_panel=OUTPUT)
+]
 AsJson = Annotated[
-    bool, typer.Option("--json", help="Print the report as JSON instead of a summary.")
+    bool,
+    typer.Option(
+        "--json", help="Print the report as JSON instead of a summary.", rich_help_panel=RESULT
+    ),
 ]
 
 

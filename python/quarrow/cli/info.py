@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 
 import quarrow
+from quarrow.counts import counted
+from quarrow.isa_names import readable_isa
 
 
 def info(
@@ -31,11 +33,13 @@ def info(
 
 def _print_facts(facts: dict[str, Any]) -> None:
     build = facts["build"]
+    runnable = map(readable_isa, facts["runnable_isas"])
+    cpus = counted(facts["cpus"], "CPU")
     libraries = [f"{name} {version}" for name, version in facts["dependencies"].items() if version]
     for label, text in (
         ("quarrow", facts["version"]),
-        ("runs on", f"{facts['isa']} (this machine has {', '.join(facts['runnable_isas'])})"),
-        ("threads", f"{facts['threads']} by {facts['executor']}, {facts['cpus']} CPUs allowed"),
+        ("runs on", f"{readable_isa(facts['isa'])} (this machine has {', '.join(runnable)})"),
+        ("threads", f"{facts['threads']} by {facts['executor']}, {cpus} allowed"),
         ("built with", f"{build['compiler']}, {build['type']}"),
         ("libraries", ", ".join(libraries)),
     ):

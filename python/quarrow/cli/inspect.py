@@ -10,6 +10,7 @@ import typer
 import quarrow
 from quarrow.checkpoint import TensorInfo
 from quarrow.cli.terminal import printable, size_text
+from quarrow.counts import counted
 
 _LONGEST_VALUE = 200
 
@@ -122,12 +123,12 @@ def _print_totals(checkpoint: quarrow.Checkpoint, tensors: list[TensorInfo]) -> 
     # The files are larger than their tensors: each has a header.
     files = len(checkpoint.files)
     rows = [(kind, nbytes, count[kind]) for kind, nbytes in size.most_common()]
-    rows.append(("file" if files == 1 else f"{files} files", checkpoint.nbytes, len(tensors)))
+    label = "file" if files == 1 else counted(files, "file")
+    rows.append((label, checkpoint.nbytes, len(tensors)))
     width = max(len(kind) for kind, _, _ in rows)
     print()
     for kind, nbytes, tensor_count in rows:
-        plural = "" if tensor_count == 1 else "s"
-        print(f"{kind:<{width}}  {size_text(nbytes):>8}  {tensor_count:,} tensor{plural}")
+        print(f"{kind:<{width}}  {size_text(nbytes):>8}  {counted(tensor_count, 'tensor')}")
 
 
 def _print_metadata(metadata: dict[str, str]) -> None:
@@ -136,5 +137,5 @@ def _print_metadata(metadata: dict[str, str]) -> None:
     for key, value in metadata.items():
         cut = value[:_LONGEST_VALUE]
         left_out = len(value) - len(cut)
-        more = f"... ({left_out:,} more characters, see --json)" if left_out else ""
+        more = f"... ({counted(left_out, 'more character')}, see --json)" if left_out else ""
         print(f"  {printable(key)}: {printable(cut)}{more}")

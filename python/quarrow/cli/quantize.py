@@ -2,6 +2,7 @@
 """`quarrow quantize`."""
 
 import json
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 import quarrow
 from quarrow.cli import file_options
 from quarrow.cli.completion import complete_format, complete_rule
-from quarrow.cli.file_options import FloatType, Io
+from quarrow.cli.file_options import FORMAT, LAYERS, RESULT, VALUES, FloatType, Io
 from quarrow.cli.output_files import check_text_file, write_text
 from quarrow.cli.progress import file_progress
 from quarrow.cli.rules import choose_rules
@@ -41,6 +42,7 @@ class OnError(StrEnum):
 
 
 def quantize(
+    context: typer.Context,
     source: file_options.Source,
     destination: file_options.Destination,
     format_name: Annotated[
@@ -53,21 +55,29 @@ def quantize(
             "their original names and in large text encoders; int8, int4 or int2, as "
             "compressed-tensors reads them.",
             autocompletion=complete_format,
+            rich_help_panel=FORMAT,
         ),
     ],
     group_size: Annotated[
         str | None,
         typer.Option(
-            metavar="N|row", help="Of int8, int4 and int2.", show_default="the format's own"
+            metavar="N|row",
+            help="Of int8, int4 and int2.",
+            show_default="the format's own",
+            rich_help_panel=FORMAT,
         ),
     ] = None,
     symmetric: Annotated[
         bool | None,
-        typer.Option(help="Of int8, int4 and int2.", show_default="asymmetric"),
+        typer.Option(
+            help="Of int8, int4 and int2.", show_default="asymmetric", rich_help_panel=FORMAT
+        ),
     ] = None,
     scale_dtype: Annotated[
         FloatType | None,
-        typer.Option(help="Of int8, int4 and int2.", show_default="float32"),
+        typer.Option(
+            help="Of int8, int4 and int2.", show_default="float32", rich_help_panel=FORMAT
+        ),
     ] = None,
     include: Annotated[
         list[str] | None,
@@ -75,6 +85,7 @@ def quantize(
             metavar="REGEX",
             help="Quantize only layers whose name the expression finds, be it a norm or an "
             "embedding, and those with a --rule. May be repeated.",
+            rich_help_panel=LAYERS,
         ),
     ] = None,
     exclude: Annotated[
@@ -82,6 +93,7 @@ def quantize(
         typer.Option(
             metavar="REGEX",
             help="Leave the layers whose name the expression finds. May be repeated.",
+            rich_help_panel=LAYERS,
         ),
     ] = None,
     rule: Annotated[
@@ -91,16 +103,9 @@ def quantize(
             help="Format of the layers whose name the expression finds, or 'none' to leave them. "
             "May be repeated; the first that matches counts.",
             autocompletion=complete_rule,
+            rich_help_panel=LAYERS,
         ),
     ] = None,
-    dtype: Annotated[
-        FloatType | None,
-        typer.Option(help="For the float tensors that are not quantized.", show_default="as in IN"),
-    ] = None,
-    nonfinite: Annotated[
-        NonFinite,
-        typer.Option(help="Stop at NaN or Inf, or give Inf the last code and NaN the code of 0."),
-    ] = NonFinite.RAISE,
     runtime: Annotated[
         Runtime | None,
         typer.Option(
@@ -108,17 +113,35 @@ def quantize(
             "file of which it would load nothing quantized is refused; 'none' holds nothing back, "
             "for a loader of your own.",
             show_default="comfyui for int8_rowwise, none for the others",
+            rich_help_panel=LAYERS,
         ),
     ] = None,
+    dtype: Annotated[
+        FloatType | None,
+        typer.Option(
+            help="For the float tensors that are not quantized.",
+            show_default="as in IN",
+            rich_help_panel=VALUES,
+        ),
+    ] = None,
+    nonfinite: Annotated[
+        NonFinite,
+        typer.Option(
+            help="Stop at NaN or Inf, or give Inf the last code and NaN the code of 0.",
+            rich_help_panel=VALUES,
+        ),
+    ] = NonFinite.RAISE,
     on_error: Annotated[
-        OnError, typer.Option(help="Stop at a layer that cannot be quantized, or leave it.")
+        OnError,
+        typer.Option(
+            help="Stop at a layer that cannot be quantized, or leave it.", rich_help_panel=VALUES
+        ),
     ] = OnError.RAISE,
-    threads: file_options.Threads = None,
-    io: file_options.IoOption = Io.READ,
-    max_shard_size: file_options.MaxShardSize = None,
-    sync: file_options.Sync = True,
     error: Annotated[
-        bool, typer.Option("--error", help="Measure each layer's error; show the worst.")
+        bool,
+        typer.Option(
+            "--error", help="Measure each layer's error; show the worst.", rich_help_panel=RESULT
+        ),
     ] = False,
     report: Annotated[
         str | None,
@@ -126,11 +149,16 @@ def quantize(
             metavar="FILE.html",
             help="Write a page with the sizes, each layer's error (which is measured for it), and "
             "what was left alone and why.",
+            rich_help_panel=RESULT,
         ),
     ] = None,
+    as_json: file_options.AsJson = False,
     dry_run: file_options.DryRun = False,
     force: file_options.Force = False,
-    as_json: file_options.AsJson = False,
+    max_shard_size: file_options.MaxShardSize = None,
+    sync: file_options.Sync = True,
+    threads: file_options.Threads = None,
+    io: file_options.IoOption = Io.READ,
 ) -> None:
     """Write a quantized copy of a checkpoint.
 
@@ -195,11 +223,12 @@ def quantize(
             dry_run=dry_run,
         )
     if page is not None:
-        write_text(page, render(done))
+        made = datetime.now(tz=UTC).astimezone()
+        write_text(page, render(done, command=context.obj, made=made))
     if as_json:
         print(json.dumps(done.to_dict(), indent=2))
     else:
-        print_summary(done)
+        print_summary(done, page=report)
 
 
 def _fields(group_size: str | None, **others: object) -> dict[str, Any]:

@@ -6,19 +6,23 @@ from collections.abc import Sequence
 from heapq import nsmallest
 
 from quarrow.cli.terminal import printable, size_text
+from quarrow.counts import counted
 from quarrow.file_report import FileReport, LayerReport
 
 _WORST_LAYERS = 5
 _MOST_REASONS = 10
 
 
-def print_summary(report: FileReport) -> None:
-    """Print sizes, time, what became of the tensors, and the largest errors if measured."""
+def print_summary(report: FileReport, page: str | None = None) -> None:
+    """Print sizes, time, what became of the tensors, and the largest errors if measured.
+
+    `page` is where a report page was written.
+    """
     if report.dry_run:
         _print_plan(report.layers)
     size = f"{size_text(report.bytes_in)} -> {size_text(report.bytes_out)}"
     if report.bytes_in:
-        size += f" ({report.bytes_out / report.bytes_in:.1%} of it)"
+        size += f" ({change_text(report.bytes_out / report.bytes_in)})"
     _print_row("size", size)
     if report.dry_run:
         _print_row("dry run", "nothing was written")
@@ -30,7 +34,17 @@ def print_summary(report: FileReport) -> None:
     if len(report.files) > 1:
         _print_row("files", f"{len(report.files) - 1:,} and {printable(report.files[-1])}")
     _print_tensors(report)
+    if page is not None:
+        _print_row("report", printable(page))
     _print_errors([(each.name, each.error) for each in report.layers if each.error is not None])
+
+
+def change_text(ratio: float) -> str:
+    """Return `49.7% smaller` or `98.6% larger` for a size after, in sizes before."""
+    percent = f"{abs(ratio - 1):.1%}"
+    if percent == "0.0%":
+        return "about the same"
+    return f"{percent} {'smaller' if ratio < 1 else 'larger'}"
 
 
 def _print_row(label: str, text: str) -> None:
@@ -42,17 +56,19 @@ def _print_tensors(report: FileReport) -> None:
     for action in (done, "converted"):
         counts = Counter(_became(layer) for layer in report.layers if layer.action == action)
         for what, count in counts.most_common():
-            _print_row(action, f"{_tensors(count)} to {what}")
+            _print_row(action, f"{counted(count, 'tensor')} to {what}")
         if action == done and not counts:
-            _print_row(done, _tensors(0))
+            _print_row(done, counted(0, "tensor"))
     left_alone = Counter(layer.reason for layer in report.layers if layer.action == "kept")
     reasons = left_alone.most_common(_MOST_REASONS)
     for reason, count in reasons:
-        _print_row("left alone", f"{_tensors(count)}: {printable(reason or 'not quantized')}")
+        why = printable(reason or "not quantized")
+        _print_row("left alone", f"{counted(count, 'tensor')}: {why}")
     # Reasons that name their layer are as many as the layers.
     others = left_alone.total() - sum(count for _, count in reasons)
     if others:
-        _print_row("left alone", f"{_tensors(others)} more, for the reasons that --json gives")
+        more = counted(others, "more tensor")
+        _print_row("left alone", f"{more}, for the reasons that --json gives")
 
 
 def _became(layer: LayerReport) -> str:
@@ -66,10 +82,6 @@ def _print_plan(layers: Sequence[LayerReport]) -> None:
         becomes = "-" if layer.action == "kept" else _became(layer)
         print(f"{before:>8}  {after:>8}  {becomes:<12}  {printable(layer.name)}")
     print()
-
-
-def _tensors(count: int) -> str:
-    return f"{count:,} tensor" if count == 1 else f"{count:,} tensors"
 
 
 def _print_errors(measured: list[tuple[str, dict[str, float]]]) -> None:

@@ -27,6 +27,12 @@ def size_text(size_bytes: int) -> str:
     return f"{value:.{digits}f} {unit}"
 
 
+def wants_colour() -> bool | None:
+    """Return False where no colour is wanted; None leaves it to what the output is."""
+    unwanted = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return False if unwanted else None
+
+
 def complain(kind: str, message: str) -> None:
     """Write one line to standard error: `quarrow: KIND: MESSAGE`.
 

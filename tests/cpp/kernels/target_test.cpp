@@ -57,6 +57,14 @@ TEST(Target, NamesFindTheirTargets) {
   EXPECT_EQ(target_from_name("avx2"), std::nullopt);
 }
 
+TEST(Target, Avx512HasItsUsualNameToo) {
+  EXPECT_EQ(target_from_name("AVX-512"), target_from_name("AVX3"));
+  EXPECT_EQ(target_from_name("AVX512"), target_from_name("AVX3"));
+  EXPECT_EQ(target_from_name("AVX-512_ZEN4"), target_from_name("AVX3_ZEN4"));
+  EXPECT_EQ(target_from_name("AVX-5123"), std::nullopt);
+  EXPECT_EQ(target_from_name("AVX-512F"), std::nullopt);
+}
+
 TEST(Target, TheBestComesFirstAndTheBaselineLast) {
   const auto targets = runnable_targets();
   const auto by_index = [](Target a, Target b) { return a.index < b.index; };

@@ -18,7 +18,7 @@ GPTQ = {"g.qweight": np.ones((8, 64), "i4"), "g.scales": np.ones((1, 64), "f2")}
 @pytest.mark.parametrize(
     ("tensors", "arguments", "words"),
     [
-        ({"a.weight": WEIGHT}, ["dequantize"], "none of its 1 tensor is part of a quantized layer"),
+        ({"a.weight": WEIGHT}, ["dequantize"], "its only tensor is no part of a quantized layer"),
         (GPTQ, ["dequantize"], "1 layer (GPTQ or AWQ) cannot be restored yet"),
         (GPTQ, ["dequantize", "--dtype", "float16"], "cannot be restored yet"),
         (GPTQ, ["quantize", "-f", "int8"], "already quantized (GPTQ or AWQ)"),
@@ -48,7 +48,10 @@ def test_a_part_is_done_with_a_warning(run_cli: RunCli, write_model: WriteModel)
     path = write_model(GPTQ | {"a.weight": WEIGHT, "b.weight": np.ones((64, 128), "f4")})
     result = run_cli("quantize", "model.safetensors", "out.safetensors", "-f", "int4")
     assert result.returncode == 0
-    assert "warning: 1 tensor left as they are: the last group" in result.stderr
+    assert (
+        "warning: 1 tensor stays as it is: its rows do not divide into whole groups"
+        in result.stderr
+    )
     assert "for GPTQ or AWQ and compressed-tensors, and nobody loads them all" in result.stderr
     result = run_cli("dequantize", "out.safetensors", "back.safetensors")
     assert result.returncode == 0

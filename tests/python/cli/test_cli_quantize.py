@@ -127,7 +127,6 @@ def test_a_dangling_link_counts_as_existing_output(run_cli: RunCli, model: Path)
         (("quantize", "model.safetensors", ".", *INT8, "--force"), "folder"),
         (("quantize", "model.safetensors", "absent/", *INT8), "folder"),
         (("quantize", "model.safetensors", "model.safetensors", *INT8, "--force"), "source"),
-        ((), "command"),
         (("quantise",), "quantise"),
         (("--no-such-option",), "--no-such-option"),
     ],

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`--report`: the page as a file, and what is inside before a browser runs it."""
 
+import html
 import json
 import math
 import os
@@ -8,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,37 @@ def data_of(page: str) -> Any:
     return json.loads(parsed(page).scripts[0])
 
 
+def page_of(report: qr.FileReport, command: str = "quarrow quantize a b") -> str:
+    return render(report, command=command, made=datetime(2026, 11, 27, 12, 30, tzinfo=UTC))
+
+
+def words_of(page: str, term: str) -> str:
+    """Return what the head of the page says of a term, without markup."""
+    found = re.search(rf"<dt>{term}</dt><dd>(.*?)</dd>", page)
+    assert found is not None
+    return html.unescape(re.sub("<[^>]*>", "", found[1]))
+
+
+def test_the_page_says_by_which_command_it_was_made_and_when(run_cli: RunCli, model: Path) -> None:
+    before = datetime.now(tz=UTC)
+    result = run_cli(*QUANTIZE, "--report", "a page.html", "--exclude", "x&<y>")
+    assert (result.returncode, result.stderr.count("\n")) == (0, 1)
+    assert "report      a page.html\n" in result.stdout
+    page = (model.parent / "a page.html").read_text()
+    command = f"quarrow {' '.join(QUANTIZE)} --report 'a page.html' --exclude 'x&<y>'"
+    assert words_of(page, "command") == command
+    made = datetime.fromisoformat(words_of(page, "made"))
+    assert before - timedelta(seconds=1) <= made <= datetime.now(tz=UTC)
+
+
+def test_a_command_becomes_no_markup_and_no_control_character() -> None:
+    page = page_of(report_of([]), f"quarrow quantize {HOSTILE}")
+    assert words_of(page, "command").isprintable()
+    assert words_of(page, "command").startswith("quarrow quantize </script><img")
+    assert words_of(page, "made") == "2026-11-27 12:30:00+00:00"
+    assert "img" not in {tag for tag, _ in parsed(page).tags}
+
+
 def test_the_page_has_every_tensor_and_its_error(run_cli: RunCli, model: Path) -> None:
     result = run_cli(*QUANTIZE, *REPORT, "--json")
     assert (result.returncode, result.stderr) == (0, "")
@@ -78,7 +111,7 @@ def test_the_page_has_every_tensor_and_its_error(run_cli: RunCli, model: Path) -
 def test_groups_and_dots_say_what_the_layers_say() -> None:
     layers = [quantized("a", 20.0), quantized("b", 40.0)]
     layers.append(qr.LayerReport("c", "kept", None, "a norm", (9,), "F16", "F16", 18, 18, None))
-    page = render(report_of(layers))
+    page = page_of(report_of(layers))
     cells = re.sub(r"<[^>]*>|\s+", " ", page[page.index('id="groups"') : page.index('id="errors"')])
     assert re.search(r" int8 +2 +32 B +24 B ", cells)
     assert re.search(r" left alone +a norm +1 +18 B +18 B ", cells)
@@ -121,7 +154,7 @@ def test_a_file_without_tensors_has_a_page(run_cli: RunCli, write_model: WriteMo
     result = run_cli(*QUANTIZE, *REPORT, "--json")
     assert result.returncode == 1
     assert "it has no tensors" in result.stderr
-    page = render(report_of([]))
+    page = page_of(report_of([]))
     assert "The file has no tensors" in page
     assert data_of(page)["rows"] == []
 
@@ -132,7 +165,7 @@ def test_a_page_of_100_000_layers_lists_each_and_few_groups() -> None:
         qr.LayerReport(f"{i}", "kept", None, f"error in {i}", (4,), "F16", "F16", 8, 8, None)
         for i in range(40_000)
     ]
-    page = render(report_of(layers))
+    page = page_of(report_of(layers))
     data = data_of(page)
     assert len(data["rows"]) == 100_000
     assert len(data["groups"]) < 100
@@ -155,7 +188,7 @@ def test_errors_that_are_no_numbers_are_not_drawn(
     values: list[float], drawn: int, lowest: str | None
 ) -> None:
     layers = [quantized(f"{index}", value) for index, value in enumerate(values)]
-    page = render(report_of(layers))
+    page = page_of(report_of(layers))
     assert sum(dots.count("M") for dots in re.findall(r'class="dots.*?d="(.*?)"', page)) == drawn
     assert re.findall(r"lowest SQNR of a layer</dt><dd>(.*?)<", page) == (
         [lowest] if lowest else []
@@ -168,7 +201,7 @@ def test_restored_and_converted_tensors_are_told_apart() -> None:
         qr.LayerReport("a", "restored", None, None, (2, 2), "BF16", "F32", 4, 16, None),
         qr.LayerReport("b", "converted", None, "a norm", (2,), "F32", "F16", 8, 4, None),
     ]
-    page = render(report_of(layers, None))
+    page = page_of(report_of(layers, None))
     assert "Restored checkpoint" in page
     assert [row[1:3] for row in data_of(page)["rows"]] == [
         ["restored to F32", "BF16 to F32"],

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from cli_process import run_on_terminal
+from quarrow.cli.progress import pace_text
 
 RunCli = Callable[..., subprocess.CompletedProcess[str]]
 WriteModel = Callable[[dict[str, npt.NDArray[np.generic]]], Path]
@@ -53,6 +54,50 @@ def test_no_color_is_honoured(model: Path) -> None:
 
 
 # The name stays until the bar has been redrawn, which a small job would not wait for.
+SHOW_A_PACE = """
+import time
+from quarrow.cli.progress import file_progress
+
+with file_progress() as show:
+    time.sleep(0.7)
+    show(1_000_000_000, 4_000_000_000, "layer")
+    time.sleep(0.5)
+"""
+
+
+def test_the_bar_has_one_speed_and_the_time_left(tmp_path: Path) -> None:
+    code, text = run_on_terminal(tmp_path, command=(sys.executable, "-c", SHOW_A_PACE), columns=120)
+    assert code == 0
+    lines = [line for line in re.split(r"[\r\n]+", CONTROL.sub("", text)) if " left" in line]
+    assert any("layer" in line for line in lines)
+    for line in lines:
+        assert line.count("/s") == 1
+        assert re.search(r" 1\.0/4\.0 GB +(\d\.\d\d GB|\d{3} MB)/s, 0:0\d left ", line)
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "seconds", "text"),
+    [
+        (0, 100, 9.0, ""),
+        (10, 100, 0.1, ""),
+        (10_000_000, 100_000_000, 1.0, "10.0 MB/s, 0:09 left"),
+        (10_000_000, 800_000_000, 1.0, "10.0 MB/s, 1:19 left"),
+        (1_000, 10_000_000, 1.0, "1.00 kB/s, 2:46:39 left"),
+        (100, 100, 2.0, "50 B/s, 0:00 left"),
+    ],
+)
+def test_a_pace_is_that_of_the_whole_job(done: int, total: int, seconds: float, text: str) -> None:
+    assert pace_text(done, total, seconds) == text
+
+
+def test_the_bar_goes_and_the_summary_stays(model: Path) -> None:
+    code, text = run_on_terminal(model.parent, *QUANTIZE)
+    assert code == 0
+    # Up to the summary the line was erased last.
+    assert text.rindex("\x1b[2K") > text.rindex("100%")
+    assert text.rindex("\x1b[2K") < text.index("size ")
+
+
 SHOW_A_NAME = """
 import sys, time
 from quarrow.cli.progress import file_progress

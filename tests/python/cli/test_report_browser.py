@@ -5,6 +5,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "model.safetensors", folder / "out", "int8_rowwise", measure_error=True
     )
     page = folder / "page.html"
-    page.write_text(render(done), encoding="utf-8")
+    made = datetime(2026, 11, 27, tzinfo=UTC)
+    command = f"quarrow quantize model.safetensors out --include '{HOSTILE}'"
+    page.write_text(render(done, command=command, made=made), encoding="utf-8")
     return page
 
 

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import math
 from collections.abc import Iterable
+from datetime import datetime
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from markupsafe import Markup
 from quarrow import _core
 from quarrow.cli.report_page.plot import error_plot
 from quarrow.cli.terminal import printable, size_text
+from quarrow.counts import counted
 from quarrow.file_report import FileReport, LayerReport
 
 _ERRORS = ("sqnr_db", "max_abs", "rmse", "cosine")
@@ -36,8 +38,11 @@ class Group(NamedTuple):
     bytes_out: int
 
 
-def render(report: FileReport) -> str:
-    """Return the page; every character of the report that is not visible is shown as an escape."""
+def render(report: FileReport, *, command: str, made: datetime) -> str:
+    """Return the page; every character of the report that is not visible is shown as an escape.
+
+    It says by which command it was made, and when.
+    """
     layers = list(report.layers)
     errors = [layer.error["sqnr_db"] for layer in layers if layer.error is not None]
     groups = _groups(layers)
@@ -45,9 +50,11 @@ def render(report: FileReport) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(printable=printable, size=size_text)
+    environment.filters.update(printable=printable, size=size_text, counted=counted)
     return environment.from_string(_part("page.html")).render(
         report=report,
+        command=command,
+        made=made.isoformat(sep=" ", timespec="seconds"),
         version=_core.version(),
         ratio=report.bytes_out / report.bytes_in if report.bytes_in else 1.0,
         changed=sum(layer.action in _CHANGED for layer in layers),
