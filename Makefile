@@ -1,7 +1,7 @@
 # Every target does all its set-up first (tools/setup); a second call finds it done.
 PYTEST = .venv/bin/python -m pytest -q -n auto --maxprocesses=8 --dist worksteal
 
-.PHONY: help demo test test-quick bench format lint clean
+.PHONY: help demo example-input test test-quick bench format lint clean
 
 # Not Make's own rules: these are commands, not files, and none may run beside another.
 .NOTPARALLEL:
@@ -9,6 +9,8 @@ PYTEST = .venv/bin/python -m pytest -q -n auto --maxprocesses=8 --dist worksteal
 
 help:
 	@echo 'make demo    write blocks of Flux and a LoRA, quantize both, show size, time and error'
+	@echo 'make example-input'
+	@echo '             write demo-out/flux.safetensors, with which the examples of README begin'
 	@echo 'make test    build everything and run every C++ and Python test'
 	@echo 'make test-quick'
 	@echo '             the same without what takes long, and with fewer examples of each property'
@@ -24,6 +26,10 @@ help:
 demo:
 	@tools/setup package
 	@.venv/bin/python examples/demo.py
+
+example-input:
+	@tools/setup package
+	@.venv/bin/python examples/demo.py --only-input
 
 test:
 	@tools/setup package cpp-tests benchmarks

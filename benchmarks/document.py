@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write docs/performance.md and its plots from the store: python -m benchmarks.document [STORE].
 
+README's picture and figures follow from it (`benchmarks.overview`).
+
 Nothing is measured, and nothing in the document comes from elsewhere.
 """
 
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from quarrow.isa_names import readable_isa
 
 from benchmarks.harness.changes import Doubt
 from benchmarks.harness.environment import fingerprint
@@ -26,6 +29,7 @@ from benchmarks.harness.words import (
     time_interval_text,
     time_text,
 )
+from benchmarks.overview import write_overview
 
 # The same picture for the same figures: no random names in it, and its text as text.
 mpl.rcParams |= {"svg.hashsalt": "quarrow", "svg.fonttype": "none"}
@@ -57,9 +61,10 @@ def machine_lines(summary: Summary) -> Iterator[str]:
     """Say what was measured on, and how quiet it was."""
     record = summary.suites[0].record
     machine, build = record.environment["machine"], record.environment["quarrow"]
+    isa = readable_isa(build["isa"])
     yield (
         f"{machine['cpu']}, {machine['cpus']} CPUs, {machine['memory_gib']} GiB, last cache"
-        f" {machine['cache_bytes'] >> 20} MiB; quarrow {build['version']}, {build['isa']},"
+        f" {machine['cache_bytes'] >> 20} MiB; quarrow {build['version']}, {isa},"
         f" {build['executor']}; Python {record.environment['python']}."
     )
     yield ""
@@ -197,6 +202,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"nothing is stored in {store.folder}; run python -m benchmarks", file=sys.stderr)
         return 3
     write_document(summary)
+    write_overview()
     print(DOCUMENT)
     return 0
 

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quantize a diffusion model and a LoRA, and show what it costs and what it gives.
 
-    python examples/demo.py [--quick] [--keep DIR]
+    python examples/demo.py [--quick] [--out DIR] [--keep-large]
+    python examples/demo.py --only-input [--out DIR]
 
 `make demo` runs this. Both files are made here, with the tensor names and shapes of published
-models and seeded random values. They go to a temporary folder, which is removed at the end.
+models and seeded random values. Every command is printed as it is run, so that it can be repeated
+in the same folder. The small files stay; those of hundreds of megabytes are removed at the end.
+
+`make example-input` runs the second: it writes the file that the examples of README begin with.
 """
 
 import argparse
@@ -15,8 +19,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +32,8 @@ import quarrow as qr
 
 SUPPORT = Path(__file__).resolve().parent.parent / "tests" / "support"
 ROUNDS = 3
+# Larger files do not stay.
+SMALL_BYTES = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -42,27 +48,36 @@ class Scale:
 # The input and a plain copy of it are the most that lies on the disk at once.
 FULL = Scale(("--blocks", "1"), (), 2_300_000_000)
 QUICK = Scale(("--blocks", "1", "--max-bytes", "80M"), ("--limit-tensors", "30"), 200_000_000)
+# What README's examples are run with: the first attention, in float16.
+EXAMPLE = ("--match", r"^(img_in|double_blocks\.0\.img_attn)", "--dtype", "F16")
 
 
 def main() -> int:
     """Run the demo; return the exit code."""
     options = parse_arguments()
+    folder: Path = options.out
+    folder.mkdir(parents=True, exist_ok=True)
+    if options.only_input:
+        write_example_input(folder)
+        return 0
     scale = QUICK if options.quick else FULL
+    free = shutil.disk_usage(folder).free
+    if free < scale.disk_bytes:
+        return fail(
+            f"{folder} has {megabytes(free)} free, the demo needs {megabytes(scale.disk_bytes)}; "
+            "pass --out DIR"
+        )
     with ExitStack() as stack:
-        folder = options.keep
-        if folder is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="quarrow-demo-")))
-        folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder).free
-        if free < scale.disk_bytes:
-            return fail(
-                f"{folder} has {megabytes(free)} free, the demo needs "
-                f"{megabytes(scale.disk_bytes)}; set TMPDIR, or pass --keep DIR"
-            )
+        if not options.keep_large:
+            # Also after an error, or Ctrl-C.
+            stack.callback(remove_large_files, folder)
         show_flux(folder, scale)
         show_lora(folder, scale)
-        if options.keep is not None:
-            say(f"\nThe files are in {folder}.")
+    say(f"\nIn {folder}:")
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        say(f"  {path.name:<28}{megabytes(path.stat().st_size):>12}")
+    if not options.keep_large:
+        say(f"Files above {megabytes(SMALL_BYTES)} are removed; the commands make them again.")
     return 0
 
 
@@ -70,25 +85,40 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line of the demo."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--quick", action="store_true", help="a small slice of each model")
-    parser.add_argument("--keep", metavar="DIR", type=Path, help="write to DIR and keep the files")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, default=Path("demo-out"), help="default: demo-out"
+    )
+    parser.add_argument("--keep-large", action="store_true", help="leave the large files too")
+    parser.add_argument(
+        "--only-input", action="store_true", help="write README's flux.safetensors, nothing else"
+    )
     return parser.parse_args()
+
+
+def write_example_input(folder: Path) -> None:
+    """Write the file that README's examples begin with, and say how to go on there."""
+    make_checkpoint("flux_transformer_original", folder / "flux.safetensors", EXAMPLE)
+    say(f"\nThe examples of README are for this folder: cd {shlex.quote(str(folder))}")
+    if shutil.which("quarrow") is None:
+        scripts = Path(sys.executable).parent
+        say(f"The command is in {scripts}: export PATH={shlex.quote(str(scripts))}:$PATH")
 
 
 def show_flux(folder: Path, scale: Scale) -> None:
     """Quantize two blocks of Flux through the command line, and compare with a plain copy."""
     say("1. A double and a single block of FLUX.1 (original names, bf16, random values)\n")
-    source = make_checkpoint(folder, "flux_transformer_original", "flux", scale.flux)
+    source = folder / "flux-blocks.safetensors"
     destination = folder / "flux-int8.safetensors"
-    arguments = [source.name, destination.name, "--format", "int8_rowwise"]
-    say(f"$ quarrow quantize {shlex.join([*arguments, '--error'])}")
-    quarrow_command(folder, "quantize", *arguments, "--error", "--force")
+    make_checkpoint("flux_transformer_original", source, scale.flux)
+    arguments = ("quantize", source, destination, "--format", "int8_rowwise", "--force")
+    run([*quarrow_command(), *arguments, "--report", folder / "flux-int8.html"])
 
     copy_seconds, job_seconds, command_seconds = [], [], []
     for _ in range(ROUNDS):
         destination.unlink()
         copy_seconds.append(plain_copy(source, folder / "copy.safetensors"))
         start = time.perf_counter()
-        report = quarrow_report(folder, "quantize", *arguments)
+        report = quarrow_report(*arguments)
         command_seconds.append(time.perf_counter() - start)
         job_seconds.append(report["seconds"])
     copy, job = min(copy_seconds), min(job_seconds)
@@ -104,7 +134,8 @@ def show_flux(folder: Path, scale: Scale) -> None:
 def show_lora(folder: Path, scale: Scale) -> None:
     """Quantize a LoRA from lists, from numpy arrays, and file to file."""
     say("\n2. A LoRA file (Stable Diffusion 1.5, rank 16, f16), three ways\n")
-    source = make_checkpoint(folder, "sd15_lora_kohya_r16", "lora", scale.lora)
+    source = folder / "lora.safetensors"
+    make_checkpoint("sd15_lora_kohya_r16", source, scale.lora)
     weights = read_matrices(source)
     lists = {name: weight.ravel().tolist() for name, weight in weights.items()}
 
@@ -117,18 +148,13 @@ def show_lora(folder: Path, scale: Scale) -> None:
     }
     numpy_seconds = time.perf_counter() - start
     require_same_bytes(from_lists, from_numpy)
-    report = quarrow_report(
-        folder,
-        "quantize",
-        source.name,
-        "lora-int8.safetensors",
-        "--format",
-        "int8_rowwise",
-        "--force",
-    )
+    destination = folder / "lora-int8.safetensors"
+    arguments = ("quantize", source, destination, "--format", "int8_rowwise", "--force")
+    show([*quarrow_command(), *arguments])
+    report = quarrow_report(*arguments)
 
     per_tensor = "int8, one scale per tensor"
-    say(f"  {'way':<34}{'format':<29}{'time':>11}")
+    say(f"\n  {'way':<34}{'format':<29}{'time':>11}")
     say(f"  {'legacy.quantize, Python lists':<34}{per_tensor:<29}{milliseconds(list_seconds)}")
     say(f"  {'quantize, numpy arrays':<34}{per_tensor:<29}{milliseconds(numpy_seconds)}")
     say(
@@ -143,41 +169,37 @@ def show_lora(folder: Path, scale: Scale) -> None:
     )
 
 
-def make_checkpoint(folder: Path, manifest: str, name: str, selection: tuple[str, ...]) -> Path:
-    """Write `NAME.safetensors` into the folder by a manifest of tests/support."""
-    path = folder / f"{name}.safetensors"
+def make_checkpoint(manifest: str, path: Path, selection: Sequence[str]) -> None:
+    """Write a file by a manifest of tests/support, through a command that is shown."""
+    maker = (SUPPORT / "make_checkpoint.py", SUPPORT / "manifests" / f"{manifest}.json")
     start = time.perf_counter()
-    subprocess.run(
-        [
-            sys.executable,
-            SUPPORT / "make_checkpoint.py",
-            SUPPORT / "manifests" / f"{manifest}.json",
-            path,
-            *selection,
-        ],
-        check=True,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    run([sys.executable, *maker, path, *selection], stderr=subprocess.PIPE)
     seconds = time.perf_counter() - start
-    say(f"{path.name}: {megabytes(path.stat().st_size)}, made in {seconds:.1f} s")
-    return path
+    say(f"{path.name}: {megabytes(path.stat().st_size)}, made in {seconds:.1f} s\n")
 
 
-def quarrow_command(folder: Path, *arguments: str) -> None:
-    """Run `quarrow` in the folder; its progress bar and its summary reach this terminal."""
-    subprocess.run([sys.executable, "-m", "quarrow.cli", *arguments], check=True, cwd=folder)
+def quarrow_command() -> list[str | Path]:
+    """Return the command of this interpreter's environment, whatever else is installed."""
+    script = Path(sys.executable).parent / "quarrow"
+    return [script] if script.exists() else [sys.executable, "-m", "quarrow"]
 
 
-def quarrow_report(folder: Path, *arguments: str) -> dict[str, Any]:
-    """Run `quarrow` in the folder without a progress bar and return its JSON report."""
-    result = subprocess.run(
-        [sys.executable, "-m", "quarrow.cli", *arguments, "--json"],
-        check=True,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
+def show(command: Sequence[str | Path]) -> None:
+    """Print a command for the folder in which the demo was started."""
+    words = [Path(os.path.relpath(each)) if Path(each).is_absolute() else each for each in command]
+    say(f"$ {shlex.join(map(str, words))}")
+
+
+def run(command: Sequence[str | Path], **streams: Any) -> None:
+    """Show a command and run it; its progress bar and its summary reach this terminal."""
+    show(command)
+    subprocess.run(command, check=True, text=True, **streams)
+
+
+def quarrow_report(*arguments: str | Path) -> dict[str, Any]:
+    """Run `quarrow` without a progress bar and return its JSON report."""
+    command = [*quarrow_command(), *arguments, "--json"]
+    result = subprocess.run(command, check=True, capture_output=True, text=True)
     report: dict[str, Any] = json.loads(result.stdout)
     return report
 
@@ -191,6 +213,14 @@ def plain_copy(source: Path, destination: Path) -> float:
     seconds = time.perf_counter() - start
     destination.unlink()
     return seconds
+
+
+def remove_large_files(folder: Path) -> None:
+    """Remove what the demo wrote, but for what is small."""
+    for name in ("flux-blocks", "flux-int8", "copy", "lora", "lora-int8"):
+        path = folder / f"{name}.safetensors"
+        if path.exists() and path.stat().st_size > SMALL_BYTES:
+            path.unlink()
 
 
 def read_matrices(path: Path) -> dict[str, npt.NDArray[np.float16]]:
@@ -240,7 +270,7 @@ def fail(message: str) -> int:
 
 
 if __name__ == "__main__":
-    # Both signals become exceptions, so that the temporary folder is removed.
+    # Both signals become exceptions, so that the large files are removed.
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
         sys.exit(main())

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from make_checkpoint import main as make_checkpoint
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -19,15 +18,49 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
-@pytest.fixture(autouse=True)
-def _folder_with_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    manifest = ROOT / "tests" / "support" / "manifests" / "flux_transformer_original.json"
-    out = tmp_path / "flux.safetensors"
-    part = r"^(img_in|double_blocks\.0\.img_attn)"
-    make_checkpoint([str(manifest), str(out), "--match", part, "--dtype", "F16"])
+@pytest.fixture
+def _folder_with_the_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What `make example-input` runs.
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (demo,) = re.findall(r"^example-input:\n.*\n\t@.venv/bin/python (.*)$", makefile, re.MULTILINE)
+    script, *options = demo.split()
+    command = [sys.executable, ROOT / script, *options, "--out", tmp_path]
+    subprocess.run(command, check=True, capture_output=True)
     monkeypatch.chdir(tmp_path)
 
 
+def test_the_first_screen_says_what_it_is_and_what_loads_the_result() -> None:
+    first = README[: README.index("```")].split("\n\n")
+    assert first[0] == "# quarrow"
+    assert first[1].startswith("quarrow quantizes ")
+    assert first[1].count(". ") == 0
+    words = "\n".join(first)
+    assert "**What loads the result.**" in words
+    assert words.count("![") == 1
+    assert len(re.findall(r"^\| .* times as long \|", words, re.MULTILINE)) == 3
+
+
+def test_every_command_of_make_is_one() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE))
+    assert {"demo", "example-input", "test", "test-quick", "bench"} <= named <= targets
+
+
+def test_every_link_leads_to_a_file_or_a_heading() -> None:
+    headings = {
+        re.sub(r"[^\w-]", "", each.lower().replace(" ", "-"))
+        for each in re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+    }
+    links = re.findall(r"\]\(([^)]+)\)", README)
+    assert links
+    for link in links:
+        path, _, heading = link.partition("#")
+        assert (ROOT / path).is_file() if path else heading in headings, link
+    for path in re.findall(r"`((?:docs|examples|tests|benchmarks|src)/[\w./]+)`", README):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.usefixtures("_folder_with_the_input")
 def test_python_examples() -> None:
     examples = "\n".join(blocks("python"))
     assert examples.count(">>>") > 10
@@ -36,6 +69,7 @@ def test_python_examples() -> None:
     assert result.failed == 0
 
 
+@pytest.mark.usefixtures("_folder_with_the_input")
 def test_console_examples() -> None:
     sessions = [
         re.match(r"\$ (.*)\n((?:.*\n)*)", part)
