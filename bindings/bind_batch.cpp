@@ -15,6 +15,7 @@
 #include "layer_batch.h"
 #include "metrics.h"
 #include "option_arguments.h"
+#include "python_function.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -160,7 +161,7 @@ layers : mapping of str to array, or iterable of (str, array)
     meanwhile has no effect.
 format : str or Format
     How to quantize; its fields (``group_size``...) are keywords too.
-rules : iterable of (pattern, format or None), or callable, optional
+rules : dict of pattern to format or None, iterable of such pairs, or callable, optional
     The format of single layers. The first pattern found in a name (``re.search``) gives its format;
     None leaves the layer out, and a layer that no pattern finds takes ``format``. A callable is
     called as ``rules(name)`` and returns a format or None.
@@ -191,7 +192,7 @@ Examples
 --------
 >>> import numpy as np, quarrow as qr
 >>> layers = {"up": np.ones((4, 256), np.float32), "down": np.ones((256, 4), np.float16)}
->>> r = qr.quantize_batch(layers, "int4", rules=[("down", "int8")])
+>>> r = qr.quantize_batch(layers, "int4", rules={"down": "int8"})
 >>> for name, q in r.items():
 ...     print(name, q.format.name, q.codes.shape)
 up int4 (4, 128)
@@ -319,6 +320,7 @@ void bind_batch(nb::module_& m) {
           nb::sig("def __arrow_c_stream__(self, requested_schema: object = None) -> object"),
           "The layers as Arrow record batches, in the memory that they lie in.")
       .def("__repr__", &repr, nb::lock_self());
+  refuse_other_arguments(cls);
   nb::module_::import_("collections.abc").attr("Mapping").attr("register")(cls);
   m.def("quantize_batch", &quantize_batch, "layers"_a.none(), "format"_a.none(), nb::kw_only(),
         "rules"_a = nb::none(), "on_error"_a.none() = "raise", "progress"_a = nb::none(),
@@ -327,6 +329,7 @@ void bind_batch(nb::module_& m) {
         "packed"_a = nb::none(), "rounding"_a = nb::none(), "seed"_a = nb::none(), "unknown"_a,
         nb::sig("def quantize_batch(layers: collections.abc.Mapping[str, typing.Any] | "
                 "collections.abc.Iterable[tuple[str, typing.Any]], format: str | Format, *, rules: "
+                "collections.abc.Mapping[typing.Any, str | Format | None] | "
                 "collections.abc.Iterable[tuple[typing.Any, str | Format | None]] | "
                 "collections.abc.Callable[[str], str | Format | None] | None = None, on_error: str "
                 "= 'raise', progress: collections.abc.Callable[[int, int, str], object] | None = "

@@ -9,6 +9,7 @@
 #include "bindings.h"
 #include "errors.h"
 #include "format_argument.h"
+#include "python_function.h"
 #include "quarrow/layouts/layout.h"
 
 namespace nb = nanobind;
@@ -126,18 +127,18 @@ void bind_format(nb::module_& m) {
   static const std::string replace_signature =
       "def replace(self, *, " + std::string(kFieldsSignature) + ") -> Format";
 
-  nb::class_<Format>(m, "Format", kFormatDoc, nb::is_final())
-      .def(
-          "__init__",
-          [](Format* self, nb::handle name, nb::handle group_size, nb::handle symmetric,
-             nb::handle scale_dtype, nb::handle packed, nb::handle rounding, nb::handle seed,
-             const nb::kwargs& unknown) {
-            new (self) Format(format_argument(
-                name, {group_size, symmetric, scale_dtype, packed, rounding, seed}, unknown));
-          },
-          "name"_a.none(), nb::kw_only(), "group_size"_a = nb::none(), "symmetric"_a = nb::none(),
-          "scale_dtype"_a = nb::none(), "packed"_a = nb::none(), "rounding"_a = nb::none(),
-          "seed"_a = nb::none(), "unknown"_a, nb::sig(init_signature.c_str()))
+  nb::class_<Format> cls(m, "Format", kFormatDoc, nb::is_final());
+  cls.def(
+         "__init__",
+         [](Format* self, nb::handle name, nb::handle group_size, nb::handle symmetric,
+            nb::handle scale_dtype, nb::handle packed, nb::handle rounding, nb::handle seed,
+            const nb::kwargs& unknown) {
+           new (self) Format(format_argument(
+               name, {group_size, symmetric, scale_dtype, packed, rounding, seed}, unknown));
+         },
+         "name"_a.none(), nb::kw_only(), "group_size"_a = nb::none(), "symmetric"_a = nb::none(),
+         "scale_dtype"_a = nb::none(), "packed"_a = nb::none(), "rounding"_a = nb::none(),
+         "seed"_a = nb::none(), "unknown"_a, nb::sig(init_signature.c_str()))
       .def(
           "replace",
           [](nb::handle self, nb::handle group_size, nb::handle symmetric, nb::handle scale_dtype,
@@ -196,6 +197,7 @@ void bind_format(nb::module_& m) {
           "state"_a,
           nb::sig("def __setstate__(self, state: tuple[str, dict[str, int | str | bool]]) -> "
                   "None"));
+  refuse_other_arguments(cls);
 
   m.def(
       "runtime_of",

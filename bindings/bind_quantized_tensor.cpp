@@ -13,6 +13,7 @@
 #include "format_argument.h"
 #include "garbage_collection.h"
 #include "input_array.h"
+#include "python_function.h"
 #include "quantized_tensor.h"
 
 namespace nb = nanobind;
@@ -284,6 +285,7 @@ void bind_quantized_tensor(nb::module_& m) {
                   "object]"),
           "An Arrow record batch of one row, in the memory that the tensor lies in.")
       .def("__repr__", &repr, nb::lock_self());
+  refuse_other_arguments(cls);
 }
 
 }  // namespace quarrow::python

@@ -3,6 +3,7 @@
 
 #include "bindings.h"
 #include "interpreter_lock.h"
+#include "python_function.h"
 
 // PyInit__core() below makes it.
 NB_MODULE(_core_of_main, m) {
@@ -23,6 +24,7 @@ NB_MODULE(_core_of_main, m) {
   quarrow::python::bind_metrics(m);
   quarrow::python::bind_checkpoint(m);
   quarrow::python::bind_files(m);
+  quarrow::python::make_python_functions(m);
 }
 
 namespace {

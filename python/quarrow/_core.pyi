@@ -474,7 +474,7 @@ class BatchResult:
 
     def __repr__(self) -> str: ...
 
-def quantize_batch(layers: Mapping[str, Any] | Iterable[tuple[str, Any]], format: str | Format, *, rules: Iterable[tuple[Any, str | Format | None]] | Callable[[str], str | Format | None] | None = None, on_error: str = 'raise', progress: Callable[[int, int, str], object] | None = None, copy: bool = False, nonfinite: str = 'raise', threads: int | None = None, group_size: int | str | None = None, symmetric: bool | None = None, scale_dtype: str | None = None, packed: bool | None = None, rounding: str | None = None, seed: int | None = None) -> BatchResult:
+def quantize_batch(layers: Mapping[str, Any] | Iterable[tuple[str, Any]], format: str | Format, *, rules: Mapping[Any, str | Format | None] | Iterable[tuple[Any, str | Format | None]] | Callable[[str], str | Format | None] | None = None, on_error: str = 'raise', progress: Callable[[int, int, str], object] | None = None, copy: bool = False, nonfinite: str = 'raise', threads: int | None = None, group_size: int | str | None = None, symmetric: bool | None = None, scale_dtype: str | None = None, packed: bool | None = None, rounding: str | None = None, seed: int | None = None) -> BatchResult:
     """
     Quantize many tensors in one call.
 
@@ -488,7 +488,7 @@ def quantize_batch(layers: Mapping[str, Any] | Iterable[tuple[str, Any]], format
         meanwhile has no effect.
     format : str or Format
         How to quantize; its fields (``group_size``...) are keywords too.
-    rules : iterable of (pattern, format or None), or callable, optional
+    rules : dict of pattern to format or None, iterable of such pairs, or callable, optional
         The format of single layers. The first pattern found in a name (``re.search``) gives its format;
         None leaves the layer out, and a layer that no pattern finds takes ``format``. A callable is
         called as ``rules(name)`` and returns a format or None.
@@ -519,7 +519,7 @@ def quantize_batch(layers: Mapping[str, Any] | Iterable[tuple[str, Any]], format
     --------
     >>> import numpy as np, quarrow as qr
     >>> layers = {"up": np.ones((4, 256), np.float32), "down": np.ones((256, 4), np.float16)}
-    >>> r = qr.quantize_batch(layers, "int4", rules=[("down", "int8")])
+    >>> r = qr.quantize_batch(layers, "int4", rules={"down": "int8"})
     >>> for name, q in r.items():
     ...     print(name, q.format.name, q.codes.shape)
     up int4 (4, 128)

@@ -55,6 +55,7 @@ _OTHER_COMMANDS = (
     "cli/test_cli_terminal",
     "cli/test_cli_streams",
     "cli/test_cli_signals",
+    "cli/test_cli_help",
 )
 
 # The first pattern that fits a path counts.
@@ -80,6 +81,7 @@ _REACH: tuple[tuple[str, Reach], ...] = (
     ("bindings/*file*", Reach((), (*_FILES, *_READ_FILES, *_CALLS, *_COMMANDS))),
     ("bindings/*metrics*", Reach((), _CALLS)),
     ("bindings/throughput*", Reach(("bindings",), ("test_call_log",))),
+    ("bindings/python_function*", Reach((), ("test_python_functions", "test_bindings"))),
     ("bindings/call_*", Reach((), (*_CALLS, "test_info", "test_bindings", *_BATCH))),
     (
         "bindings/*info*",
@@ -98,7 +100,12 @@ _REACH: tuple[tuple[str, Reach], ...] = (
     ("python/quarrow/rejection.py", Reach((), (*_INPUTS, "test_state_dict"))),
     ("python/quarrow/torch_tensors.py", Reach((), (*_INPUTS, "test_state_dict"))),
     ("python/quarrow/stored_dtypes.py", Reach((), ("test_state_dict", "test_files", *_INPUTS))),
-    ("python/quarrow/layer_rules.py", Reach((), (*_FILES, *_BATCH, *_COMMANDS))),
+    ("python/quarrow/layer_rules.py", Reach((), ("test_rules_dict", *_FILES, *_BATCH, *_COMMANDS))),
+    ("python/quarrow/signatures.py", Reach((), ("test_python_functions",))),
+    ("python/quarrow/format_names.py", Reach((), ("test_format", "cli/test_cli_help"))),
+    ("python/quarrow/counts.py", Reach((), ("test_counts", "cli/test_cli_inspect"))),
+    ("python/quarrow/isa_names.py", Reach((), ("test_info", "cli/test_cli_help"))),
+    ("python/quarrow/cli/help_page.py", Reach((), ("cli/test_cli_help",))),
     ("python/quarrow/cli/report_page/*", Reach((), _REPORT_PAGE)),
     ("python/quarrow/cli/compare.py", Reach((), ("cli/test_cli_compare",))),
     ("python/quarrow/cli/completion.py", Reach((), ("cli/test_cli_completion",))),
