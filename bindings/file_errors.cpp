@@ -247,7 +247,7 @@ std::string_view text_of(StayReason reason) noexcept {
     case StayReason::kNameTaken:
       return "the file has an entry of the name that the scale or its description needs";
     case StayReason::kShortGroup:
-      return "its rows do not divide into whole groups, and compressed-tensors has no short ones; "
+      return "the rows do not divide into whole groups, and compressed-tensors has no short ones; "
              "choose a group_size that divides their length, or 'row'";
     case StayReason::kManyDimensions:
       return "more than 64 dimensions";

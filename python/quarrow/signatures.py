@@ -5,17 +5,14 @@ nanobind keeps the signature of a function as text. A Python function is made of
 nothing: it has the signature, and refuses what it is not called with as any Python function does.
 """
 
-import collections.abc
+import builtins
 import functools
 import importlib
 import inspect
 import re
-import typing
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
-
-import numpy as np
 
 # Where the text of a signature has a default value: the index into the values, or, after an equals
 # sign, into their texts.
@@ -73,6 +70,16 @@ def _types(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> str:
     return f"({', '.join(words)})"
 
 
+class _Names(dict[str, Any]):
+    """The names of a module, and the packages that the text of a signature names with them."""
+
+    def __missing__(self, name: str) -> Any:
+        if hasattr(builtins, name):
+            raise KeyError(name)
+        importlib.import_module("numpy.typing")
+        return importlib.import_module(name)
+
+
 @functools.cache
 def _twin(function: Any) -> Callable[..., Any]:
     ways = own_signatures(function)
@@ -84,18 +91,9 @@ def _twin(function: Any) -> Callable[..., Any]:
     source = _DEFAULT.sub(
         lambda found: values[int(found[2])] if found[1] else f"_defaults[{found[2]}]", text
     )
-    module = importlib.import_module(function.__module__)
-    importlib.import_module("numpy.typing")
-    names = {
-        **vars(module),
-        "collections": collections,
-        "numpy": np,
-        "quarrow": importlib.import_module("quarrow"),
-        "typing": typing,
-        "_defaults": values,
-    }
+    names = _Names(vars(importlib.import_module(function.__module__)), _defaults=values)
     # Nothing of a caller's is in the text: it was compiled into the module.
-    exec(compile(f"{source}: ...", "<signature>", "exec", dont_inherit=True), names)
+    exec(compile(f"{source}: ...", "<signature>", "exec", dont_inherit=True), {}, names)
     twin = names[function.__name__]
     assert isinstance(twin, FunctionType)
     twin.__module__, twin.__qualname__ = function.__module__, function.__qualname__

@@ -116,7 +116,7 @@ def test_layers_that_a_group_does_not_divide_are_a_warning(tmp_path: Path) -> No
     source, out = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
     save_file({"a.weight": FLOATS, "b.weight": np.ones((64, 96), "f4")}, source)
     report = qr.quantize_file(source, out, "int4", group_size=64, sync=False)
-    assert report.warnings[0].startswith("1 tensor stays as it is: its rows do not divide")
+    assert report.warnings[0].startswith("1 tensor stays as it is: the rows do not divide")
     assert "or 'row'" in report.warnings[0]
 
 

@@ -90,8 +90,8 @@ def test_the_annotations_are_types() -> None:
 
 
 def test_methods_and_constructors_have_signatures() -> None:
-    assert list(inspect.signature(Q.dequantize).parameters) == ["dtype", "out", "threads"]
-    assert list(inspect.signature(qr.QuantizedTensor.error).parameters) == ["self", "w", "threads"]
+    assert list(inspect.signature(Q.dequantize).parameters)[:2] == ["dtype", "out"]
+    assert list(inspect.signature(qr.QuantizedTensor.error).parameters)[:2] == ["self", "w"]
     assert list(inspect.signature(qr.Format).parameters)[:2] == ["name", "group_size"]
     assert list(inspect.signature(qr.BatchResult).parameters) == ["tensors", "errors"]
     assert "codes" in inspect.signature(qr.QuantizedTensor).parameters

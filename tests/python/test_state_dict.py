@@ -223,8 +223,8 @@ def test_a_report_says_what_became_of_each_tensor(caplog: pytest.LogCaptureFixtu
     assert [layer.action for layer in report.layers] == ["quantized", "kept"] * 4
     assert {layer.reason for layer in report.layers if layer.action == "kept"} == {
         (
-            "the last group of a row would be short, which compressed-tensors cannot say; choose a "
-            "group_size that divides the rows, or 'row'"
+            "the rows do not divide into whole groups, and compressed-tensors has no short ones; "
+            "choose a group_size that divides their length, or 'row'"
         )
     }
     assert report.bytes_in == sum(value.nbytes for value in lora.values())

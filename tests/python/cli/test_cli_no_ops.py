@@ -49,7 +49,7 @@ def test_a_part_is_done_with_a_warning(run_cli: RunCli, write_model: WriteModel)
     result = run_cli("quantize", "model.safetensors", "out.safetensors", "-f", "int4")
     assert result.returncode == 0
     assert (
-        "warning: 1 tensor stays as it is: its rows do not divide into whole groups"
+        "warning: 1 tensor stays as it is: the rows do not divide into whole groups"
         in result.stderr
     )
     assert "for GPTQ or AWQ and compressed-tensors, and nobody loads them all" in result.stderr
