@@ -30,6 +30,7 @@ _FILES = (
 _READ_FILES = ("test_checkpoint", "test_files_damaged", "test_dimensions")
 _ARROW = ("test_arrow", "test_arrow_errors", "test_arrow_producers", "test_arrow_memory")
 _STREAMS = ("test_arrow_streams", "test_arrow_schemas")
+_LISTS = ("test_arrow_nested", "test_arrow_names", "test_arrow_damaged")
 _BATCH = ("test_batch", "test_batch_errors")
 _CALLS = ("test_metrics", "test_call_log")
 _INPUTS = (
@@ -66,7 +67,7 @@ _REACH: tuple[tuple[str, Reach], ...] = (
         "src/quantize/*",
         Reach(("quantize", "pipeline"), (*_QUANTIZE, "test_format", *_BATCH, *_BITS)),
     ),
-    ("src/arrow/*", Reach(("arrow",), (*_ARROW, *_STREAMS, "test_dimensions"))),
+    ("src/arrow/*", Reach(("arrow",), (*_ARROW, *_STREAMS, *_LISTS, "test_dimensions"))),
     ("src/containers/*", Reach(("containers", "layouts", "pipeline"), (*_READ_FILES, *_FILES))),
     ("src/layouts/*", Reach(("layouts", "pipeline"), (*_FILES, *_READ_FILES))),
     (
@@ -74,7 +75,7 @@ _REACH: tuple[tuple[str, Reach], ...] = (
         Reach(("pipeline",), ("test_checkpoint", "cli/test_cli_compare")),
     ),
     ("src/pipeline/*", Reach(("pipeline",), (*_FILES, "test_exceptions", "test_files_damaged"))),
-    ("bindings/*arrow*", Reach((), (*_ARROW, *_STREAMS, "test_call_log"))),
+    ("bindings/*arrow*", Reach((), (*_ARROW, *_STREAMS, *_LISTS, "test_call_log"))),
     ("bindings/*batch*", Reach((), (*_BATCH, *_CALLS, "test_lifetimes", "test_arrow"))),
     ("bindings/layer_memory*", Reach((), (*_BATCH, "test_arrow", "test_zero_copy"))),
     ("bindings/*checkpoint*", Reach((), (*_READ_FILES, *_FILES, "test_lifetimes", *_CALLS))),

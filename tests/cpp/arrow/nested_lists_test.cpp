@@ -111,7 +111,8 @@ class RandomLists {
     TestArray made{.format = kFormats[below(5)], .length = length, .offset = below(3)};
     const std::int64_t size = below(4);
     const std::int64_t whole = made.offset + length;
-    const std::int64_t items = whole * size + below(3);
+    std::int64_t items = whole * size + below(3);
+    if (below(8) == 0) items = below(items + 1);
     std::vector<std::int64_t> begins;
     std::vector<std::int64_t> sizes;
     const std::int64_t gap = made.format[1] == 'v' && below(3) == 0 ? below(4) - 1 : 0;
@@ -267,7 +268,13 @@ TEST(NestedLists, MayBeTooManyForAnyMemory) {
       .buffers = {TestBuffer(), TestBuffer(std::vector<std::int32_t>{
                                     0, 2, 3, 3 + static_cast<std::int32_t>(kSame)})},
       .children = {rows}};
-  const ArrowTree tree(test_batch(weights));
+  TestArray batch = test_batch(weights);
+  TestArray numbers{.format = "l", .length = 2};
+  numbers.buffers = {TestBuffer(), TestBuffer(std::vector<std::int64_t>{2 * kHalf, 7})};
+  TestArray shapes{.format = "+l", .length = 3, .children = {numbers}, .name = "shape"};
+  shapes.buffers = {TestBuffer(), TestBuffer(std::vector<std::int32_t>{0, 1, 1, 2})};
+  batch.children.push_back(shapes);
+  const ArrowTree tree(batch);
   const LayerTable table(tree.schema(), {});
   table.check(tree.array());
   EXPECT_EQ(table.layer(tree.array(), 0).view.elements(), std::uint64_t{2} * kHalf);
