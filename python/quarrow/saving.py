@@ -190,10 +190,7 @@ def _check_stored(layers: JobLayers, chosen: _Choices) -> None:
         if chosen.choices[index] == LEAVE or layer.action == "quantized":
             continue
         format = chosen.formats[chosen.choices[index]].name
-        msg = (
-            f"layer {layer.name!r} cannot be stored in {format}: {layer.reason}; leave it out, "
-            "reshape it, or quantize it with other fields"
-        )
+        msg = f"layer {layer.name!r} cannot be stored in {format}: {layer.reason}; or leave it out"
         raise UnsupportedFormatError(msg, name=layer.name)
 
 

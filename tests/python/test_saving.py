@@ -123,8 +123,8 @@ def test_layers_that_failed_are_not_there(tmp_path: Path) -> None:
     ("shape", "format_", "fields", "reason"),
     [
         ((64,), "int8", {}, "fewer than two dimensions"),
-        ((64, 100), "int4", {}, "the last group of a row would be short"),
-        ((64, 128), "int4", {"group_size": "tensor"}, "one scale for the tensor"),
+        ((64, 100), "int4", {}, "the rows do not divide into whole groups"),
+        ((64, 128), "int4", {"group_size": "tensor"}, "packs no layer that has one scale"),
         ((0, 128), "int4", {}, "no elements"),
         ((64, 8, 3), "int8_rowwise", {}, "convolution"),
     ],

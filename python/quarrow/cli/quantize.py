@@ -70,7 +70,9 @@ def quantize(
     symmetric: Annotated[
         bool | None,
         typer.Option(
-            help="Of int8, int4 and int2.", show_default="asymmetric", rich_help_panel=FORMAT
+            help="Of int8, int4 and int2. transformers loads symmetric layers alone.",
+            show_default="asymmetric",
+            rich_help_panel=FORMAT,
         ),
     ] = None,
     scale_dtype: Annotated[

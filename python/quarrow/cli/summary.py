@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a job from file to file prints at its end, for a person."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from heapq import nsmallest
 
+from quarrow import formats
 from quarrow.cli.terminal import printable, size_text
 from quarrow.counts import counted
 from quarrow.file_report import FileReport, LayerReport
@@ -34,9 +36,25 @@ def print_summary(report: FileReport, page: str | None = None) -> None:
     if len(report.files) > 1:
         _print_row("files", f"{len(report.files) - 1:,} and {printable(report.files[-1])}")
     _print_tensors(report)
+    if has_zero_points(report):
+        _print_row("hint", "transformers loads such layers only when quantized with --symmetric")
     if page is not None:
         _print_row("report", printable(page))
     _print_errors([(each.name, each.error) for each in report.layers if each.error is not None])
+
+
+def has_zero_points(report: FileReport) -> bool:
+    """Whether its layers are for compressed-tensors, with zero points.
+
+    Version 0.20 reads them, but gives transformers' models parameters of another shape
+    (github.com/vllm-project/llm-compressor/issues/1618).
+    """
+    with_choice = {each.name for each in formats() if "symmetric" in each.fields}
+    if not any(layer.format in with_choice for layer in report.layers):
+        return False
+    # Ours: a file that brings its own gets no layers beside those.
+    groups = json.loads(report.metadata["quantization_config"])["config_groups"]
+    return not all(group["weights"]["symmetric"] for group in groups.values())
 
 
 def change_text(ratio: float) -> str:

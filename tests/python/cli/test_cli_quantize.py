@@ -213,3 +213,36 @@ def test_names_outside_the_encoding_of_the_output_are_escaped(
     result = run_cli(*QUANTIZE, *INT8, "--error", environment={"PYTHONIOENCODING": "ascii"})
     assert (result.returncode, result.stderr) == (0, "")
     assert "\\u91cd\\u307f.weight" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hinted"),
+    [
+        (["-f", "int4"], True),
+        (["-f", "int8"], True),
+        (["-f", "int4", "--symmetric"], False),
+        (["-f", "int8_rowwise"], False),
+        (["-f", "int8_rowwise", "--rule", "a=int4"], True),
+        (["-f", "int4", "--symmetric", "--rule", "a=int2"], True),
+        (["-f", "int4", "--dry-run"], True),
+    ],
+)
+def test_what_transformers_loads_is_said(
+    arguments: list[str],
+    hinted: bool,  # noqa: FBT001
+    run_cli: RunCli,
+    write_model: WriteModel,
+) -> None:
+    path = write_model({f"{name}.weight": np.ones((64, 128), "f") for name in "ab"})
+    result = run_cli("quantize", path, "out.safetensors", *arguments)
+    hint = "hint        transformers loads such layers only when quantized with --symmetric\n"
+    assert (hint in result.stdout) == hinted
+    assert result.returncode == 0
+
+
+def test_rows_that_no_group_divides_are_told_with_the_remedy(
+    run_cli: RunCli, write_model: WriteModel
+) -> None:
+    path = write_model({f"{cols}.weight": np.ones((64, cols), "f") for cols in (128, 100)})
+    result = run_cli("quantize", path, "out.safetensors", "-f", "int4")
+    assert "choose a group_size that divides their length, or 'row'" in result.stdout
