@@ -75,7 +75,7 @@ def main() -> int:
         show_lora(folder, scale)
     say(f"\nIn {folder}:")
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        say(f"  {path.name:<28}{megabytes(path.stat().st_size):>12}")
+        say(f"  {path.name:<28}{path.stat().st_size / 1e3:>12,.0f} kB")
     if not options.keep_large:
         say(f"Files above {megabytes(SMALL_BYTES)} are removed; the commands make them again.")
     return 0

@@ -2,6 +2,7 @@
 """What somebody sees who presses Tab after `qr.`."""
 
 import logging
+import rlcompleter
 import subprocess
 import sys
 from types import ModuleType
@@ -27,6 +28,13 @@ def test_no_other_module_leaks() -> None:
             assert isinstance(value, ModuleType), name
             assert value.__name__ == f"quarrow.{name}"
     assert not hasattr(qr, "logging")
+
+
+def test_completion_offers_functions_as_functions() -> None:
+    completer = rlcompleter.Completer({"qr": qr})
+    found = [completer.complete("qr.quantize", state) for state in range(20)]
+    assert {"qr.quantize(", "qr.quantize_batch(", "qr.quantize_file("} <= set(found)
+    assert completer.complete("qr.log", 0) is None
 
 
 def test_a_program_without_logging_hears_nothing() -> None:

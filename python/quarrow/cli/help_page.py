@@ -11,6 +11,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+# Longer ones stand on a line of their own.
+_LONGEST_TERM = 30
 _OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][\w-]*")
 
 
@@ -46,29 +48,36 @@ class CommandsWithColour(TyperGroup):
 
 
 def _write_usage(command: Any, ctx: Any, formatter: Any) -> None:
-    pieces = " ".join(command.collect_usage_pieces(ctx))
+    # typer marks what is required with braces, which nobody types.
+    pieces = re.sub("[{}]", "", " ".join(command.collect_usage_pieces(ctx)))
     formatter.write_usage(ctx.command_path, pieces, prefix=f"{_heading('Usage')}: ")
 
 
 def _write_parameters(command: Any, ctx: Any, formatter: Any) -> None:
-    shown = [(each, each.get_help_record(ctx)) for each in command.get_params(ctx)]
-    shown = [(each, record) for each, record in shown if record is not None]
-    grouped = any(getattr(each, "rich_help_panel", None) for each, _ in shown)
+    records = [(each, each.get_help_record(ctx)) for each in command.get_params(ctx)]
+    shown = [(each, *_plainer(*record)) for each, record in records if record is not None]
+    grouped = any(getattr(each, "rich_help_panel", None) for each, _, _ in shown)
+    width = min(max(len(term) for _, term, _ in shown), _LONGEST_TERM)
 
-    def group_of(row: tuple[Any, Any]) -> str:
-        parameter, _ = row
+    def group_of(row: tuple[Any, str, str]) -> str:
+        parameter = row[0]
         if parameter.param_type_name == "argument":
             return "Arguments"
         return parameter.rich_help_panel or ("Other options" if grouped else "Options")
 
     for name, rows in groupby(shown, group_of):
         with formatter.section(_heading(name)):
-            formatter.write_dl(
-                [
-                    (_OPTION.sub(lambda found: _term(found[0]), term), text)
-                    for _, (term, text) in rows
-                ]
-            )
+            # The descriptions of all groups begin in one column.
+            formatter.write_dl([(_coloured(term.ljust(width)), text) for _, term, text in rows])
+
+
+def _plainer(term: str, text: str) -> tuple[str, str]:
+    """Leave out what typer adds of itself: the type of a path, brackets in brackets."""
+    return term.removesuffix(" <str>"), re.sub(r"default: \(([^()]*)\)", r"default: \1", text)
+
+
+def _coloured(term: str) -> str:
+    return _OPTION.sub(lambda found: _term(found[0]), term)
 
 
 def _heading(text: str) -> str:
