@@ -102,6 +102,14 @@ def file_skip(folder: Path) -> Job:
     return quantize_job(source, folder, on_error="skip")
 
 
+def save(folder: Path) -> Job:
+    layers = {"a.weight": weights(40, 128), "b.weight": weights(5, 64, seed=2)}
+    wide = qr.quantize(weights(40, 70), "int2", group_size="row", packed=False)
+    result = {**qr.quantize_batch(layers, "int8", group_size=64), "c": wide, "ids": np.arange(9)}
+    out = folder / "out" / "out.safetensors"
+    return Job(lambda: reported(qr.save(result, out)), OLD)
+
+
 def dequantize_file(folder: Path) -> Job:
     return dequantize_job(quantized(folder, "int4"), folder)
 
@@ -160,6 +168,7 @@ KINDS = {
     "file_lockless": JobKind(file, denied=LOCKLESS),
     "file_bare_lockless": JobKind(file_sharded, denied={**BARE, **LOCKLESS}),
     "file_copyless": JobKind(file, denied=COPYLESS),
+    "save": JobKind(save),
     "dequantize_file": JobKind(dequantize_file),
     "dequantize_comfy": JobKind(dequantize_comfy),
     "dequantize_sharded": JobKind(dequantize_sharded),

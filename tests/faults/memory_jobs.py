@@ -111,6 +111,21 @@ def dequantize_wide(_: Path) -> Job:
     return Job(lambda: qr.dequantize(q, threads=2))
 
 
+def dequantize_batch(_: Path) -> Job:
+    batch = qr.quantize_batch(some_layers(), "int8")
+    out = {name: np.empty(q.shape, "f4") for name, q in batch.items()}
+    like = np.empty(1, "f8")
+
+    def run() -> object:
+        return [
+            list(qr.dequantize_batch(batch, "float16").items()),
+            list(qr.dequantize_batch(batch, out=out).items()),
+            list(qr.dequantize_batch(batch, like=like).items()),
+        ]
+
+    return Job(run)
+
+
 def inputs(_: Path) -> Job:
     """Ways in that are no numpy array, and ways out that are none."""
     w = weights(9, 100)
@@ -229,6 +244,7 @@ KINDS = {
     "refuse": JobKind(refuse, CALLS),
     "dequantize": JobKind(dequantize, CALLS),
     "dequantize_wide": JobKind(dequantize_wide, CALLS),
+    "dequantize_batch": JobKind(dequantize_batch, CALLS),
     "inputs": JobKind(inputs, CALLS),
     "values": JobKind(values, CALLS),
     "batch": JobKind(batch, CALLS),
