@@ -103,19 +103,35 @@ struct NamedTensor {
   std::shared_ptr<std::byte> memory;
 };
 
+bool is_mapping(nb::handle object) {
+  return nb::isinstance(object, nb::module_::import_("collections.abc").attr("Mapping"));
+}
+
+// The caller's array for that name.
+nb::object output_of(nb::handle out, nb::handle name) {
+  const nb::object found = out.attr("get")(name);
+  if (found.is_none()) {
+    raise_invalid_input("out has no array for it", name);
+  }
+  return found;
+}
+
 std::vector<NamedTensor> named_tensors(nb::handle tensors) {
-  const nb::object mapping = nb::module_::import_("collections.abc").attr("Mapping");
-  if (!nb::isinstance(tensors, mapping)) {
+  if (!is_mapping(tensors)) {
     raise_invalid_input("tensors must map names to QuantizedTensors, as a BatchResult does, not " +
                         short_repr(tensors.type()));
   }
   std::vector<NamedTensor> result;
   for (const nb::handle pair : tensors.attr("items")()) {
     NamedTensor& next = result.emplace_back();
+    if (!nb::isinstance<nb::tuple>(pair) || nb::len(pair) != 2) {
+      raise_invalid_input("the items of tensors must be (name, tensor) pairs, not " +
+                          short_repr(pair));
+    }
     next.name = pair[0];
     next.object = pair[1];
     static_cast<void>(name_argument(next.name));
-    if (!nb::isinstance<QuantizedTensor>(next.object)) {
+    if (!is_quantized_tensor(next.object)) {
       raise_invalid_input("got " + short_repr(next.object.type()) + " instead of a QuantizedTensor",
                           next.name);
     }
@@ -212,6 +228,9 @@ nb::dict dequantize_batch(nb::handle tensors, nb::handle dtype, nb::handle out, 
   CallRecord record(EntryPoint::kDequantizeBatch);
   const Clock::time_point entered = Clock::now();
   check_one_of(out, like, nb::none());
+  if (!out.is_none() && !is_mapping(out)) {
+    raise_invalid_input("out must map the names to arrays, not " + short_repr(out.type()));
+  }
   const ResultKind kind(dtype, like, nb::none());
   if (out.is_none()) {
     kind.check_array(nb::none());
@@ -235,7 +254,7 @@ nb::dict dequantize_batch(nb::handle tensors, nb::handle dtype, nb::handle out, 
       each.memory = allocate_output(each.spec.bytes());
       spans.push_back({each.memory.get(), kind.dtype()});
     } else {
-      each.out = out[each.name];
+      each.out = output_of(out, each.name);
       spans.push_back({output_argument(each.out, each.spec, each.name), kind.dtype()});
     }
   }

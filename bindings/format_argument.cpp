@@ -39,8 +39,8 @@ std::string known_fields(const FormatSpec& spec) {
 }
 
 [[noreturn]] void raise_unknown_field(const FormatSpec& spec, const std::string& field) {
-  raise_unsupported_format("format '" + std::string(spec.name) + "' has no field '" + field +
-                           "'; " + known_fields(spec));
+  raise_unsupported_format("format '" + std::string(spec.name) + "' has no field " + field + "; " +
+                           known_fields(spec));
 }
 
 [[noreturn]] void raise_field_value(std::string_view field, std::string_view accepted,
@@ -138,7 +138,7 @@ void apply(Format& format, const FieldName& field, nb::handle value, Set&& set) 
     return;
   }
   if (!has_field(*format.spec, field.field)) {
-    raise_unknown_field(*format.spec, std::string(field.name));
+    raise_unknown_field(*format.spec, "'" + std::string(field.name) + "'");
   }
   set(value);
 }
@@ -168,7 +168,7 @@ Format format_argument(nb::handle format) {
 Format format_argument(nb::handle format, const FormatFields& fields, const nb::kwargs& unknown) {
   Format result = format_argument(format);
   if (unknown.size() != 0) {
-    raise_unknown_field(*result.spec, utf8_of((*unknown.begin()).first));
+    raise_unknown_field(*result.spec, short_repr((*unknown.begin()).first));
   }
   apply(result, kFields[0], fields.group_size,
         [&](nb::handle value) { result.group_size = group_size_value(value); });

@@ -30,6 +30,8 @@ Io io_argument(std::string_view io) {
   raise_invalid_input("io must be 'read' or 'mmap', not '" + std::string(io) + "'");
 }
 
+constexpr std::string_view kMetadataKey = "__metadata__";
+
 // Stands for data that nobody reads.
 constexpr std::byte kNoData{};
 
@@ -54,6 +56,16 @@ void check_storable(const QuantizedTensor& tensor, nb::handle name) {
                             std::to_string(parts.zero_points[i]) + ", which " +
                             std::to_string(bits) + " bits cannot say",
                         name);
+  }
+  // Codes of a byte each are packed.
+  const std::uint64_t codes = layer.format.packed || bits == 8 ? 0 : layer.code_bytes();
+  const auto first_bit = static_cast<std::uint8_t>(layer.format.symmetric ? 1 << (bits - 1) : 0);
+  for (std::uint64_t i = 0; i < codes; ++i) {
+    // Signed ones count from -2^(bits - 1).
+    const auto above = static_cast<std::uint8_t>(parts.codes[i] + first_bit);
+    if (above >> bits == 0) continue;
+    raise_invalid_input(
+        "code " + std::to_string(i) + " is none of " + std::to_string(bits) + " bits", name);
   }
   const DType dtype = layer.format.scale_dtype;
   for (std::uint64_t i = 0; dtype != DType::kF32 && i < count; ++i) {
@@ -116,13 +128,17 @@ OpenCheckpoint::OpenCheckpoint(const nb::list& tensors, const nb::dict& metadata
   shapes.reserve(nb::len(tensors));
   for (const nb::handle each : tensors) {
     const auto name = nb::cast<std::string_view>(each[0]);
+    if (name == kMetadataKey) {
+      raise_invalid_input("no tensor can have this name, which stands for a file's metadata",
+                          each[0]);
+    }
     const auto dtype = stored_dtype_from_name(nb::cast<std::string_view>(each[1]));
     if (!dtype) raise_invalid_input("unknown dtype " + short_repr(each[1]), each[0]);
     std::vector<std::uint64_t>& shape = shapes.emplace_back();
     for (const nb::handle dimension : each[2]) shape.push_back(nb::cast<std::uint64_t>(dimension));
     const nb::object data = each[3];
     memory_.push_back(data);
-    if (nb::isinstance<QuantizedTensor>(data)) {
+    if (is_quantized_tensor(data)) {
       const auto& tensor = nb::cast<const QuantizedTensor&>(data);
       check_storable(tensor, each[0]);
       encoded_.resize(borrowed.size());

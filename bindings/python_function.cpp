@@ -41,12 +41,16 @@ PyObject* guarded(Body&& body) noexcept {
     error.restore();
   } catch (const std::bad_alloc&) {
     PyErr_NoMemory();
+  } catch (const std::exception& error) {
+    PyErr_SetString(PyExc_RuntimeError, error.what());
   }
   return nullptr;
 }
 
 bool is_refusal_of_arguments(const nb::python_error& error, nb::handle function) {
-  if (!error.type().is(nb::handle(PyExc_TypeError))) {
+  // One that passed through Python code is that code's own.
+  const nb::object traceback = nb::steal(PyException_GetTraceback(error.value().ptr()));
+  if (!error.type().is(nb::handle(PyExc_TypeError)) || traceback.is_valid()) {
     return false;
   }
   // Not str(error), which may run a caller's code.

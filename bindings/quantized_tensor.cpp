@@ -116,6 +116,10 @@ std::array<std::span<const std::byte>, 4> QuantizedTensor::memory() const noexce
           part(zero_points_, scales), part(half_scales_, scales * sizeof(std::uint16_t))};
 }
 
+bool is_quantized_tensor(nb::handle object) {
+  return nb::isinstance<QuantizedTensor>(object) && nb::inst_ready(object);
+}
+
 bool overlap(std::span<const std::byte> a, std::span<const std::byte> b) noexcept {
   if (a.empty() || b.empty()) {
     return false;

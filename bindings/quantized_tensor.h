@@ -112,6 +112,9 @@ class QuantizedTensor {
   CallStats stats_;
 };
 
+// Whether the object is one, and was made as one (not by __new__ alone).
+bool is_quantized_tensor(nanobind::handle object);
+
 // Whether some byte belongs to both.
 bool overlap(std::span<const std::byte> a, std::span<const std::byte> b) noexcept;
 

@@ -2,6 +2,7 @@
 """Arrow tables of quantized layers, and the weights that they stand for."""
 
 import json
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ import numpy.typing as npt
 from quarrow import _core
 from quarrow.arrow import exported, is_stream, pyarrow
 from quarrow.exceptions import InvalidInputError, QuarrowError
+from quarrow.files import check_word
+from quarrow.safe_repr import safe_repr
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,23 +62,25 @@ def dequantize_arrow(
     [[0.0, 1.0, 15.0]]
     """
     pa = pyarrow()
+    try:
+        check_word("dtype", dtype, *_DTYPES)
+        reader = None if isinstance(source, pa.RecordBatch) else _reader(source)
+        _check_columns(source.schema if reader is None else reader.schema)
+    except QuarrowError:
+        # An error of this call, though none of its batches was reached.
+        with _core.CallRecord("dequantize_arrow"):
+            raise
+    if reader is not None and is_stream(source):
+        made = _each(reader, dtype, threads)
+        return pa.RecordBatchReader.from_batches(_schema(dtype), made)
     with _core.CallRecord("dequantize_arrow"):
-        if dtype not in _DTYPES:
-            msg = f"dtype must be 'float32' or 'float16', which Arrow has, not {dtype!r}"
-            raise InvalidInputError(msg)
-        if isinstance(source, pa.RecordBatch):
+        if reader is None:
             return _restored(source, 0, dtype, threads)
-        schema = _schema(dtype)
-        reader = _reader(source)
-        _check_columns(reader.schema)
-        if is_stream(source):
-            return pa.RecordBatchReader.from_batches(schema, _each(reader, dtype, threads))
-        batches = list(_read(reader))
-        made, first = [], 0
-        for batch in batches:
-            made.append(_restored(batch, first, dtype, threads))
+        batches, first = [], 0
+        for batch in _read(reader):
+            batches.append(_restored(batch, first, dtype, threads))
             first += batch.num_rows
-        return pa.Table.from_batches(made, schema)
+        return pa.Table.from_batches(batches, _schema(dtype))
 
 
 def _each(
@@ -100,6 +105,11 @@ def _read(reader: "pa.RecordBatchReader") -> Iterator["pa.RecordBatch"]:
 
 def _reader(source: Any) -> "pa.RecordBatchReader":
     pa = pyarrow()
+    # As it is: an exception of the code behind it would not get through the interface of C.
+    if isinstance(source, pa.RecordBatchReader):
+        return source
+    if isinstance(source, pa.Table):
+        return source.to_reader()
     capsules = exported(source)
     try:
         if isinstance(capsules, tuple):
@@ -145,20 +155,26 @@ def _restored(
     batch: "pa.RecordBatch", first: int, dtype: str, threads: int | None
 ) -> "pa.RecordBatch":
     pa = pyarrow()
-    _check_columns(batch.schema)
     rows = _Rows(batch, first)
-    tensors = {str(row): rows.tensor(row) for row in range(batch.num_rows)}
-    counts = [int(np.prod(q.shape, dtype=np.int64)) for q in tensors.values()]
+    shapes = []
+    tensors = {}
+    for row in range(batch.num_rows):
+        shape, tensor = rows.layer(row)
+        shapes.append(shape)
+        if tensor is not None:
+            tensors[row] = tensor
+    counts = [math.prod(shape) for shape in shapes]
     offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
     values = np.empty(int(offsets[-1]), dtype)
     out = {
-        name: values[begin:end].reshape(q.shape)
-        for (name, q), begin, end in zip(tensors.items(), offsets[:-1], offsets[1:], strict=True)
+        str(row): values[offsets[row] : offsets[row + 1]].reshape(q.shape)
+        for row, q in tensors.items()
     }
-    _core.dequantize_batch(tensors, dtype, out, threads=threads)
+    named = {str(row): q for row, q in tensors.items()}
+    _core.dequantize_batch(named, dtype, out, threads=threads)
     weights = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values))
-    shapes = pa.array([list(q.shape) for q in tensors.values()], pa.list_(pa.int64()))
-    return pa.RecordBatch.from_arrays([rows.names, weights, shapes], schema=_schema(dtype))
+    columns = [rows.names, weights, pa.array(shapes, pa.list_(pa.int64()))]
+    return pa.RecordBatch.from_arrays(columns, schema=_schema(dtype))
 
 
 class _Rows:
@@ -166,6 +182,11 @@ class _Rows:
 
     def __init__(self, batch: "pa.RecordBatch", first: int) -> None:
         self._first = first
+        try:
+            batch.validate()
+        except pyarrow().ArrowInvalid as error:
+            msg = f"the Arrow data are damaged: {error}"
+            raise InvalidInputError(msg) from error
         columns = {name: _cast(batch, name, kind) for name, kind in _stored_types().items()}
         self.names = columns["layer_name"]
         self._codes = columns["codes"]
@@ -176,33 +197,34 @@ class _Rows:
         self._params = columns["params"]
         self._formats: dict[tuple[str, str], tuple[_core.Format, str]] = {}
 
-    def tensor(self, row: int) -> _core.QuantizedTensor:
-        """Return the layer of a row, over the memory of the batch."""
+    def layer(self, row: int) -> tuple[list[int], _core.QuantizedTensor | None]:
+        """Return the shape of a row, and its layer over the memory of the batch.
+
+        A layer without elements is none: whatever a row says of its size, it has no values.
+        """
         name = self.names[row].as_py()
         try:
-            shape = tuple(self._list("shape", self._shape, row).tolist())
+            shape = self._list("shape", self._shape, row).tolist()
             if not shape or min(shape) < 0:
-                msg = f"shape must be at least one whole number from 0, not {list(shape)}"
+                msg = f"shape must be at least one whole number from 0, not {shape}"
                 raise ValueError(msg)
             format, dtype = self._format_of(row)
             if 0 in shape:
-                # Its parts have sizes that only the engine knows, and say nothing.
-                return _core.quantize(np.empty(shape, np.float32), format, name=name)
+                return shape, None
             rows = shape[0] if len(shape) > 1 else 1
             codes = self._bytes(row)
             if format.symmetric and (format.bits == 8 or not format.packed):
                 codes = codes.view(np.int8)
             scales = self._list("scales", self._scales, row)
-            scale_rows = 1 if format.group_size == "tensor" else rows
             zero_points = None
             if self._zero_points[row].is_valid:
                 points = self._list("zero_points", self._zero_points, row)
-                zero_points = points.reshape(_matrix(points, scale_rows))
+                zero_points = points.reshape(_matrix(points, rows))
             if format.scale_dtype == "float16":
                 scales = scales.astype(np.float16)
-            return _core.QuantizedTensor(
+            return shape, _core.QuantizedTensor(
                 codes.reshape(_matrix(codes, rows)),
-                scales.reshape(_matrix(scales, scale_rows)),
+                scales.reshape(_matrix(scales, rows)),
                 zero_points,
                 format,
                 shape,
@@ -217,13 +239,15 @@ class _Rows:
         name, params = self._format[row].as_py(), self._params[row].as_py()
         known = self._formats.get((name, params))
         if known is None:
-            fields = json.loads(params) if isinstance(params, str) else None
-            if not (isinstance(fields, dict) and isinstance(name, str)):
-                msg = (
-                    f"format and params must be a name and a JSON object, not {name!r}, {params!r}"
-                )
+            if not (isinstance(name, str) and isinstance(params, str)):
+                msg = f"format and params must be texts, not {name!r} and {params!r}"
                 raise ValueError(msg)
+            fields = _parsed(params)
             dtype = fields.pop("dtype", "float32")
+            unknown = set(fields) - set(_core.Format(name).fields()) - {"seed"}
+            if unknown:
+                msg = f"params has the key {min(unknown)!r}, which {name} does not know"
+                raise ValueError(msg)
             known = self._formats[name, params] = (_core.Format(name, **fields), dtype)
         return known
 
@@ -242,8 +266,19 @@ class _Rows:
         return array
 
 
+def _parsed(params: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(params)
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        msg = f"params must be a JSON object, not {safe_repr(params)}"
+        raise ValueError(msg)
+    return fields
+
+
 def _matrix(values: npt.NDArray[Any], rows: int) -> tuple[int, int]:
-    """Return the shape of so many rows; what does not fit is told by who reads it."""
+    """Return the shape of so many rows, or of one; what does not fit is told by who reads it."""
     return (rows, values.size // rows) if rows and values.size % rows == 0 else (1, values.size)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from quarrow import _core
-from quarrow.exceptions import InvalidInputError, UnsupportedFormatError
+from quarrow.exceptions import CheckpointError, InvalidInputError, UnsupportedFormatError
 from quarrow.file_report import FileReport, JobLayers
 from quarrow.files import Path, check_options, is_text, path_bytes
 from quarrow.layer_rules import LEAVE
@@ -86,7 +86,9 @@ def save(
         chosen = _Choices()
         for name, value in _items(result):
             record.copied(chosen.add(name, value))
-        job = _core.FileJob(_core.OpenCheckpoint(chosen.tensors, texts))
+        opened = _core.OpenCheckpoint(chosen.tensors, texts)
+        _check_metadata(opened)
+        job = _core.FileJob(opened)
         job.plan(chosen.formats, bytes(chosen.choices), dtype=None, max_shard_bytes=0, runtime=None)
         layers = JobLayers(job, [each.name for each in chosen.formats], lambda _: None)
         _check_stored(layers, chosen)
@@ -110,7 +112,8 @@ def save(
             bytes_in=job.bytes_in,
             bytes_out=job.bytes_out,
             seconds=time.perf_counter() - started,
-            layers=layers,
+            # Made now: the job keeps the tensors.
+            layers=list(layers),
             warnings=warnings,
             metadata=job.metadata,
             runtime=job.runtime_rules[0],
@@ -166,12 +169,22 @@ def _items(result: Any) -> list[tuple[str, Any]]:
             "or a mapping of names to such tensors and arrays"
         )
         raise InvalidInputError(msg)
-    items = list(result.items())
-    for name, _ in items:
-        if not is_text(name):
-            msg = f"a name must be a str, not {safe_repr(name)}"
+    items = []
+    for item in result.items():
+        if not (isinstance(item, tuple) and len(item) == 2 and is_text(item[0])):
+            msg = f"each item must be a name, which is a str, and a tensor, not {safe_repr(item)}"
             raise InvalidInputError(msg)
+        items.append(item)
     return items
+
+
+def _check_metadata(opened: _core.OpenCheckpoint) -> None:
+    """Raise InvalidInputError for what ``quarrow.open`` would refuse to read again."""
+    try:
+        opened.find_layers()
+    except CheckpointError as error:
+        msg = f"what describes the layers fits no layer that is saved: {error}"
+        raise InvalidInputError(msg) from error
 
 
 def _check_container(container: object) -> None:

@@ -146,6 +146,9 @@ def stored(**replaced: Any) -> pa.Table:
         ({"params": "[]"}, "row 1: .*params"),
         ({"params": '{"bits": 4}'}, "row 1: .*bits"),
         ({"params": '{"dtype": "int8"}'}, "row 1: "),
+        ({"params": '{"name": "int4"}'}, "row 1: params has the key 'name'"),
+        ({"params": '{"\\ud800": 1}'}, "row 1: params has the key"),
+        ({"params": "[" * 200_000}, "row 1: params must be a JSON object"),
     ],
 )
 def test_parts_that_do_not_fit(replaced: dict[str, Any], message: str | None) -> None:
@@ -165,7 +168,8 @@ def test_parts_that_do_not_fit(replaced: dict[str, Any], message: str | None) ->
             "column 'layer_name': there is no",
         ),
         (lambda: qr.dequantize_arrow([1]), "got list; pass a pyarrow Table"),
-        (lambda: qr.dequantize_arrow(stored(), "bfloat16"), "float16', which Arrow has"),
+        (lambda: qr.dequantize_arrow(stored(), "bfloat16"), "dtype must be 'float32' or"),
+        (lambda: qr.dequantize_arrow(stored(), np.zeros(3)), "dtype must be 'float32' or"),
         (lambda: qr.dequantize_arrow(pa.array([1, 2])), "cannot be read"),
         (
             lambda: qr.dequantize_arrow(stored().set_column(2, "scales", pa.array(["x", "y"]))),
@@ -205,3 +209,50 @@ def test_calls_are_counted_as_one() -> None:
     with pytest.raises(qr.InvalidInputError):
         qr.dequantize_arrow([1])
     assert qr.metrics()["dequantize_arrow"].errors == 1
+
+
+def test_an_empty_layer_costs_nothing_whatever_it_says() -> None:
+    table = stored(shape=[1 << 59, 0], codes=b"", scales=[], zero_points=[])
+    restored = qr.dequantize_arrow(table)
+    assert restored.column("shape").to_pylist() == [[2, 4], [1 << 59, 0]]
+    assert restored.column("weights").to_pylist()[1] == []
+
+
+def test_an_exception_of_the_code_behind_a_stream_is_its_own() -> None:
+    table = stored()
+
+    def batches() -> Any:
+        yield from table.to_batches()
+        raise KeyboardInterrupt
+
+    reader = pa.RecordBatchReader.from_batches(table.schema, batches())
+    with pytest.raises(KeyboardInterrupt):
+        list(qr.dequantize_arrow(reader))
+
+
+def test_each_batch_of_a_stream_is_a_call() -> None:
+    batch = pa.table(qr.quantize_arrow(table_of(some_layers(2)), "int8")).to_batches()[0]
+    reader = pa.RecordBatchReader.from_batches(batch.schema, [batch] * 3)
+    qr.reset_metrics()
+    list(qr.dequantize_arrow(reader))
+    done = qr.metrics()["dequantize_arrow"]
+    assert (done.calls, done.layers) == (3, 6)
+
+
+def test_a_row_of_a_stream_is_counted_from_its_start() -> None:
+    good, bad = stored().to_batches()[0], stored(scales=[1.0]).to_batches()[0]
+    reader = pa.RecordBatchReader.from_batches(good.schema, [good, bad])
+    restored = iter(qr.dequantize_arrow(reader))
+    assert next(restored).num_rows == 2
+    with pytest.raises(qr.InvalidInputError, match=r"row 3: .*scales must be"):
+        next(restored)
+
+
+def test_damaged_offsets_are_refused() -> None:
+    table = stored()
+    numbers = pa.array([1.0, 1.0, 1.0, 1.0], pa.float32())
+    for offsets in ([0, 3, 2], [2, 0, 2]):
+        buffers = [None, pa.array(offsets, pa.int32()).buffers()[1]]
+        lists = pa.Array.from_buffers(pa.list_(pa.float32()), 2, buffers, children=[numbers])
+        with pytest.raises(qr.InvalidInputError, match=r"column .scales.|damaged"):
+            qr.dequantize_arrow(table.set_column(2, "scales", lists))

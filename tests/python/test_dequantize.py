@@ -93,6 +93,21 @@ def test_a_mapping_may_fail_while_it_is_read() -> None:
         qr.dequantize_batch(Failing())
 
 
+def test_items_that_are_no_pairs() -> None:
+    class Odd(dict[str, Any]):
+        def items(self) -> Any:
+            return [3]
+
+    with pytest.raises(qr.InvalidInputError, match=r"must be \(name, tensor\) pairs, not 3"):
+        qr.dequantize_batch(Odd())
+
+
+def test_a_tensor_that_was_never_made() -> None:
+    unmade = qr.QuantizedTensor.__new__(qr.QuantizedTensor)
+    with pytest.raises(qr.InvalidInputError, match="layer 'a': got"):
+        qr.dequantize_batch({"a": unmade})
+
+
 def test_a_batch_is_counted() -> None:
     result = qr.quantize_batch(some_layers(3), "int4")
     qr.reset_metrics()
@@ -188,8 +203,11 @@ def test_a_batch_writes_into_arrays_of_the_caller() -> None:
     for name, values in restored.items():
         assert values is out[name]
         np.testing.assert_array_equal(values, result[name].dequantize("float16"))
-    with pytest.raises(KeyError):
+    with pytest.raises(qr.InvalidInputError, match=r"layer 'layer.0': out has no array for it"):
         qr.dequantize_batch(result, "float16", {})
+    for wrong in ([out["layer.0"]], 7):
+        with pytest.raises(qr.InvalidInputError, match="out must map the names to arrays"):
+            qr.dequantize_batch(result, "float16", wrong)  # type: ignore[arg-type]
     with pytest.raises(qr.InvalidInputError, match=r"layer 'layer.0': out must be"):
         qr.dequantize_batch(result, "float32", out)
 

@@ -189,6 +189,20 @@ def test_an_argument_of_a_wrong_type_is_named_without_a_dump() -> None:
     assert "\n" not in message
 
 
+def test_words_like_nanobinds_are_left_alone_where_they_come_from_a_caller() -> None:
+    def progress(*_: object) -> None:
+        msg = "quantize_batch(): incompatible function arguments. mine"
+        raise TypeError(msg)
+
+    with pytest.raises(TypeError, match="mine"):
+        qr.quantize_batch({"a": np.ones((2, 4), "f")}, "int8", progress=progress)
+
+
+def test_a_name_that_is_no_text_is_no_field() -> None:
+    with pytest.raises(qr.UnsupportedFormatError, match="has no field"):
+        qr.Format("int4", **{"\ud800": 1})
+
+
 def test_errors_of_a_callers_code_are_left_alone() -> None:
     def fail(done: int, total: int, name: str) -> None:
         msg = "quantize_batch(): incompatible, says the caller"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quantized tensors of a program become the file that a file job writes."""
 
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,9 @@ def test_codes_of_a_byte_each_are_packed(
     qr.save({"a.weight": wide}, tmp_path / "wide")
     qr.save({"a.weight": packed}, tmp_path / "packed")
     assert (tmp_path / "wide").read_bytes() == (tmp_path / "packed").read_bytes()
+    save_file({"a.weight": w}, tmp_path / "in")
+    qr.quantize_file(tmp_path / "in", tmp_path / "of-a-file", f"int{bits}", **fields)
+    assert (tmp_path / "of-a-file").read_bytes() == (tmp_path / "packed").read_bytes()
     with qr.open(tmp_path / "wide") as checkpoint:
         assert checkpoint["a.weight"] == packed
 
@@ -163,7 +167,7 @@ def test_arrays_of_a_caller_that_no_file_can_hold(tmp_path: Path) -> None:
     ("call", "error", "message"),
     [
         (lambda q, path: qr.save([q], path), qr.InvalidInputError, "got list; save takes"),
-        (lambda q, path: qr.save({1: q}, path), qr.InvalidInputError, "a name must be a str"),
+        (lambda q, path: qr.save({1: q}, path), qr.InvalidInputError, "each item must be a name"),
         (lambda q, path: qr.save({"a": 3}, path), qr.InvalidInputError, "layer 'a'"),
         (lambda q, path: qr.save({"a": q, "a.weight": q}, path), qr.InvalidInputError, "rename"),
         (lambda q, _: qr.save({"a": q}, WRONG), qr.InvalidInputError, "path must be a path"),
@@ -201,3 +205,68 @@ def test_a_job_is_counted(tmp_path: Path) -> None:
     result.save(tmp_path / "saved")
     assert qr.metrics()["save"].calls == 1
     assert qr.metrics()["save"].layers == 3
+
+
+@pytest.mark.parametrize(
+    ("entries", "metadata", "message"),
+    [
+        ({"__metadata__": np.zeros(3)}, None, "no tensor can have this name"),
+        ({}, {"_quantization_metadata": "junk"}, "fits no layer that is saved"),
+        ({}, {"quantization_config": "junk"}, "fits no layer that is saved"),
+        ({}, {"quantization_config": '{"quant_method": "compressed-tensors"}'}, "fits no layer"),
+    ],
+)
+@pytest.mark.parametrize("format_", ["int8", "int8_rowwise"])
+def test_no_file_is_written_that_cannot_be_read(
+    entries: dict[str, Any], metadata: Any, message: str, format_: str, tmp_path: Path
+) -> None:
+    q = qr.quantize(layers()["a.weight"], format_)
+    (tmp_path / "saved").write_text("before")
+    with pytest.raises(qr.InvalidInputError, match=message):
+        qr.save({**entries, "a": q}, tmp_path / "saved", metadata=metadata)
+    assert (tmp_path / "saved").read_text() == "before"
+    if entries:
+        with pytest.raises(qr.InvalidInputError, match=message):
+            qr.quantize_state_dict(entries, format_)
+
+
+@pytest.mark.parametrize(
+    ("bits", "symmetric", "codes"),
+    [
+        (4, True, {-8: True, 7: True, 8: False, -9: False, 100: False}),
+        (4, False, {0: True, 15: True, 16: False, 255: False}),
+        (2, True, {-2: True, 1: True, 2: False, -3: False}),
+        (2, False, {3: True, 4: False}),
+    ],
+)
+def test_codes_of_a_byte_each_must_fit_their_bits(
+    bits: int,
+    codes: dict[int, bool],
+    tmp_path: Path,
+    *,
+    symmetric: bool,
+) -> None:
+    format_ = qr.Format(f"int{bits}", symmetric=symmetric, packed=False)
+    q = qr.quantize(layers()["a.weight"], format_)
+    for code, fits in codes.items():
+        own = q.codes.copy()
+        own[3, 5] = code
+        made = qr.QuantizedTensor(own, q.scales, q.zero_points, format_, q.shape)
+        if fits:
+            qr.save({"a": made}, tmp_path / "saved")
+            with qr.open(tmp_path / "saved") as checkpoint:
+                restored = checkpoint["a.weight"]
+            assert isinstance(restored, qr.QuantizedTensor)
+            np.testing.assert_array_equal(restored.dequantize(), made.dequantize())
+            continue
+        with pytest.raises(qr.InvalidInputError, match=rf"code 773 is none of {bits} bits"):
+            qr.save({"a": made}, tmp_path / "saved")
+
+
+def test_a_report_keeps_no_tensor_alive(tmp_path: Path) -> None:
+    bias = np.ones(3)
+    alive = weakref.ref(bias)
+    report = qr.save({"bias": bias}, tmp_path / "saved")
+    del bias
+    assert alive() is None
+    assert report.layers[0].name == "bias"
