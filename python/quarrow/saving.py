@@ -169,7 +169,8 @@ def _items(result: Any) -> list[tuple[str, Any]]:
             "or a mapping of names to such tensors and arrays"
         )
         raise InvalidInputError(msg)
-    items = []
+    items: list[tuple[str, Any]] = []
+    item: Any  # of any mapping
     for item in result.items():
         if not (isinstance(item, tuple) and len(item) == 2 and is_text(item[0])):
             msg = f"each item must be a name, which is a str, and a tensor, not {safe_repr(item)}"

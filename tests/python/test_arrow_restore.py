@@ -11,6 +11,7 @@ import pytest
 import quarrow as qr
 from batch_layers import some_layers, weights
 
+WRONG: Any = np.zeros(3)
 FORMATS: list[tuple[str, dict[str, Any]]] = [
     ("int4", {"group_size": 8}),
     ("int4", {"symmetric": True, "packed": False}),
@@ -169,7 +170,7 @@ def test_parts_that_do_not_fit(replaced: dict[str, Any], message: str | None) ->
         ),
         (lambda: qr.dequantize_arrow([1]), "got list; pass a pyarrow Table"),
         (lambda: qr.dequantize_arrow(stored(), "bfloat16"), "dtype must be 'float32' or"),
-        (lambda: qr.dequantize_arrow(stored(), np.zeros(3)), "dtype must be 'float32' or"),
+        (lambda: qr.dequantize_arrow(stored(), WRONG), "dtype must be 'float32' or"),
         (lambda: qr.dequantize_arrow(pa.array([1, 2])), "cannot be read"),
         (
             lambda: qr.dequantize_arrow(stored().set_column(2, "scales", pa.array(["x", "y"]))),

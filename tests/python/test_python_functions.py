@@ -199,8 +199,9 @@ def test_words_like_nanobinds_are_left_alone_where_they_come_from_a_caller() -> 
 
 
 def test_a_name_that_is_no_text_is_no_field() -> None:
+    fields: dict[str, Any] = {"\ud800": 1}
     with pytest.raises(qr.UnsupportedFormatError, match="has no field"):
-        qr.Format("int4", **{"\ud800": 1})
+        qr.Format("int4", **fields)
 
 
 def test_errors_of_a_callers_code_are_left_alone() -> None:
