@@ -98,15 +98,13 @@ File::File(int descriptor, std::string path) noexcept
 File::File(File&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1)),
       path_(std::move(other.path_)),
-      staged_(std::move(other.staged_)),
-      staged_bytes_(std::exchange(other.staged_bytes_, 0)) {}
+      staged_(std::exchange(other.staged_, std::nullopt)) {}
 
 File& File::operator=(File&& other) noexcept {
   if (this != &other) {
     reset(std::exchange(other.descriptor_, -1));
     path_ = std::move(other.path_);
-    staged_ = std::move(other.staged_);
-    staged_bytes_ = std::exchange(other.staged_bytes_, 0);
+    staged_ = std::exchange(other.staged_, std::nullopt);
   }
   return *this;
 }
@@ -145,20 +143,19 @@ std::size_t File::read_at(void* data, std::size_t bytes, std::uint64_t offset) c
   return done;
 }
 
-void File::stage(std::uint64_t bytes) {
-  staged_ = std::make_unique<std::byte[]>(static_cast<std::size_t>(bytes));
-  staged_bytes_ = bytes;
-}
+void File::stage(std::uint64_t bytes) { staged_.emplace(static_cast<std::size_t>(bytes)); }
 
 void File::write_staged() {
   if (!is_staged()) return;
-  const std::unique_ptr<std::byte[]> staged = std::move(staged_);
-  write_at(staged.get(), static_cast<std::size_t>(staged_bytes_), 0);
+  const std::vector<std::byte> staged = *std::exchange(staged_, std::nullopt);
+  write_at(staged.data(), staged.size(), 0);
 }
 
 void File::write_at(const void* data, std::size_t bytes, std::uint64_t offset) const {
   if (is_staged()) {
-    if (bytes != 0) std::memcpy(staged_.get() + offset, data, bytes);
+    if (bytes == 0) return;
+    if (offset + bytes > staged_->size()) staged_->resize(offset + bytes);
+    std::memcpy(staged_->data() + offset, data, bytes);
     return;
   }
   std::size_t done = 0;

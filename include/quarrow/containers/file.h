@@ -7,10 +7,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace quarrow {
 
@@ -64,9 +64,10 @@ class File {
   void write_at(const void* data, std::size_t bytes, std::uint64_t offset) const;
 
   // Keeps in memory what is written from now on, into a file of so many bytes, until
-  // write_staged() writes all of it at once. No other thread may write meanwhile.
+  // write_staged() writes all of it at once. Threads may write within these bytes; what is written
+  // beyond makes the file longer, and then no other thread may write.
   void stage(std::uint64_t bytes);
-  bool is_staged() const noexcept { return staged_ != nullptr; }
+  bool is_staged() const noexcept { return staged_.has_value(); }
   void write_staged();
 
   // Takes another descriptor, and closes the one before.
@@ -81,8 +82,7 @@ class File {
  private:
   int descriptor_;
   std::string path_;
-  std::unique_ptr<std::byte[]> staged_;
-  std::uint64_t staged_bytes_ = 0;
+  mutable std::optional<std::vector<std::byte>> staged_;  // as long as the file
 };
 
 // The bytes of a file in memory, as long as it lives. What is written to them stays in this memory;

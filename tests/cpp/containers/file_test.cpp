@@ -53,6 +53,17 @@ TEST(File, WhatIsStagedIsWrittenAtOnce) {
   EXPECT_EQ(std::string(bytes, 8), std::string("abcd\0\0\0h", 8));
 }
 
+TEST(File, WhatIsStagedGrowsWithWhatIsWrittenBeyondIt) {
+  File file = File::in_memory(0);
+  file.stage(1);
+  file.write_at("efgh", 4, 4);
+  file.write_at("a", 1, 0);
+  file.write_staged();
+  char bytes[9] = {};
+  EXPECT_EQ(file.read_at(bytes, 9, 0), 8U);
+  EXPECT_EQ(std::string(bytes, 8), std::string("a\0\0\0efgh", 8));
+}
+
 TEST(File, WhatIsStagedAndFindsNoRoomIsAnError) {
   File full(::open("/dev/full", O_WRONLY | O_CLOEXEC), "model.safetensors");
   full.stage(4);
