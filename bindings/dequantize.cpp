@@ -109,7 +109,7 @@ bool is_mapping(nb::handle object) {
 
 // The caller's array for that name.
 nb::object output_of(nb::handle out, nb::handle name) {
-  const nb::object found = out.attr("get")(name);
+  nb::object found = out.attr("get")(name);
   if (found.is_none()) {
     raise_invalid_input("out has no array for it", name);
   }

@@ -50,6 +50,7 @@ nb::list reason_counts(const FilePlan& plan) {
     if (tensor.reason != StayReason::kNone) ++counts[{tensor.reason, reason_text(tensor)}];
   }
   std::vector<std::pair<std::size_t, std::pair<StayReason, std::string>>> sorted;
+  sorted.reserve(counts.size());
   for (const auto& [reason, count] : counts) sorted.emplace_back(count, reason);
   std::ranges::stable_sort(sorted, std::greater(), [](const auto& each) { return each.first; });
   nb::list reasons;

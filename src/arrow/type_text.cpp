@@ -148,9 +148,9 @@ std::string storage_text(const ArrowSchema& schema) {
 }  // namespace
 
 std::string arrow_type_text(const ArrowSchema& schema) {
-  const std::string text = schema.dictionary == nullptr
-                               ? storage_text(schema)
-                               : "dictionary<" + arrow_type_text(*schema.dictionary) + ">";
+  std::string text = schema.dictionary == nullptr
+                         ? storage_text(schema)
+                         : "dictionary<" + arrow_type_text(*schema.dictionary) + ">";
   const auto extension = metadata_value(schema, "ARROW:extension:name");
   if (!extension) return text;
   return "extension<" + std::string(*extension) + ", " + text + ">";

@@ -67,8 +67,8 @@ bool has_entry(const TensorTable& file, std::string_view layer, std::string_view
 std::span<const TensorEntry* const> present(const TensorTable& file, std::string_view layer,
                                             std::span<const std::string_view> suffixes,
                                             std::pmr::memory_resource& memory) {
-  auto** found = static_cast<const TensorEntry**>(
-      memory.allocate(suffixes.size() * sizeof(const TensorEntry*), alignof(const TensorEntry*)));
+  std::pmr::polymorphic_allocator<const TensorEntry*> pointers(&memory);
+  const TensorEntry** const found = pointers.allocate(suffixes.size());
   std::size_t count = 0;
   for (const std::string_view suffix : suffixes) {
     const TensorEntry* entry = file.find(std::string(layer).append(suffix));
