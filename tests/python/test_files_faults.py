@@ -298,7 +298,10 @@ def test_kill_at_random_moments(script: str, tmp_path: Path) -> None:
     new = reference.read_bytes()
     killed_half_way = 0
     kills = KILLS // 2
-    for attempt in range(kills):
+    attempt = 0
+    # On a fast machine more jobs are through before they are killed: there more are.
+    while attempt < kills or (killed_half_way < kills // 4 and attempt < 4 * kills):
+        attempt += 1
         out.write_bytes(OLD)
         job = subprocess.Popen([sys.executable, "-c", script, source, out])
         # A job may be through before it is looked at again, but not fail.
@@ -310,7 +313,7 @@ def test_kill_at_random_moments(script: str, tmp_path: Path) -> None:
         assert found in (OLD, new), attempt
         assert names(folder) - {"out"} <= temporaries(folder, job.pid)
         killed_half_way += found == OLD
-    print(f"{killed_half_way} of {kills} kills half way")
+    print(f"{killed_half_way} of {attempt} kills half way")
     assert killed_half_way >= kills // 4
     subprocess.run([sys.executable, "-c", script, source, out], check=True)
     assert names(folder) == {"out"}
