@@ -15,6 +15,8 @@ from benchmarks.harness.report import write_report
 from benchmarks.harness.summary import summarize
 from benchmarks.harness.targets import Target
 
+pytestmark = pytest.mark.slow
+
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 375, "height": 700}
 SUITE = "numpy_vs_legacy/index.html"

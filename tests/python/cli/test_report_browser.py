@@ -16,6 +16,8 @@ import quarrow as qr
 from quarrow.cli.report_page import render
 from safetensors.numpy import save_file
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "=<img src=x onerror=document.title='owned'>\"\u202e</script>.weight"
 SHOWN = "=<img src=x onerror=document.title='owned'>\"\\u202e</script>.weight"
 PHONE = {"width": 375, "height": 700}
