@@ -22,19 +22,13 @@ void pack(const std::uint8_t* codes, std::uint64_t count, int bits, std::uint8_t
 
 }  // namespace
 
-EncodedTiles::EncodedTiles(const FilePlan& plan, Outputs outputs,
+EncodedTiles::EncodedTiles(const FilePlan& plan, const TileSizes& sizes, Outputs outputs,
                            std::span<const EncodedLayer> encoded, const Context& context)
     : plan_(plan),
       writer_(plan, outputs),
       encoded_(encoded),
-      buffers_(std::max<std::size_t>(context.threads, 1)) {
-  if (encoded.empty()) return;
-  for (const Tile& tile : plan.layers.tiles) {
-    const TilePlacement at = placement(plan.layers.layers[tile.layer], tile);
-    code_bytes_ = std::max(code_bytes_, tile.rows * (at.code_row_bytes + kMaxRowAlignment));
-    scale_count_ = std::max(scale_count_, tile.rows * at.scale_row_count);
-  }
-}
+      sizes_(sizes),
+      memory_(std::max<std::size_t>(context.threads, 1)) {}
 
 std::size_t EncodedTiles::tile_count(const TensorPlan& tensor) const {
   return plan_.layers.layers[tensor.layer].tile_count;
@@ -46,7 +40,7 @@ std::uint64_t EncodedTiles::run(std::size_t index, std::size_t tensor, std::size
   const Tile& tile = plan_.layers.tiles[layer.first_tile + index];
   const TilePlacement at = placement(layer, tile);
   const QuantizedView& parts = encoded_[planned.layer].parts;
-  Buffers& mine = buffers(worker);
+  TileMemory& mine = memory(worker);
   copy_codes(tile, planned, mine.codes.get());
   const std::uint64_t scale_rows = layer.geometry.scale_rows == 1 ? 1 : tile.rows;
   const std::uint64_t scales = scale_rows * at.scale_row_count;
@@ -55,10 +49,7 @@ std::uint64_t EncodedTiles::run(std::size_t index, std::size_t tensor, std::size
     std::copy_n(parts.zero_points + at.scale_offset, scales, mine.zero_points.get());
   }
   writer_.write(tile, tensor, {mine.codes.get(), mine.scales.get(), mine.zero_points.get()});
-  // Equal parts of what the tensor was, which add up to all of it.
-  const bool last = index + 1 == layer.tile_count;
-  const std::uint64_t done = planned.bytes_in() / layer.tile_count;
-  return last ? planned.bytes_in() - done * index : done;
+  return equal_part(planned.bytes_in(), index, layer.tile_count);
 }
 
 // As the file stores them, but for the padding.
@@ -85,14 +76,10 @@ void EncodedTiles::copy_codes(const Tile& tile, const TensorPlan& planned, std::
   }
 }
 
-EncodedTiles::Buffers& EncodedTiles::buffers(std::size_t worker) {
-  Buffers& buffers = buffers_[worker];
-  if (buffers.codes == nullptr) {
-    buffers.scales = std::make_unique_for_overwrite<float[]>(scale_count_);
-    buffers.zero_points = std::make_unique_for_overwrite<std::uint8_t[]>(scale_count_);
-    buffers.codes = std::make_unique_for_overwrite<std::uint8_t[]>(code_bytes_);
-  }
-  return buffers;
+TileMemory& EncodedTiles::memory(std::size_t worker) {
+  TileMemory& memory = memory_[worker];
+  if (memory.codes == nullptr) memory = TileMemory(sizes_);
+  return memory;
 }
 
 }  // namespace quarrow

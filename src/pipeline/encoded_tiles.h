@@ -5,11 +5,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
 #include "pipeline/layer_writer.h"
+#include "pipeline/tile_memory.h"
 #include "pipeline/tile_work.h"
 #include "quarrow/core/context.h"
 #include "quarrow/pipeline/file_job.h"
@@ -19,28 +19,21 @@ namespace quarrow {
 class EncodedTiles final : public TileWork {
  public:
   // `encoded`: see FileJobOptions; empty where no tensor is encoded.
-  EncodedTiles(const FilePlan& plan, Outputs outputs, std::span<const EncodedLayer> encoded,
-               const Context& context);
+  EncodedTiles(const FilePlan& plan, const TileSizes& sizes, Outputs outputs,
+               std::span<const EncodedLayer> encoded, const Context& context);
 
   std::size_t tile_count(const TensorPlan& tensor) const override;
   std::uint64_t run(std::size_t tile, std::size_t tensor, std::size_t worker) override;
 
  private:
-  struct Buffers {
-    std::unique_ptr<std::uint8_t[]> codes;
-    std::unique_ptr<float[]> scales;
-    std::unique_ptr<std::uint8_t[]> zero_points;
-  };
-
-  Buffers& buffers(std::size_t worker);
+  TileMemory& memory(std::size_t worker);
   void copy_codes(const Tile& tile, const TensorPlan& planned, std::uint8_t* to) const;
 
   const FilePlan& plan_;
   LayerWriter writer_;
   std::span<const EncodedLayer> encoded_;
-  std::uint64_t code_bytes_ = 0;  // of the largest tile
-  std::uint64_t scale_count_ = 0;
-  std::vector<Buffers> buffers_;  // of each worker, made at its first tile
+  const TileSizes& sizes_;
+  std::vector<TileMemory> memory_;  // of each worker, made at its first tile
 };
 
 }  // namespace quarrow

@@ -14,6 +14,7 @@
 #include "pipeline/progress_poll.h"
 #include "pipeline/quantize_tiles.h"
 #include "pipeline/restore_tiles.h"
+#include "pipeline/tile_memory.h"
 #include "quarrow/containers/checkpoint_fault.h"
 
 namespace quarrow {
@@ -34,9 +35,10 @@ class FileJob {
         poll_(plan.tensors, options.progress, context.poll),
         copy_(source, plan, outputs, context),
         convert_(source, plan, outputs, context),
-        quantize_(source, plan, outputs, options, context),
-        encoded_(plan, outputs, options.encoded, context),
-        restore_(source, plan, outputs, context),
+        sizes_(plan.layers),
+        quantize_(source, plan, sizes_, outputs, options, context),
+        encoded_(plan, sizes_, outputs, options.encoded, context),
+        restore_(source, plan, sizes_, outputs, context),
         failed_(plan.tensors.size()) {
     first_tile_.reserve(plan.tensors.size() + 1);
     first_tile_.push_back(0);
@@ -196,6 +198,7 @@ class FileJob {
   ProgressPoll poll_;
   CopyTiles copy_;
   ConvertTiles convert_;
+  TileSizes sizes_;
   QuantizeTiles quantize_;
   EncodedTiles encoded_;
   RestoreTiles restore_;

@@ -7,23 +7,15 @@
 
 namespace quarrow {
 
-QuantizeTiles::QuantizeTiles(const Checkpoint& source, const FilePlan& plan, Outputs outputs,
-                             const FileJobOptions& options, const Context& context)
+QuantizeTiles::QuantizeTiles(const Checkpoint& source, const FilePlan& plan, const TileSizes& sizes,
+                             Outputs outputs, const FileJobOptions& options, const Context& context)
     : source_(source),
       plan_(plan),
       writer_(plan, outputs),
       options_(options),
       target_(context.target),
+      sizes_(sizes),
       buffers_(std::max<std::size_t>(context.threads, 1)) {
-  for (const Tile& tile : plan.layers.tiles) {
-    const LayerPlan& layer = plan.layers.layers[tile.layer];
-    const TilePlacement at = placement(layer, tile);
-    elements_ = std::max(elements_, tile.rows * tile.cols);
-    input_bytes_ = std::max(input_bytes_, tile.rows * tile.cols * size_of(layer.dtype));
-    // Room for the padding of any alignment.
-    code_bytes_ = std::max(code_bytes_, tile.rows * (at.code_row_bytes + kMaxRowAlignment));
-    scale_count_ = std::max(scale_count_, tile.rows * at.scale_row_count);
-  }
   if (plan.layers.range_pass) {
     ranges_.resize(plan.layers.tiles.size());
     reports_.resize(plan.layers.tiles.size());
@@ -87,13 +79,11 @@ void QuantizeTiles::end_inspection(std::size_t tensor) { throw_fault(tensor, ins
 QuantizeTiles::Buffers& QuantizeTiles::buffers(std::size_t worker) {
   Buffers& buffers = buffers_[worker];
   if (buffers.input == nullptr) {
-    buffers.codes = std::make_unique_for_overwrite<std::uint8_t[]>(code_bytes_);
-    buffers.scales = std::make_unique_for_overwrite<float[]>(scale_count_);
-    buffers.zero_points = std::make_unique_for_overwrite<std::uint8_t[]>(scale_count_);
+    buffers.tile = TileMemory(sizes_);
     if (options_.measure_error) {
-      buffers.restored = std::make_unique_for_overwrite<float[]>(elements_);
+      buffers.restored = std::make_unique_for_overwrite<float[]>(sizes_.elements);
     }
-    buffers.input = std::make_unique_for_overwrite<std::byte[]>(input_bytes_);
+    buffers.input = std::make_unique_for_overwrite<std::byte[]>(sizes_.input_bytes);
   }
   return buffers;
 }
@@ -116,8 +106,8 @@ void QuantizeTiles::quantize(std::size_t index, std::size_t tensor, std::size_t 
   const InputTile input = read(tile, tensor, mine);
 
   TileOutput output;
-  output.first = {mine.codes.get(), mine.scales.get(),
-                  layer.geometry.zero_points ? mine.zero_points.get() : nullptr};
+  output.first = {mine.tile.codes.get(), mine.tile.scales.get(),
+                  layer.geometry.zero_points ? mine.tile.zero_points.get() : nullptr};
   output.codes_row_bytes = stored_row_bytes(layer, tile, plan_.tensors[tensor].layout->storage);
   output.scales_row_stride = layer.geometry.scale_rows == 1 ? 0 : at.scale_row_count;
   const Range* range = layer.range_pass ? &ranges_[index] : nullptr;

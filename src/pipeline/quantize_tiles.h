@@ -11,6 +11,7 @@
 
 #include "kernels/format_kernels.h"
 #include "pipeline/layer_writer.h"
+#include "pipeline/tile_memory.h"
 #include "pipeline/tile_work.h"
 #include "quarrow/pipeline/file_job.h"
 
@@ -18,8 +19,8 @@ namespace quarrow {
 
 class QuantizeTiles final : public TileWork {
  public:
-  QuantizeTiles(const Checkpoint& source, const FilePlan& plan, Outputs outputs,
-                const FileJobOptions& options, const Context& context);
+  QuantizeTiles(const Checkpoint& source, const FilePlan& plan, const TileSizes& sizes,
+                Outputs outputs, const FileJobOptions& options, const Context& context);
 
   std::size_t tile_count(const TensorPlan& tensor) const override;
   bool has_first_pass(const TensorPlan& tensor) const override;
@@ -38,9 +39,7 @@ class QuantizeTiles final : public TileWork {
   // The memory of one worker. Its size depends on the tiles, not on the file.
   struct Buffers {
     std::unique_ptr<std::byte[]> input;
-    std::unique_ptr<std::uint8_t[]> codes;
-    std::unique_ptr<float[]> scales;
-    std::unique_ptr<std::uint8_t[]> zero_points;
+    TileMemory tile;
     std::unique_ptr<float[]> restored;
   };
 
@@ -59,10 +58,7 @@ class QuantizeTiles final : public TileWork {
   LayerWriter writer_;
   const FileJobOptions& options_;
   Target target_;
-  std::uint64_t input_bytes_ = 0;  // of the largest tile
-  std::uint64_t code_bytes_ = 0;
-  std::uint64_t scale_count_ = 0;
-  std::uint64_t elements_ = 0;
+  const TileSizes& sizes_;
   std::vector<Buffers> buffers_;
   std::vector<Range> ranges_;          // of each tile, when the plan has a range pass
   std::vector<TileReport> reports_;    // of each tile, when the plan has a range pass

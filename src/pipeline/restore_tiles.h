@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "pipeline/tile_memory.h"
 #include "pipeline/tile_work.h"
 #include "quarrow/core/context.h"
 
@@ -14,17 +15,15 @@ namespace quarrow {
 
 class RestoreTiles final : public TileWork {
  public:
-  RestoreTiles(const Checkpoint& source, const FilePlan& plan, Outputs outputs,
-               const Context& context);
+  RestoreTiles(const Checkpoint& source, const FilePlan& plan, const TileSizes& sizes,
+               Outputs outputs, const Context& context);
 
   std::size_t tile_count(const TensorPlan& tensor) const override;
   std::uint64_t run(std::size_t tile, std::size_t tensor, std::size_t worker) override;
 
  private:
   struct Buffers {
-    std::unique_ptr<std::uint8_t[]> codes;
-    std::unique_ptr<float[]> scales;
-    std::unique_ptr<std::uint8_t[]> zero_points;
+    TileMemory tile;
     std::unique_ptr<std::byte[]> values;
   };
 
@@ -34,9 +33,7 @@ class RestoreTiles final : public TileWork {
   const FilePlan& plan_;
   Outputs outputs_;
   Target target_;
-  std::uint64_t code_bytes_ = 0;  // of the largest tile
-  std::uint64_t scale_count_ = 0;
-  std::uint64_t elements_ = 0;
+  const TileSizes& sizes_;
   std::size_t value_bytes_ = 0;  // of the widest dtype that is written
   std::vector<Buffers> buffers_;
 };

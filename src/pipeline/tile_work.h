@@ -42,4 +42,11 @@ class TileWork {
   virtual void end_inspection(std::size_t /*tensor*/) {}
 };
 
+// The bytes that are done with a tile, where a tile has none of its own: equal parts of those of
+// the tensor, which add up to all of them.
+constexpr std::uint64_t equal_part(std::uint64_t bytes, std::size_t tile, std::size_t tiles) {
+  const std::uint64_t part = bytes / tiles;
+  return tile + 1 == tiles ? bytes - part * tile : part;
+}
+
 }  // namespace quarrow
