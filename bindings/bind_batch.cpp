@@ -23,10 +23,6 @@ using namespace nb::literals;
 namespace quarrow::python {
 namespace {
 
-bool is_mapping(nb::handle object) {
-  return nb::isinstance(object, nb::module_::import_("collections.abc").attr("Mapping"));
-}
-
 [[noreturn]] void raise_layers(nb::handle layers) {
   raise_invalid_input("layers must be a mapping of names to arrays, or (name, array) pairs, not " +
                       short_repr(layers.type()) + "; for one array call quarrow.quantize");

@@ -14,6 +14,7 @@
 #include "errors.h"
 #include "format_argument.h"
 #include "metrics.h"
+#include "option_arguments.h"
 #include "output_memory.h"
 
 namespace nb = nanobind;
@@ -102,10 +103,6 @@ struct NamedTensor {
   nb::object out;  // where they go: the caller's array, or nothing
   std::shared_ptr<std::byte> memory;
 };
-
-bool is_mapping(nb::handle object) {
-  return nb::isinstance(object, nb::module_::import_("collections.abc").attr("Mapping"));
-}
 
 // The caller's array for that name.
 nb::object output_of(nb::handle out, nb::handle name) {

@@ -50,4 +50,8 @@ nb::handle progress_argument(nb::handle value) {
   return value;
 }
 
+bool is_mapping(nb::handle value) {
+  return nb::isinstance(value, nb::module_::import_("collections.abc").attr("Mapping"));
+}
+
 }  // namespace quarrow::python

@@ -16,4 +16,7 @@ NonFinitePolicy non_finite_argument(nanobind::handle value);  // "raise" or "sat
 ErrorPolicy error_policy_argument(nanobind::handle value);    // "raise" or "skip"
 nanobind::handle progress_argument(nanobind::handle value);   // a callable or None
 
+// Whether it is a collections.abc.Mapping, for what takes other objects too.
+bool is_mapping(nanobind::handle value);
+
 }  // namespace quarrow::python
