@@ -253,8 +253,7 @@ std::string_view text_of(StayReason reason) noexcept {
       return "more than 64 dimensions";
     case StayReason::kTensorScale:
       return "compressed-tensors packs no layer that has one scale; choose the group_size 'row', "
-             "or "
-             "a number of columns";
+             "or a number of columns";
     case StayReason::kFewRows:
       return "compressed-tensors fails to unpack the zero points of so few rows; choose symmetric "
              "codes, which have none, or int8";

@@ -67,8 +67,8 @@ class CallRecord {
   CallRecord& operator=(const CallRecord&) = delete;
 
   // The innermost call of this thread; null when there is none. What is called from a caller's own
-  // code (an iterator, a progress callback) is a call by itself. Only legacy.quantize takes over
-  // what the calls inside it did.
+  // code (an iterator, a progress callback) is a call by itself. Only legacy.quantize and
+  // dequantize_arrow take over what the calls inside them did.
   static CallRecord* current() noexcept;
 
   // What the result holds.
