@@ -87,7 +87,7 @@ class ArrowStream:
     ) -> None:
         self._source = source
         self._quantize = quantize
-        self.exported = False
+        self._exported = False
 
     def __iter__(self) -> Iterator[ArrowResult]:
         return self
@@ -107,7 +107,7 @@ class ArrowStream:
         """Export the batches that are left; a requested schema is not looked at."""
         del requested_schema
         self._check_unused()
-        self.exported = True
+        self._exported = True
         return _core.arrow_stream(self._next)
 
     def to_pyarrow(self) -> "pa.Table":
@@ -115,7 +115,7 @@ class ArrowStream:
         return pyarrow().table(self)
 
     def _check_unused(self) -> None:
-        if self.exported:
+        if self._exported:
             msg = "the stream has been handed out; quantize its source again for another"
             raise InvalidInputError(msg)
 
