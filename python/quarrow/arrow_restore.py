@@ -76,28 +76,27 @@ def dequantize_arrow(
     with _core.CallRecord("dequantize_arrow"):
         if reader is None:
             return _restored(source, 0, dtype, threads)
-        batches, first = [], 0
-        for batch in _read(reader):
-            batches.append(_restored(batch, first, dtype, threads))
-            first += batch.num_rows
+        batches = [_restored(batch, first, dtype, threads) for first, batch in _read(reader)]
         return pa.Table.from_batches(batches, _schema(dtype))
 
 
 def _each(
     reader: "pa.RecordBatchReader", dtype: str, threads: int | None
 ) -> Iterator["pa.RecordBatch"]:
-    first = 0
-    for batch in _read(reader):
+    for first, batch in _read(reader):
         with _core.CallRecord("dequantize_arrow"):
             made = _restored(batch, first, dtype, threads)
-        first += batch.num_rows
         yield made
 
 
-def _read(reader: "pa.RecordBatchReader") -> Iterator["pa.RecordBatch"]:
+def _read(reader: "pa.RecordBatchReader") -> Iterator[tuple[int, "pa.RecordBatch"]]:
+    """Yield the batches, each with the number of its first row among all."""
     pa = pyarrow()
+    first = 0
     try:
-        yield from reader
+        for batch in reader:
+            yield first, batch
+            first += batch.num_rows
     except pa.ArrowInvalid as error:
         msg = f"the Arrow data cannot be read: {error}"
         raise InvalidInputError(msg) from error
@@ -162,16 +161,15 @@ def _restored(
         shape, tensor = rows.layer(row)
         shapes.append(shape)
         if tensor is not None:
-            tensors[row] = tensor
+            tensors[str(row)] = tensor
     counts = [math.prod(shape) for shape in shapes]
     offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
     values = np.empty(int(offsets[-1]), dtype)
     out = {
-        str(row): values[offsets[row] : offsets[row + 1]].reshape(q.shape)
+        row: values[offsets[int(row)] : offsets[int(row) + 1]].reshape(q.shape)
         for row, q in tensors.items()
     }
-    named = {str(row): q for row, q in tensors.items()}
-    _core.dequantize_batch(named, dtype, out, threads=threads)
+    _core.dequantize_batch(tensors, dtype, out, threads=threads)
     weights = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values))
     columns = [rows.names, weights, pa.array(shapes, pa.list_(pa.int64()))]
     return pa.RecordBatch.from_arrays(columns, schema=_schema(dtype))
