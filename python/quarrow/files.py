@@ -4,7 +4,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from quarrow import _core
@@ -187,11 +187,6 @@ def quantize_file(
         bytes_in = job.bytes_in
         opened.release()
 
-        def reason_of(index: int) -> str | None:
-            if index in skipped:
-                return f"it cannot be quantized: {skipped[index]}"
-            return deciding.reason_to_leave(index)
-
         warnings = deciding.unmatched()
         warnings += file_warnings(job, deciding.formats[0].name, runtime)
         warnings += quantizing_warnings(job)
@@ -210,7 +205,7 @@ def quantize_file(
             bytes_in=bytes_in,
             bytes_out=job.bytes_out,
             seconds=time.perf_counter() - started,
-            layers=JobLayers(job, [each.name for each in deciding.formats], reason_of),
+            layers=quantized_layers(job, deciding, skipped),
             warnings=warnings,
             metadata=job.metadata,
             errors={job.source_name(index): error for index, error in skipped.items()},
@@ -334,6 +329,19 @@ def run_skipping(
             skipped[index] = error
             choices[index] = LEAVE
     return skipped
+
+
+def quantized_layers(
+    job: _core.FileJob, deciding: LayerRules, skipped: Mapping[int, Exception]
+) -> JobLayers:
+    """Return the layers of a job, those that rules left or that failed with that as the reason."""
+
+    def reason_of(index: int) -> str | None:
+        if index in skipped:
+            return f"it cannot be quantized: {skipped[index]}"
+        return deciding.reason_to_leave(index)
+
+    return JobLayers(job, [each.name for each in deciding.formats], reason_of)
 
 
 def check_options(progress: object, **flags: object) -> None:

@@ -13,7 +13,14 @@ from quarrow import _core
 from quarrow.checkpoint import CheckpointTensor
 from quarrow.exceptions import InvalidInputError
 from quarrow.file_report import FileReport, JobLayers
-from quarrow.files import Progress, check_options, check_word, is_text, run_skipping
+from quarrow.files import (
+    Progress,
+    check_options,
+    check_word,
+    is_text,
+    quantized_layers,
+    run_skipping,
+)
 from quarrow.job_findings import (
     nothing_quantized,
     nothing_restored,
@@ -152,14 +159,9 @@ def quantize_state_dict(
         _warn(result, told, refusal)
         result.errors = {job.source_name(index): error for index, error in skipped.items()}
 
-        def reason_of(index: int) -> str | None:
-            if index in skipped:
-                return f"it cannot be quantized: {skipped[index]}"
-            return deciding.reason_to_leave(index)
-
-        formats = [each.name for each in deciding.formats]
-        layers = JobLayers(job, formats, reason_of)
-        result.report = _report(job, result, layers, formats[0], started, refusal)
+        layers = quantized_layers(job, deciding, skipped)
+        format_name = deciding.formats[0].name
+        result.report = _report(job, result, layers, format_name, started, refusal)
         return result
 
 
@@ -219,8 +221,7 @@ def dequantize_state_dict(
         for name, value in result.items():
             if isinstance(value, _core.QuantizedTensor):
                 result[name] = _dequantized(value, dtype, like, threads)
-        restored = bool(entries.quantized)
-        refusal = None if restored else nothing_restored(job)
+        refusal = None if entries.has_quantized else nothing_restored(job)
         _warn(result, restoring_warnings(job), refusal)
         layers = JobLayers(job, [], lambda _: None)
         result.report = _report(job, result, layers, None, started, refusal)
@@ -239,11 +240,14 @@ class _Entries:
     def __init__(self) -> None:
         self.arrays: list[Any] = []
         self.others: dict[str, Any] = {}
-        self.quantized = False  # whether a QuantizedTensor is among the others
 
     @property
     def of_torch(self) -> bool:
         return bool(self.arrays) and is_torch_tensor(self.arrays[0])
+
+    @property
+    def has_quantized(self) -> bool:
+        return any(isinstance(each, _core.QuantizedTensor) for each in self.others.values())
 
 
 def file_metadata(state_dict: object, metadata: object) -> dict[str, str]:
@@ -280,7 +284,6 @@ def _job(
             msg = f"a name must be a str, not {safe_repr(name)}"
             raise InvalidInputError(msg)
         if isinstance(value, _core.QuantizedTensor):
-            entries.quantized = True
             entries.others[name] = value
             continue
         if not _is_array(value):
