@@ -10,7 +10,7 @@ import numpy.typing as npt
 from quarrow import _core
 from quarrow.rejection import Rejection
 from quarrow.safe_repr import safe_repr
-from quarrow.stored_dtypes import DLPACK_CODES, from_bytes
+from quarrow.stored_dtypes import DLPACK_CODES, STORED_DTYPES, from_bytes
 from quarrow.torch_tensors import is_torch_tensor
 
 # What the engine computes for each dtype; 64 bits hold the values of 32.
@@ -21,8 +21,7 @@ _COMPUTED = {
     "float64": "float32",
 }
 # As safetensors spells what can be computed.
-FLOATS = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-_STORED = {name: stored for stored, name in FLOATS.items()}
+FLOATS = {STORED_DTYPES[name]: name for name in ("float32", "float16", "bfloat16")}
 
 
 def dtype_of(like: Any, name: str | None) -> str:
@@ -58,7 +57,7 @@ def like_array(data: npt.NDArray[np.uint8], dtype: str, shape: tuple[int, ...], 
 
     Nothing is copied on the CPU, but where its dtype is float64.
     """
-    stored = _STORED[dtype]
+    stored = STORED_DTYPES[dtype]
     wide = is_float64(like)
     if is_torch_tensor(like):
         torch = sys.modules["torch"]

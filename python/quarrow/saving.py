@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from quarrow import _core
+from quarrow.counts import counted
 from quarrow.exceptions import CheckpointError, InvalidInputError, UnsupportedFormatError
 from quarrow.file_report import FileReport, JobLayers
 from quarrow.files import Path, check_options, is_text, path_bytes
@@ -15,11 +16,11 @@ from quarrow.layer_rules import LEAVE
 from quarrow.runtime_rules import adapter_warnings
 from quarrow.safe_repr import safe_repr
 from quarrow.state_dict import file_metadata, stored_entry
+from quarrow.stored_dtypes import STORED_DTYPES
 
 _logger = logging.getLogger("quarrow")
 
 _WEIGHT = ".weight"
-_STORED = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64"}
 
 
 def save(
@@ -135,7 +136,7 @@ class _Choices:
         if isinstance(value, _core.QuantizedTensor):
             name = name if name.endswith(_WEIGHT) else name + _WEIGHT
             self.choices.append(self._index_of(value.format, name))
-            self.tensors.append((name, _STORED[value.dtype_name], value.shape, value))
+            self.tensors.append((name, STORED_DTYPES[value.dtype_name], value.shape, value))
         else:
             dtype, shape, data, copied = stored_entry(value, name)
             self.choices.append(LEAVE)
@@ -212,6 +213,6 @@ def _warnings(job: _core.FileJob) -> list[str]:
     _, _, _, misread, reason = job.runtime_rules
     warnings = adapter_warnings(job)
     if misread:
-        layers = "1 layer" if misread == 1 else f"{misread:,} layers"
+        layers = counted(misread, "layer")
         warnings.append(f"ComfyUI would read the codes of {layers} as weights: {reason}")
     return warnings

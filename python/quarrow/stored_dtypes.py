@@ -40,7 +40,8 @@ _ML_DTYPES = {
     "F8_E4M3FNUZ": ("float8_e4m3fnuz", "uint8"),
     "F8_E5M2FNUZ": ("float8_e5m2fnuz", "uint8"),
 }
-_TORCH = {
+# By the name that both ml_dtypes and torch have for it.
+STORED_DTYPES = {
     "bfloat16": "BF16",
     "float8_e4m3fn": "F8_E4M3",
     "float8_e5m2": "F8_E5M2",
@@ -79,7 +80,7 @@ def numpy_dtype(stored: str) -> np.dtype[Any] | None:
 
 def torch_dtype(stored: str) -> Any:
     """Return the torch dtype of a stored one; torch has been imported by who asks."""
-    names = [name for name, each in _TORCH.items() if each == stored]
+    names = [name for name, each in STORED_DTYPES.items() if each == stored]
     return getattr(sys.modules["torch"], names[0]) if names else sys.modules["torch"].uint8
 
 
@@ -99,7 +100,7 @@ def stored_bytes(value: Any, name: str) -> tuple[str, tuple[int, ...], npt.NDArr
         if tensor.device.type != "cpu":
             reject(f"the tensor is on {tensor.device}; move it to the CPU with .cpu()")
         name_in_torch = str(tensor.dtype).removeprefix("torch.")
-        dtype = _TORCH.get(name_in_torch)
+        dtype = STORED_DTYPES.get(name_in_torch)
         shape = tuple(tensor.shape)
         if name_in_torch in _TORCH_PAIRS and shape:
             dtype = _TORCH_PAIRS[name_in_torch]
@@ -118,11 +119,11 @@ def stored_bytes(value: Any, name: str) -> tuple[str, tuple[int, ...], npt.NDArr
             return dtype, shape, flat, copied
     else:
         array = _as_numpy(value, reject)
-        if array is not None and array.dtype.isnative and array.dtype.name in _TORCH:
+        if array is not None and array.dtype.isnative and array.dtype.name in STORED_DTYPES:
             # ascontiguousarray makes a scalar one-dimensional.
             flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
             copied = 0 if array.flags.c_contiguous else flat.nbytes
-            return _TORCH[array.dtype.name], array.shape, flat, copied
+            return STORED_DTYPES[array.dtype.name], array.shape, flat, copied
     kind = getattr(value, "dtype", type(value).__name__)
     msg = f"layer {name!r}: safetensors cannot hold {kind}; pass numpy arrays or torch tensors"
     raise InvalidInputError(msg, name=name)
