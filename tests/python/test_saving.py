@@ -193,10 +193,18 @@ def test_arguments_that_cannot_be_used(
 
 
 def test_comfyui_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    name = "control_model.input_blocks.1.1.proj_in.weight"
-    report = qr.save({name: qr.quantize(np.ones((64, 64), "f"), "int8_rowwise")}, tmp_path / "x")
-    if report.warnings:
-        assert report.warnings[0] in caplog.text
+    tensors = {
+        "control_model.input_blocks.1.1.proj_in.weight": qr.quantize(
+            np.ones((64, 64), "f"), "int8_rowwise"
+        ),
+        "control_model.zero_convs.0.0.weight": np.ones((64, 64), "f"),
+    }
+    (warning,) = qr.save(tensors, tmp_path / "x").warnings
+    assert warning == (
+        "ComfyUI would read the codes of 1 layer as weights: "
+        "ComfyUI loads ControlNets and adapters without the scales of quantized layers"
+    )
+    assert warning in caplog.text
 
 
 def test_a_job_is_counted(tmp_path: Path) -> None:
