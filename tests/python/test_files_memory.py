@@ -65,11 +65,13 @@ sampler.join()
 print((max(highest, kilobytes(field)) - before) << 10, rule)
 """
 
-ONE_ROW = 1 << 28
+# Still larger than what a job may hold.
+FOURTH = 1 if LARGE_FILES else 4
+ONE_ROW = (1 << 28) // FOURTH
 SHAPES: dict[str, dict[str, tuple[str, tuple[int, ...], int]]] = {
-    "one large layer": {"a.weight": ("F32", (1 << 14, 1 << 14), 1 << 30)},
+    "one large layer": {"a.weight": ("F32", ((1 << 14) // FOURTH, 1 << 14), (1 << 30) // FOURTH)},
     "one long row": {"a.weight": ("F16", (1, ONE_ROW), 2 * ONE_ROW)},
-    "one kept tensor": {"a": ("F16", (1 << 29,), 1 << 30)},
+    "one kept tensor": {"a": ("F16", ((1 << 29) // FOURTH,), (1 << 30) // FOURTH)},
     "many layers": {f"blocks.{i}.weight": ("BF16", (9, 3), 54) for i in range(100_000)},
     "many kept tensors": {f"blocks.{i}.bias": ("BF16", (2,), 4) for i in range(100_000)},
 }
