@@ -17,5 +17,6 @@ void bind_info(nanobind::module_& module);
 void bind_metrics(nanobind::module_& module);
 void bind_checkpoint(nanobind::module_& module);
 void bind_files(nanobind::module_& module);
+void bind_lists(nanobind::module_& module);
 
 }  // namespace quarrow::python

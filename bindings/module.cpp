@@ -24,6 +24,7 @@ NB_MODULE(_core_of_main, m) {
   quarrow::python::bind_metrics(m);
   quarrow::python::bind_checkpoint(m);
   quarrow::python::bind_files(m);
+  quarrow::python::bind_lists(m);
   quarrow::python::make_python_functions(m);
 }
 

@@ -30,8 +30,10 @@ def quantize(layers: Mapping[str, Sequence[Any]], bit_width: int = 8) -> dict[st
     """Quantize lists of numbers, each with one scale and zero point.
 
     The same values as ``quarrow.quantize(np.array(values), f"int{bit_width}",
-    group_size="tensor", packed=False)``. Lists cost far more than the quantization itself: pass
-    arrays to ``quarrow.quantize`` wherever there are any.
+    group_size="tensor", packed=False)``. Lists cost far more than the quantization itself: numbers
+    are read out of objects, and codes become objects, one by one, in about the time of
+    ``np.array(values)`` and ``tolist``; lists that hold anything but float and int themselves take
+    several times that. Pass arrays to ``quarrow.quantize`` wherever there are any.
 
     Parameters
     ----------
@@ -94,7 +96,12 @@ def _quantize_layer(
     name: str, values: Sequence[Any], bit_width: int, record: _core.CallRecord
 ) -> LegacyLayer:
     shape = _shape_of(name, values)
-    array = np.array(_flat(name, values, shape), dtype=np.float64)
+    # numpy would take True for 1 and "1" for 1.0.
+    numbers = _core.list_numbers(values, shape)
+    if numbers is None:
+        array = np.array(_flat(name, values, shape), dtype=np.float64)
+    else:
+        array = numbers.view(np.float64)
     record.copied(array.nbytes)
     q = _core.quantize(array, f"int{bit_width}", name=name, group_size="tensor", packed=False)
     zero_points = q.zero_points
@@ -128,6 +135,7 @@ def _shape_of(name: str, values: object) -> list[int]:
 
 
 def _flat(name: str, values: Sequence[Any], shape: list[int]) -> list[float]:
+    """Read what is no plain list of float and int, or say what is wrong with it."""
     level: list[Any] = [values]
     for size in shape:
         for each in level:
