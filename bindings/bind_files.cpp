@@ -13,10 +13,12 @@
 #include "call_context.h"
 #include "errors.h"
 #include "file_errors.h"
+#include "file_progress.h"
 #include "interpreter_lock.h"
 #include "job_facts.h"
 #include "metrics.h"
 #include "open_checkpoint.h"
+#include "output_memory.h"
 #include "quarrow/pipeline/file_job.h"
 
 namespace nb = nanobind;
@@ -24,29 +26,6 @@ using namespace nb::literals;
 
 namespace quarrow::python {
 namespace {
-
-// Hands the progress of a job to a callable. Its exception stays set in the calling thread.
-class PythonProgress final : public FileProgress {
- public:
-  explicit PythonProgress(nb::handle callback) : callback_(callback) {}
-
-  bool advanced(std::uint64_t done, std::uint64_t total, std::string_view name) noexcept override {
-    const LockedScope locked;
-    return kept_as_python_error([&] { callback_(done, total, text_object(name)); });
-  }
-
- private:
-  nb::handle callback_;
-};
-
-nb::dict error_figures(const ErrorSums& sums) {
-  nb::dict figures;
-  figures["max_abs"] = sums.max_abs;
-  figures["rmse"] = sums.rmse();
-  figures["sqnr_db"] = sums.sqnr_db();
-  figures["cosine"] = sums.cosine();
-  return figures;
-}
 
 // A checkpoint, the plan for its copy, and what came of it.
 class FileJob {
@@ -62,7 +41,7 @@ class FileJob {
   }
 
   void plan(nb::handle chosen_formats, const nb::bytes& choices, nb::handle dtype,
-            std::uint64_t max_shard_bytes, nb::handle runtime) {
+            std::uint64_t max_shard_bytes, nb::handle runtime, bool in_memory) {
     std::vector<Format> formats;
     for (const nb::handle each : chosen_formats) formats.push_back(nb::cast<const Format&>(each));
     check_formats(formats);
@@ -78,15 +57,16 @@ class FileJob {
     }
     formats_ = std::move(formats);
     const FilePlanOptions options{float_dtype_argument(dtype), max_shard_bytes,
-                                  runtime_argument(runtime)};
+                                  runtime_argument(runtime), in_memory};
     with_file_errors([&] {
       const UnlockedScope unlocked;
       plan_ = plan_quantized(*source_, formats_, chosen, options);
     });
   }
 
-  void plan_restored(nb::handle dtype, std::uint64_t max_shard_bytes) {
-    const FilePlanOptions options{float_dtype_argument(dtype), max_shard_bytes, std::nullopt};
+  void plan_restored(nb::handle dtype, std::uint64_t max_shard_bytes, bool in_memory) {
+    const FilePlanOptions options{float_dtype_argument(dtype), max_shard_bytes, std::nullopt,
+                                  in_memory};
     with_file_errors([&] {
       const UnlockedScope unlocked;
       stored_ = find_stored_layers(*source_);
@@ -103,13 +83,18 @@ class FileJob {
     return run_job(job, saturate, threads, sync, measure_error, skip_faults, progress);
   }
 
-  // The same into memory; entry() hands it out.
+  // The same into memory; take_memory() hands it out.
   nb::list run_in_memory(bool saturate, nb::handle threads, bool skip_faults, nb::handle progress) {
+    check_planned();
+    const std::uint64_t bytes = plan_.outputs[0].memory_bytes;
+    const std::shared_ptr<std::byte> memory = allocate_output(bytes);
     const auto job = [&](const FileJobOptions& options, const Context& context) {
-      return run_memory_job(*source_, plan_, options, context, memory_);
+      return run_memory_job(*source_, plan_, options, context, {memory.get(), bytes});
     };
-    return run_job(job, saturate, threads, /*sync=*/false, /*measure_error=*/false, skip_faults,
-                   progress);
+    nb::list faults = run_job(job, saturate, threads, /*sync=*/false, /*measure_error=*/false,
+                              skip_faults, progress);
+    if (nb::len(faults) == 0) memory_ = memory;
+    return faults;
   }
 
   std::size_t size() const { return plan_.tensors.size(); }
@@ -133,22 +118,28 @@ class FileJob {
         planned.bytes_in(), planned.bytes_out, error);
   }
 
-  // The entries of the new file, in the order of the source's tensors: name, dtype, shape, and
-  // after run_in_memory() the data as a uint8 array, or for a tensor that is copied the index of
-  // the source's.
-  nb::list entries() {
+  // What run_in_memory() made: once, so that a job that is kept for its facts keeps no data.
+  nb::object take_memory() {
+    if (memory_ == nullptr) raise_invalid_input("run_in_memory() comes first");
+    std::byte* const data = memory_.get();
+    return bytes_array(data, plan_.outputs[0].memory_bytes, std::exchange(memory_, nullptr));
+  }
+
+  // The entries of the new file, in the order of the source's tensors: name, dtype, shape, and for
+  // a tensor that is copied the index of the source's, for others the stretch of the memory.
+  nb::list entries() const {
     check_planned();
     nb::list entries;
     const OutputPlan& output = plan_.outputs.at(0);
     for (std::size_t index = 0; index < output.entries.size(); ++index) {
       const TensorEntry& entry = output.entries[index];
       const TensorPlan& planned = plan_.tensors[output.tensors[index]];
-      nb::object data = nb::none();
+      nb::object data;
       if (planned.action == Action::kCopy) {
         data = nb::int_(planned.source->file);
-      } else if (memory_ != nullptr) {
-        data = bytes_array(memory_->data() + output.header_bytes + entry.begin, entry.bytes(),
-                           memory_);
+      } else {
+        const std::uint64_t position = output.memory_positions.at(index);
+        data = nb::slice(nb::int_(position), nb::int_(position + entry.bytes()), nb::none());
       }
       entries.append(nb::make_tuple(text_object(entry.name), name_of(entry.dtype),
                                     shape_object(entry.shape), data));
@@ -316,7 +307,7 @@ class FileJob {
   std::vector<Format> formats_;  // layers of the plan point to them
   FilePlan plan_;
   std::vector<ErrorSums> errors_;
-  std::shared_ptr<const Mapping> memory_;
+  std::shared_ptr<std::byte> memory_;  // of the last run
 };
 
 }  // namespace
@@ -329,15 +320,18 @@ void bind_files(nb::module_& m) {
       .def("source_name", &FileJob::source_name, "index"_a, "Of a tensor of the source.")
       .def(
           "plan", &FileJob::plan, "formats"_a, "choices"_a, nb::kw_only(), "dtype"_a.none(),
-          "max_shard_bytes"_a, "runtime"_a.none(),
+          "max_shard_bytes"_a, "runtime"_a.none(), "in_memory"_a = false,
           nb::sig("def plan(self, formats: collections.abc.Sequence[Format], choices: bytes, *, "
-                  "dtype: str | None, max_shard_bytes: int, runtime: str | None) -> None"),
+                  "dtype: str | None, max_shard_bytes: int, runtime: str | None, in_memory: bool = "
+                  "False) -> None"),
           "Decide on every tensor: a byte each, the index of a format, 254 for the first one "
           "unless the defaults leave the tensor, or 255 to leave it. Empty: 254 for all. The rules "
-          "are those of the runtime; None: for each format its own.")
+          "are those of the runtime; None: for each format its own. In memory: for "
+          "run_in_memory().")
       .def("plan_restored", &FileJob::plan_restored, nb::kw_only(), "dtype"_a.none(),
-           "max_shard_bytes"_a,
-           nb::sig("def plan_restored(self, *, dtype: str | None, max_shard_bytes: int) -> None"),
+           "max_shard_bytes"_a, "in_memory"_a = false,
+           nb::sig("def plan_restored(self, *, dtype: str | None, max_shard_bytes: int, in_memory: "
+                   "bool = False) -> None"),
            "Plan that every quantized layer becomes what it was.")
       .def("run", &FileJob::run, "destination"_a, nb::kw_only(), "saturate"_a, "threads"_a.none(),
            "sync"_a, "measure_error"_a, "skip_faults"_a, "progress"_a.none(),
@@ -351,7 +345,10 @@ void bind_files(nb::module_& m) {
            nb::sig("def run_in_memory(self, *, saturate: bool, threads: int | None, skip_faults: "
                    "bool, progress: collections.abc.Callable[[int, int, str], object] | None) -> "
                    "list[tuple[int, Exception]]"),
-           "The same for entries().")
+           "The same for take_memory().")
+      .def("take_memory", &FileJob::take_memory,
+           nb::sig("def take_memory(self) -> numpy.typing.NDArray[numpy.uint8]"),
+           "What run_in_memory() made, which the job lets go.")
       .def("__len__", &FileJob::size)
       .def("tensor", &FileJob::tensor, "index"_a,
            nb::sig("def tensor(self, index: int) -> tuple[str, int | None, str, str | None, "
@@ -359,8 +356,9 @@ void bind_files(nb::module_& m) {
            "Name, format index, action, reason, shape, dtype before and after, bytes in, bytes "
            "out, error.")
       .def("entries", &FileJob::entries,
-           nb::sig("def entries(self) -> list[tuple[str, str, tuple[int, ...], typing.Any]]"),
-           "Name, dtype, shape and data of what the new file holds.")
+           nb::sig("def entries(self) -> list[tuple[str, str, tuple[int, ...], int | slice]]"),
+           "Name, dtype and shape of what the new file holds, and the index of the tensor that is "
+           "copied, or where in the memory it lies.")
       .def_prop_ro("metadata", &FileJob::metadata, nb::sig("def metadata(self) -> dict[str, str]"),
                    "Of the new file.")
       .def("paths", &FileJob::paths, "destination"_a,

@@ -88,4 +88,13 @@ nb::list text_list(std::span<const std::string_view> texts) {
   return list;
 }
 
+nb::dict error_figures(const ErrorSums& sums) {
+  nb::dict figures;
+  figures["max_abs"] = sums.max_abs;
+  figures["rmse"] = sums.rmse();
+  figures["sqnr_db"] = sums.sqnr_db();
+  figures["cosine"] = sums.cosine();
+  return figures;
+}
+
 }  // namespace quarrow::python

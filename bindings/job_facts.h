@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "quarrow/pipeline/file_plan.h"
+#include "quarrow/quantize/execute.h"
 
 namespace quarrow::python {
 
@@ -30,5 +31,7 @@ nanobind::list left_counts(const StoredLayers& layers);
 // Keys of the metadata that have other values in other files.
 nanobind::list differing_keys(const Checkpoint& source);
 nanobind::list text_list(std::span<const std::string_view> texts);
+// Of a layer: max_abs, rmse, sqnr_db and cosine.
+nanobind::dict error_figures(const ErrorSums& sums);
 
 }  // namespace quarrow::python

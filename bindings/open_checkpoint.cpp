@@ -76,6 +76,16 @@ void check_storable(const QuantizedTensor& tensor, nb::handle name) {
   }
 }
 
+// Of an array that is kept, and does not move. Whatever its type: no format is asked for.
+std::span<const std::byte> bytes_of(nb::handle array) {
+  Py_buffer buffer;
+  if (PyObject_GetBuffer(array.ptr(), &buffer, PyBUF_SIMPLE) != 0) throw nb::python_error();
+  const std::span<const std::byte> bytes(static_cast<const std::byte*>(buffer.buf),
+                                         static_cast<std::size_t>(buffer.len));
+  PyBuffer_Release(&buffer);
+  return bytes;
+}
+
 }  // namespace
 
 nb::str text_object(std::string_view text) { return nb::str(text.data(), text.size()); }
@@ -148,9 +158,7 @@ OpenCheckpoint::OpenCheckpoint(const nb::list& tensors, const nb::dict& metadata
       borrowed.push_back({name, *dtype, shape, {&kNoData, static_cast<std::size_t>(bytes)}});
       continue;
     }
-    const auto bytes = nb::cast<nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig>>(data);
-    borrowed.push_back(
-        {name, *dtype, shape, {reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()}});
+    borrowed.push_back({name, *dtype, shape, bytes_of(data)});
   }
   if (!encoded_.empty()) encoded_.resize(borrowed.size());
   TensorTable::Metadata texts;
@@ -171,6 +179,11 @@ std::shared_ptr<const Checkpoint> OpenCheckpoint::files() const {
 }
 
 void OpenCheckpoint::close() { files_.reset(); }
+
+void OpenCheckpoint::release() {
+  files_->close();
+  memory_.clear();
+}
 
 void OpenCheckpoint::find_layers() {
   const std::shared_ptr<const Checkpoint> source = files();

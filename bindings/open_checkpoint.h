@@ -37,15 +37,17 @@ class OpenCheckpoint {
  public:
   // `io`: "read" or "mmap". Raises CheckpointError, OSError and InvalidInputError.
   OpenCheckpoint(const nanobind::bytes& path, std::string_view io);
-  // Tensors as (name, dtype, shape, one-dimensional uint8 array), and metadata. In the place of the
-  // array a QuantizedTensor may stand: an entry without data, for a job that writes it as it is.
+  // Tensors as (name, dtype, shape, array in C order, of whatever type), and metadata. In the place
+  // of the array a QuantizedTensor may stand: an entry without data, for a job that writes it as it
+  // is.
   OpenCheckpoint(const nanobind::list& tensors, const nanobind::dict& metadata);
 
   // Raises InvalidInputError when it is closed.
   std::shared_ptr<const Checkpoint> files() const;
   void close();
-  // Closes the files for a job that has ended, which keeps names and sizes: nobody may read now.
-  void release() const { files_->close(); }
+  // Lets go of files, or of a program's tensors, for a job that has ended, which keeps names and
+  // sizes: nobody may read now.
+  void release();
 
   // Of each tensor in memory: what it is quantized; empty when none is.
   const std::vector<EncodedLayer>& encoded() const noexcept { return encoded_; }

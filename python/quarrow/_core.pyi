@@ -662,7 +662,7 @@ class OpenCheckpoint:
         """Let go of the files. What was read stays."""
 
     def release(self) -> None:
-        """Close the files of a job that has ended."""
+        """Let go of the files, or the arrays, of a job that has ended."""
 
     def find_layers(self) -> None:
         """Join the entries of quantized layers."""
@@ -721,12 +721,12 @@ class FileJob:
     def source_name(self, index: int) -> str:
         """Of a tensor of the source."""
 
-    def plan(self, formats: Sequence[Format], choices: bytes, *, dtype: str | None, max_shard_bytes: int, runtime: str | None) -> None:
+    def plan(self, formats: Sequence[Format], choices: bytes, *, dtype: str | None, max_shard_bytes: int, runtime: str | None, in_memory: bool = False) -> None:
         """
-        Decide on every tensor: a byte each, the index of a format, 254 for the first one unless the defaults leave the tensor, or 255 to leave it. Empty: 254 for all. The rules are those of the runtime; None: for each format its own.
+        Decide on every tensor: a byte each, the index of a format, 254 for the first one unless the defaults leave the tensor, or 255 to leave it. Empty: 254 for all. The rules are those of the runtime; None: for each format its own. In memory: for run_in_memory().
         """
 
-    def plan_restored(self, *, dtype: str | None, max_shard_bytes: int) -> None:
+    def plan_restored(self, *, dtype: str | None, max_shard_bytes: int, in_memory: bool = False) -> None:
         """Plan that every quantized layer becomes what it was."""
 
     def run(self, destination: bytes, *, saturate: bool, threads: int | None, sync: bool, measure_error: bool, skip_faults: bool, progress: Callable[[int, int, str], object] | None) -> list[tuple[int, Exception]]:
@@ -735,7 +735,10 @@ class FileJob:
         """
 
     def run_in_memory(self, *, saturate: bool, threads: int | None, skip_faults: bool, progress: Callable[[int, int, str], object] | None) -> list[tuple[int, Exception]]:
-        """The same for entries()."""
+        """The same for take_memory()."""
+
+    def take_memory(self) -> numpy.typing.NDArray[numpy.uint8]:
+        """What run_in_memory() made, which the job lets go."""
 
     def __len__(self) -> int: ...
 
@@ -744,8 +747,10 @@ class FileJob:
         Name, format index, action, reason, shape, dtype before and after, bytes in, bytes out, error.
         """
 
-    def entries(self) -> list[tuple[str, str, tuple[int, ...], Any]]:
-        """Name, dtype, shape and data of what the new file holds."""
+    def entries(self) -> list[tuple[str, str, tuple[int, ...], int | slice]]:
+        """
+        Name, dtype and shape of what the new file holds, and the index of the tensor that is copied, or where in the memory it lies.
+        """
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -809,3 +814,8 @@ class FileJob:
     @property
     def bytes_out(self) -> int:
         """Of the new files."""
+
+def list_numbers(values: object, shape: Sequence[int]) -> numpy.typing.NDArray[numpy.uint8] | None:
+    """
+    The numbers of nested lists and tuples of float and int as the bytes of doubles; None where they are not of that shape, or hold anything else.
+    """

@@ -84,6 +84,10 @@ class JobLayers(Sequence[LayerReport]):
     def __iter__(self) -> Iterator[LayerReport]:
         return (self[index] for index in range(len(self)))
 
+    def __reduce__(self) -> tuple[type[list[LayerReport]], tuple[list[LayerReport]]]:
+        # A copy needs no job.
+        return list, (list(self),)
+
     def __repr__(self) -> str:
         return f"<{counted(len(self), 'layer')}>"
 

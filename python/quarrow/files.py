@@ -359,6 +359,8 @@ def is_text(value: object) -> bool:
     """Whether it is a str that files and Arrow can hold: lone surrogates are no UTF-8."""
     if not isinstance(value, str):
         return False
+    if value.isascii():
+        return True
     try:
         value.encode()
     except UnicodeEncodeError:

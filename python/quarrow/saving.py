@@ -15,7 +15,8 @@ from quarrow.files import Path, check_options, is_text, path_bytes
 from quarrow.layer_rules import LEAVE
 from quarrow.runtime_rules import adapter_warnings
 from quarrow.safe_repr import safe_repr
-from quarrow.state_dict import file_metadata, stored_entry
+from quarrow.state_dict import file_metadata
+from quarrow.state_entries import stored_entry
 from quarrow.stored_dtypes import STORED_DTYPES
 
 _logger = logging.getLogger("quarrow")

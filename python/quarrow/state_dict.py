@@ -3,14 +3,12 @@
 
 import logging
 import time
-from array import array
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from quarrow import _core
-from quarrow.checkpoint import CheckpointTensor
 from quarrow.exceptions import InvalidInputError
 from quarrow.file_report import FileReport, JobLayers
 from quarrow.files import (
@@ -32,8 +30,8 @@ from quarrow.like import FLOATS, dtype_of, is_float64, is_of_kind, like_array
 from quarrow.rejection import Rejection
 from quarrow.runtime_rules import check_runtime, nothing_loads, refuse, runtime_warnings
 from quarrow.safe_repr import safe_repr
-from quarrow.stored_dtypes import from_bytes, numpy_dtype, stored_bytes
-from quarrow.torch_tensors import is_torch_tensor
+from quarrow.state_entries import Entries, stored_entry
+from quarrow.stored_dtypes import flat_bytes, from_bytes, numpy_dtype
 
 _logger = logging.getLogger("quarrow")
 
@@ -135,12 +133,19 @@ def quantize_state_dict(
         check_word("nonfinite", nonfinite, "raise", "saturate")
         check_word("on_error", on_error, "raise", "skip")
         check_runtime(runtime, deciding.formats[0].name)
-        job, entries = _job(state_dict, metadata, record, strict=strict)
+        job, opened, entries = _job(state_dict, metadata, record, strict=strict)
         deciding.decide(job.source_size, job.source_name)
 
         def run_once() -> list[tuple[int, Exception]]:
             choices = bytes(deciding.choices)
-            job.plan(deciding.formats, choices, dtype=dtype, max_shard_bytes=0, runtime=runtime)
+            job.plan(
+                deciding.formats,
+                choices,
+                dtype=dtype,
+                max_shard_bytes=0,
+                runtime=runtime,
+                in_memory=True,
+            )
             refuse(job, runtime)
             _check_bfloat16(job, entries)
             return job.run_in_memory(
@@ -151,6 +156,7 @@ def quantize_state_dict(
             )
 
         skipped = run_skipping(run_once, deciding.choices)
+        opened.release()
         told = deciding.unmatched()
         told += runtime_warnings(job, deciding.formats[0].name, runtime)
         told += quantizing_warnings(job)
@@ -212,11 +218,12 @@ def dequantize_state_dict(
         check_options(progress, strict=strict)
         if like is not None:
             dtype = _dtype_like(like, dtype)
-        job, entries = _job(state_dict, metadata, record, strict=strict)
-        job.plan_restored(dtype=dtype, max_shard_bytes=0)
+        job, opened, entries = _job(state_dict, metadata, record, strict=strict)
+        job.plan_restored(dtype=dtype, max_shard_bytes=0, in_memory=True)
         if like is None:
             _check_bfloat16(job, entries)
         job.run_in_memory(saturate=False, threads=threads, skip_faults=False, progress=progress)
+        opened.release()
         result = _result(job, entries, like)
         for name, value in result.items():
             if isinstance(value, _core.QuantizedTensor):
@@ -234,22 +241,6 @@ def _warn(result: StateDict, warnings: list[str], refusal: str | None) -> None:
         _logger.warning("%s", warning)
 
 
-class _Entries:
-    """The values of a state dict: arrays by their number, and what is passed on."""
-
-    def __init__(self) -> None:
-        self.arrays: list[Any] = []
-        self.others: dict[str, Any] = {}
-
-    @property
-    def of_torch(self) -> bool:
-        return bool(self.arrays) and is_torch_tensor(self.arrays[0])
-
-    @property
-    def has_quantized(self) -> bool:
-        return any(isinstance(each, _core.QuantizedTensor) for each in self.others.values())
-
-
 def file_metadata(state_dict: object, metadata: object) -> dict[str, str]:
     """Return the metadata that was given, or that of a StateDict."""
     if metadata is None:
@@ -262,65 +253,30 @@ def file_metadata(state_dict: object, metadata: object) -> dict[str, str]:
     return texts
 
 
-def stored_entry(value: Any, name: str) -> tuple[str, tuple[int, ...], Any, int]:
-    """Return stored dtype, shape and bytes of an array, and how many were copied."""
-    if isinstance(value, CheckpointTensor):
-        return value.dtype, value.shape, value.stored_bytes(), 0
-    return stored_bytes(value, name)
-
-
 def _job(
     state_dict: object, metadata: object, record: _core.CallRecord, *, strict: bool
-) -> tuple[_core.FileJob, _Entries]:
-    """Make the job of the arrays."""
+) -> tuple[_core.FileJob, _core.OpenCheckpoint, Entries]:
+    """Make the job of the arrays, which it holds until what was opened is released."""
     if not isinstance(state_dict, Mapping):
         msg = f"state_dict must map names to arrays, not {type(state_dict).__name__}"
         raise InvalidInputError(msg)
     texts = file_metadata(state_dict, metadata)
-    tensors = []
-    entries = _Entries()
+    entries = Entries()
     for name, value in state_dict.items():
         if not is_text(name):
             msg = f"a name must be a str, not {safe_repr(name)}"
             raise InvalidInputError(msg)
-        if isinstance(value, _core.QuantizedTensor):
-            entries.others[name] = value
-            continue
-        if not _is_array(value):
-            _check_other(value, name, strict=strict)
-            entries.others[name] = value
-            continue
-        dtype, shape, data, copied = stored_entry(value, name)
-        record.copied(copied)
-        tensors.append((name, dtype, shape, data))
-        entries.arrays.append(value)
-    return _core.FileJob(_core.OpenCheckpoint(tensors, texts)), entries
+        entries.add(name, value, record, strict=strict)
+    opened = _core.OpenCheckpoint(entries.stored, texts)
+    return _core.FileJob(opened), opened, entries
 
 
-def _is_array(value: object) -> bool:
-    """Whether its values may be weights; only some kinds of arrays can be read."""
-    if isinstance(value, np.ndarray | memoryview | array) or is_torch_tensor(value):
-        return True
-    names = ("__dlpack__", "__array__", "__array_interface__", "__arrow_c_array__")
-    is_scalar = isinstance(value, np.generic | type)
-    return not is_scalar and any(hasattr(value, name) for name in names)
-
-
-def _check_other(value: object, name: str, *, strict: bool) -> None:
-    reject = Rejection(name)
-    if strict:
-        reject(f"got {type(value).__name__}, which is no tensor; strict=False passes it on")
-    # Passed on, a model would seem to be quantized.
-    if isinstance(value, Mapping) and any(_is_array(each) for each in value.values()):
-        reject(f"got a {type(value).__name__} of tensors; pass state_dict[{name!r}] by itself")
-
-
-def _check_bfloat16(job: _core.FileJob, entries: _Entries) -> None:
+def _check_bfloat16(job: _core.FileJob, entries: Entries) -> None:
     """Raise InvalidInputError where a new array would have a dtype that numpy lacks."""
     if entries.of_torch or numpy_dtype("BF16") != np.dtype("uint16"):
         return
     for name, dtype, _, data in job.entries():
-        if dtype == "BF16" and not isinstance(data, int):
+        if dtype == "BF16" and isinstance(data, slice):
             Rejection(name)(
                 "numpy has no bfloat16 without ml_dtypes: python -m pip install ml_dtypes, name "
                 "another dtype, or pass tensors of torch (to dequantize_state_dict, like=tensor)"
@@ -338,21 +294,23 @@ def _dtype_like(like: Any, dtype: object) -> str:
     return computed
 
 
-def _result(job: _core.FileJob, entries: _Entries, like: Any = None) -> StateDict:
+def _result(job: _core.FileJob, entries: Entries, like: Any = None) -> StateDict:
     result = StateDict(metadata=job.metadata)
+    memory = job.take_memory()
+    as_torch = entries.of_torch
     for name, dtype, shape, data in job.entries():
-        if not isinstance(data, int):
-            made = like is not None and dtype in FLOATS
+        made = like is not None and dtype in FLOATS
+        if isinstance(data, slice):
             result[name] = (
-                like_array(data, FLOATS[dtype], shape, like)
+                like_array(memory[data], FLOATS[dtype], shape, like)
                 if made
-                else from_bytes(data, dtype, shape, as_torch=entries.of_torch)
+                else from_bytes(memory[data], dtype, shape, as_torch=as_torch)
             )
             continue
         value = entries.arrays[data]
-        if like is not None and dtype in FLOATS and not is_of_kind(value, like):
+        if made and not is_of_kind(value, like):
             _, _, stored, _ = stored_entry(value, name)
-            value = like_array(stored, FLOATS[dtype], shape, like)
+            value = like_array(flat_bytes(stored), FLOATS[dtype], shape, like)
         result[name] = value
     for name, value in entries.others.items():
         if name in result:
@@ -388,8 +346,7 @@ def _report(
         bytes_in=job.bytes_in,
         bytes_out=job.bytes_out,
         seconds=time.perf_counter() - started,
-        # Made now: the job keeps the arrays of the caller.
-        layers=list(layers),
+        layers=layers,
         warnings=result.warnings,
         metadata=result.metadata,
         errors=result.errors,

@@ -64,10 +64,15 @@ DLPACK_CODES = {
 }
 
 
+_NUMPY_DTYPES = {stored: np.dtype(name) for stored, name in _NUMPY.items()}
+# A dtype takes longer to say its name than to be found here.
+_STORED_OF_NUMPY = {dtype: stored for stored, dtype in _NUMPY_DTYPES.items()}
+
+
 def numpy_dtype(stored: str) -> np.dtype[Any] | None:
     """Return the numpy dtype of a stored one; None for elements below a byte."""
-    if stored in _NUMPY:
-        return np.dtype(_NUMPY[stored])
+    if stored in _NUMPY_DTYPES:
+        return _NUMPY_DTYPES[stored]
     if stored not in _ML_DTYPES:
         return None
     name, integers = _ML_DTYPES[stored]
@@ -84,16 +89,21 @@ def torch_dtype(stored: str) -> Any:
     return getattr(sys.modules["torch"], names[0]) if names else sys.modules["torch"].uint8
 
 
-def stored_bytes(value: Any, name: str) -> tuple[str, tuple[int, ...], npt.NDArray[np.uint8], int]:
-    """Return stored dtype, shape and bytes of an array or a tensor, and how many were copied.
+def stored_bytes(value: Any, name: str) -> tuple[str, tuple[int, ...], npt.NDArray[Any], int]:
+    """Return stored dtype and shape of an array or a tensor, its bytes, and how many were copied.
 
-    Nothing is copied where it lies in C order.
+    The bytes are an array in C order, whatever its dtype. Nothing is copied where the values lie
+    so.
 
     Raises
     ------
     InvalidInputError
         It is neither, safetensors has no such dtype, or the tensor has no memory of its own.
     """
+    if type(value) is np.ndarray and value.flags.c_contiguous:
+        known = _STORED_OF_NUMPY.get(value.dtype)
+        if known is not None:
+            return known, value.shape, value, 0
     reject = Rejection(name)
     if is_torch_tensor(value):
         tensor = plain_tensor(value, reject)
@@ -121,12 +131,17 @@ def stored_bytes(value: Any, name: str) -> tuple[str, tuple[int, ...], npt.NDArr
         array = _as_numpy(value, reject)
         if array is not None and array.dtype.isnative and array.dtype.name in STORED_DTYPES:
             # ascontiguousarray makes a scalar one-dimensional.
-            flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+            flat = flat_bytes(np.ascontiguousarray(array))
             copied = 0 if array.flags.c_contiguous else flat.nbytes
             return STORED_DTYPES[array.dtype.name], array.shape, flat, copied
     kind = getattr(value, "dtype", type(value).__name__)
     msg = f"layer {name!r}: safetensors cannot hold {kind}; pass numpy arrays or torch tensors"
     raise InvalidInputError(msg, name=name)
+
+
+def flat_bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Return the bytes of an array in C order, without a copy."""
+    return array.reshape(-1).view(np.uint8)
 
 
 def _as_numpy(value: Any, reject: Rejection) -> npt.NDArray[Any] | None:

@@ -176,6 +176,7 @@ void Checkpoint::close() {
   for (CheckpointFile& file : files) {
     file.mapping.reset();
     file.file.close();
+    file.memory = nullptr;
   }
 }
 

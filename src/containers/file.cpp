@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
@@ -78,17 +77,9 @@ File File::open_to_read(const std::string& path) {
   return file;
 }
 
-File File::in_memory(std::uint64_t bytes) {
-#ifdef __linux__
-  File file(::memfd_create("quarrow", MFD_CLOEXEC), "memory");
-#else
-  std::FILE* stream = std::tmpfile();
-  File file(stream == nullptr ? -1 : ::dup(::fileno(stream)), "memory");
-  if (stream != nullptr) std::fclose(stream);
-#endif
-  if (file.descriptor() < 0 || ::ftruncate(file.descriptor(), static_cast<off_t>(bytes)) != 0) {
-    throw_os_error(errno, file.path());
-  }
+File File::in_memory(std::span<std::byte> memory) {
+  File file(-1, "memory");
+  file.memory_ = memory;
   return file;
 }
 
@@ -98,13 +89,15 @@ File::File(int descriptor, std::string path) noexcept
 File::File(File&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1)),
       path_(std::move(other.path_)),
-      staged_(std::exchange(other.staged_, std::nullopt)) {}
+      staged_(std::exchange(other.staged_, std::nullopt)),
+      memory_(std::exchange(other.memory_, std::nullopt)) {}
 
 File& File::operator=(File&& other) noexcept {
   if (this != &other) {
     reset(std::exchange(other.descriptor_, -1));
     path_ = std::move(other.path_);
     staged_ = std::exchange(other.staged_, std::nullopt);
+    memory_ = std::exchange(other.memory_, std::nullopt);
   }
   return *this;
 }
@@ -158,6 +151,11 @@ void File::write_at(const void* data, std::size_t bytes, std::uint64_t offset) c
     std::memcpy(staged_->data() + offset, data, bytes);
     return;
   }
+  if (memory_) {
+    std::byte* const there = memory_at(offset);
+    if (bytes != 0 && there != data) std::memcpy(there, data, bytes);
+    return;
+  }
   std::size_t done = 0;
   while (done < bytes) {
     const ssize_t put =
@@ -169,6 +167,10 @@ void File::write_at(const void* data, std::size_t bytes, std::uint64_t offset) c
     if (put == 0) throw_os_error(EIO, path_);
     done += static_cast<std::size_t>(put);
   }
+}
+
+std::byte* File::memory_at(std::uint64_t offset) const noexcept {
+  return memory_ ? memory_->data() + offset : nullptr;
 }
 
 Mapping::Mapping(const File& file, std::uint64_t bytes) : bytes_(static_cast<std::size_t>(bytes)) {

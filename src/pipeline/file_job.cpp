@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <stdexcept>
 #include <utility>
 
 #include "pipeline/copy_tiles.h"
@@ -212,6 +213,7 @@ class FileJob {
 
 FileJobResult run_file_job(const Checkpoint& source, FilePlan& plan, const std::string& destination,
                            const FileJobOptions& options, const Context& context) try {
+  if (plan.outputs.at(0).memory_bytes != 0) throw std::invalid_argument("a plan for memory");
   OutputFiles outputs(source, plan, destination, context.poll);
   if (plan.layers.tiles.empty()) cut_tiles(plan.layers);
   const std::vector<const File*> files = outputs.files();
@@ -231,9 +233,13 @@ FileJobResult run_file_job(const Checkpoint& source, FilePlan& plan, const std::
 
 FileJobResult run_memory_job(const Checkpoint& source, FilePlan& plan,
                              const FileJobOptions& options, const Context& context,
-                             std::shared_ptr<const Mapping>& memory) {
+                             std::span<std::byte> memory) {
   const OutputPlan& output = plan.outputs.at(0);
-  const File file = File::in_memory(output.file_bytes);
+  const bool placed = output.memory_positions.size() == output.entries.size();
+  if (!placed || memory.size() != output.memory_bytes) {
+    throw std::invalid_argument("not the plan's memory");
+  }
+  const File file = File::in_memory(memory);
   for (const ConstantBytes& constant : output.constants) {
     file.write_at(constant.bytes.data(), constant.bytes.size(), constant.position);
   }
@@ -245,7 +251,6 @@ FileJobResult run_memory_job(const Checkpoint& source, FilePlan& plan,
   result.faults = job.take_faults();
   if (!result.faults.empty()) return result;
   result.errors = job.errors();
-  memory = std::make_shared<const Mapping>(file, output.file_bytes);
   result.finished = true;
   return result;
 }

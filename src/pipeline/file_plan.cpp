@@ -17,8 +17,10 @@ namespace {
 // Puts tensors into output files, one after the other, and tells them where their parts lie.
 class Placement {
  public:
-  Placement(FilePlan& plan, std::size_t tensors, std::uint64_t max_shard_bytes)
-      : plan_(plan), max_shard_bytes_(max_shard_bytes) {
+  Placement(FilePlan& plan, std::size_t tensors, const FilePlanOptions& options)
+      : plan_(plan),
+        max_shard_bytes_(options.in_memory ? 0 : options.max_shard_bytes),
+        in_memory_(options.in_memory) {
     begin_output();
     // Unused pages are never touched; growing would copy.
     plan.outputs[0].entries.reserve(kMostEntries * tensors);
@@ -82,8 +84,10 @@ class Placement {
     output.header_bytes = SafetensorsHeader{&plan_.metadata, output.entries, output.order}.bytes();
     if (data_bytes > kMaxBytes - output.header_bytes) throw std::length_error("file size");
     output.file_bytes = output.header_bytes + data_bytes;
+    if (in_memory_) place_in_memory(output);
     const auto position_of = [&](std::size_t index) {
-      return output.header_bytes + output.entries[index].begin;
+      return in_memory_ ? output.memory_positions[index]
+                        : output.header_bytes + output.entries[index].begin;
     };
     for (ConstantBytes& constant : output.constants) {
       constant.position = position_of(static_cast<std::size_t>(constant.position));
@@ -107,8 +111,22 @@ class Placement {
     }
   }
 
+  // The entries that are made, each on a cache line.
+  void place_in_memory(OutputPlan& output) const {
+    constexpr std::uint64_t kCacheLine = 64;
+    output.memory_positions.reserve(output.entries.size());
+    for (std::size_t index = 0; index < output.entries.size(); ++index) {
+      const bool made = plan_.tensors[output.tensors[index]].action != Action::kCopy;
+      const std::uint64_t bytes = made ? output.entries[index].bytes() : 0;
+      output.memory_positions.push_back(output.memory_bytes);
+      // They are fewer than 2^63 together, and there are fewer than 2^32 of them.
+      output.memory_bytes += (bytes + kCacheLine - 1) / kCacheLine * kCacheLine;
+    }
+  }
+
   FilePlan& plan_;
   std::uint64_t max_shard_bytes_;
+  bool in_memory_;
   std::uint64_t output_bytes_ = 0;              // of data, in the last output
   std::vector<std::vector<Payload>> payloads_;  // of the entries of each output
 };
@@ -167,7 +185,7 @@ class QuantizePlanner {
     const std::size_t count = source_.tensors.size();
     plan_.tensors.resize(count);
     requests_.reserve(count);
-    Placement placement(plan_, count, options_.max_shard_bytes);
+    Placement placement(plan_, count, options_);
     for (std::size_t index = 0; index < count; ++index) {
       add_tensor(index, choices.empty() ? kDefaultChoice : choices[index], placement);
     }
@@ -326,7 +344,7 @@ FilePlan plan_restored(const Checkpoint& source, const StoredLayers& layers,
   plan.layers = plan_stored_layers(layers.layers());
   const std::size_t count = source.tensors.size();
   plan.tensors.reserve(count);
-  Placement placement(plan, count, options.max_shard_bytes);
+  Placement placement(plan, count, options);
   for (std::size_t index = 0; index < count; ++index) {
     const TensorEntry& tensor = source.tensors[index];
     const StoredLayer* layer = layers.owner(index);

@@ -45,13 +45,28 @@ void LayerWriter::write(const Tile& tile, std::size_t tensor, const TileResult& 
   if (writes_scales(layer, tile)) write_scales(tile, placed, result.scales);
 }
 
+std::uint64_t LayerWriter::codes_position(const Tile& tile, const TensorPlan& placed) const {
+  const Geometry& geometry = plan_.layers.layers[tile.layer].geometry;
+  const TilePlacement at = placement(plan_.layers.layers[tile.layer], tile);
+  const std::uint64_t in_row = at.code_offset - tile.row * geometry.code_row_bytes;
+  const std::uint64_t row_alignment = placed.layout->storage.row_alignment;
+  return placed.data_position + tile.row * aligned(geometry.code_row_bytes, row_alignment) + in_row;
+}
+
+std::uint8_t* LayerWriter::codes_place(const Tile& tile, std::size_t tensor,
+                                       std::uint8_t* scratch) const {
+  const TensorPlan& placed = plan_.tensors[tensor];
+  // Rows of a tile lie as they do there, or it is of one row.
+  std::byte* const there = outputs_[placed.output]->memory_at(codes_position(tile, placed));
+  return there == nullptr ? scratch : reinterpret_cast<std::uint8_t*>(there);
+}
+
 void LayerWriter::write_codes(const Tile& tile, const TensorPlan& placed, std::uint8_t* codes) {
   const LayerPlan& layer = plan_.layers.layers[tile.layer];
   const Storage& storage = placed.layout->storage;
   const TilePlacement at = placement(layer, tile);
   const std::uint64_t stride = stored_row_bytes(layer, tile, storage);
   const std::uint64_t file_row = aligned(layer.geometry.code_row_bytes, storage.row_alignment);
-  const std::uint64_t in_row = at.code_offset - tile.row * layer.geometry.code_row_bytes;
   std::uint64_t bytes = (tile.rows - 1) * stride + at.code_row_bytes;
   if (ends_row(layer, tile)) {
     const std::uint64_t padding = file_row - layer.geometry.code_row_bytes;
@@ -60,8 +75,7 @@ void LayerWriter::write_codes(const Tile& tile, const TensorPlan& placed, std::u
     }
     bytes += padding;
   }
-  outputs_[placed.output]->write_at(codes, bytes,
-                                    placed.data_position + tile.row * file_row + in_row);
+  outputs_[placed.output]->write_at(codes, bytes, codes_position(tile, placed));
 }
 
 void LayerWriter::write_scales(const Tile& tile, const TensorPlan& placed, float* scales) {

@@ -32,6 +32,10 @@ class LayerWriter {
  public:
   LayerWriter(const FilePlan& plan, Outputs outputs) : plan_(plan), outputs_(outputs) {}
 
+  // Where the codes of a tile are to be left for write(): where they belong when that is in memory,
+  // else in `scratch`.
+  std::uint8_t* codes_place(const Tile& tile, std::size_t tensor, std::uint8_t* scratch) const;
+
   // Writes the outputs of a tile of `tensor`; what `result` points to is scratch afterwards.
   void write(const Tile& tile, std::size_t tensor, const TileResult& result);
 
@@ -46,6 +50,7 @@ class LayerWriter {
     std::atomic<std::size_t> tiles_left;
   };
 
+  std::uint64_t codes_position(const Tile& tile, const TensorPlan& placed) const;
   void write_codes(const Tile& tile, const TensorPlan& placed, std::uint8_t* codes);
   void write_scales(const Tile& tile, const TensorPlan& placed, float* scales);
   void add_zero_points(const Tile& tile, const TensorPlan& placed, const std::uint8_t* values);

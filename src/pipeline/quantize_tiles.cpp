@@ -106,7 +106,9 @@ void QuantizeTiles::quantize(std::size_t index, std::size_t tensor, std::size_t 
   const InputTile input = read(tile, tensor, mine);
 
   TileOutput output;
-  output.first = {mine.tile.codes.get(), mine.tile.scales.get(),
+  std::uint8_t* const scratch = mine.tile.codes.get();
+  output.first = {write ? writer_.codes_place(tile, tensor, scratch) : scratch,
+                  mine.tile.scales.get(),
                   layer.geometry.zero_points ? mine.tile.zero_points.get() : nullptr};
   output.codes_row_bytes = stored_row_bytes(layer, tile, plan_.tensors[tensor].layout->storage);
   output.scales_row_stride = layer.geometry.scale_rows == 1 ? 0 : at.scale_row_count;

@@ -62,13 +62,16 @@ std::uint64_t RestoreTiles::run(std::size_t index, std::size_t tensor, std::size
   // The engine restores to 32 bits and less, which 64 hold exactly.
   const DType computed = dtype == DType::kF64 ? DType::kF32 : dtype;
   const std::uint64_t count = tile.rows * tile.cols;
-  std::byte* values = mine.values.get() + count * (size_of(dtype) - size_of(computed));
+  const File& output = *outputs_[planned.output];
+  const std::uint64_t position =
+      planned.data_position + (tile.row * layer.cols + tile.col) * size_of(dtype);
+  std::byte* const there = output.memory_at(position);
+  std::byte* const restored = there != nullptr ? there : mine.values.get();
+  std::byte* const values = restored + count * (size_of(dtype) - size_of(computed));
   dequantize_tile(layer, tile, stored, target_, {values, computed},
                   static_cast<std::size_t>(tile.cols * size_of(computed)));
-  if (dtype == DType::kF64) widen(values, count, mine.values.get());
-  outputs_[planned.output]->write_at(
-      mine.values.get(), static_cast<std::size_t>(count * size_of(dtype)),
-      planned.data_position + (tile.row * layer.cols + tile.col) * size_of(dtype));
+  if (dtype == DType::kF64) widen(values, count, restored);
+  output.write_at(restored, static_cast<std::size_t>(count * size_of(dtype)), position);
   return equal_part(planned.bytes_in(), index, layer.tile_count);
 }
 

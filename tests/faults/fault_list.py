@@ -17,7 +17,6 @@ _ONCE: dict[str, tuple[str, ...]] = {
     "pthread_create": ("EAGAIN",),
     "open": ("EMFILE", "EIO", "EACCES", "EINTR", "ENOSPC"),
     "tmpfile": ("EOPNOTSUPP", "EISDIR", "ENOSPC", "EMFILE", "EINTR"),
-    "memfd": ("EMFILE", "ENOMEM", "ENOSYS"),
     "fopen": ("EMFILE", "EIO"),
     "close": ("EIO", "ENOSPC", "EINTR"),
     "opendir": ("EACCES", "EMFILE", "ENOMEM"),

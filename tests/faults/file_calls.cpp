@@ -60,10 +60,6 @@ QUARROW_OPEN(open64)
 QUARROW_OPENAT(openat)
 QUARROW_OPENAT(openat64)
 
-int memfd_create(const char* name, unsigned flags) noexcept {
-  return call_or_fail(Call::kMemfdCreate, -1, QUARROW_NEXT(memfd_create), name, flags);
-}
-
 std::FILE* fopen(const char* path, const char* mode) {
   return call_or_fail(Call::kFopen, static_cast<std::FILE*>(nullptr), QUARROW_NEXT(fopen), path,
                       mode);

@@ -17,7 +17,6 @@ enum class Call {
   kPthreadCreate,
   kOpen,
   kTmpfile,  // open() with O_TMPFILE
-  kMemfdCreate,
   kFopen,
   kClose,
   kOpendir,
@@ -46,14 +45,13 @@ enum class Call {
 };
 
 inline constexpr std::string_view kCallNames[] = {
-    "new",       "malloc",    "mmap",    "pthread_create",
-    "open",      "tmpfile",   "memfd",   "fopen",
-    "close",     "opendir",   "readdir", "read",
-    "pread",     "write",     "pwrite",  "copy_file_range",
-    "fallocate", "ftruncate", "fsync",   "sync_file_range",
-    "flock",     "link",      "rename",  "unlink",
-    "readlink",  "stat",      "fstat",   "fchmod",
-    "getrandom", "fcntl",     "access",  "getcwd",
+    "new",       "malloc",    "mmap",      "pthread_create",  "open",
+    "tmpfile",   "fopen",     "close",     "opendir",         "readdir",
+    "read",      "pread",     "write",     "pwrite",          "copy_file_range",
+    "fallocate", "ftruncate", "fsync",     "sync_file_range", "flock",
+    "link",      "rename",    "unlink",    "readlink",        "stat",
+    "fstat",     "fchmod",    "getrandom", "fcntl",           "access",
+    "getcwd",
 };
 inline constexpr std::size_t kCalls = std::size(kCallNames);
 static_assert(kCalls == static_cast<std::size_t>(Call::kGetcwd) + 1);

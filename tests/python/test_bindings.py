@@ -288,17 +288,24 @@ def test_a_caller_who_flushes_denormals_gets_the_same_bytes(threads: int) -> Non
 
 
 @pytest.mark.memory
-def test_fresh_results_of_a_large_call_use_huge_pages() -> None:
+@pytest.mark.parametrize(
+    "call",
+    [
+        'qr.quantize(w, "int8")',
+        '[made.max() for made in qr.quantize_state_dict({"a.weight": w}, "int8_rowwise").values()]',
+    ],
+)
+def test_fresh_results_of_a_large_call_use_huge_pages(call: str) -> None:
     setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
     if not setting.exists() or "[never]" in setting.read_text(encoding="ascii"):
         pytest.skip("this kernel gives no huge pages")
-    code = """
+    code = f"""
 import resource
 import numpy as np, quarrow as qr
 w = np.ones((8192, 4096), np.float32)
 qr.quantize(w[:8], "int8")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-q = qr.quantize(w, "int8")
+q = {call}
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     # 32 MB are 8192 small pages, or 16 huge ones.

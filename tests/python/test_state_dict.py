@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """State dicts hold what files would hold."""
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import quarrow as qr
+from quarrow import _core
 from safetensors.numpy import load_file, save_file
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
@@ -67,6 +70,36 @@ def test_results_own_their_memory() -> None:
     quantized["a.weight"][:] = 1
     quantized["a.weight_scale"][:] = 2
     assert set(quantized["a.weight"].ravel()) == {1}
+
+
+def test_new_arrays_lie_on_cache_lines_of_their_own() -> None:
+    source = tensors() | {"odd.weight": np.ones((3, 5), "f2")}
+    for made in (
+        quantized := qr.quantize_state_dict(source, "int8_rowwise", rules=[("odd", "int8")]),
+        qr.dequantize_state_dict(quantized),
+    ):
+        new = [value for name, value in made.items() if source.get(name) is not value]
+        assert len(new) > 1
+        lines = [value.__array_interface__["data"][0] / 64 for value in new]
+        assert lines == sorted({float(int(line)) for line in lines})
+        assert all(value.flags.writeable for value in new)
+
+
+def test_memory_of_a_job_is_handed_out_once() -> None:
+    w = np.ones((64, 128), "f")
+    job = _core.FileJob(_core.OpenCheckpoint([("a.weight", "F32", w.shape, w)], {}))
+    job.plan([_core.Format("int8")], b"", dtype=None, max_shard_bytes=0, runtime=None)
+    with pytest.raises(ValueError, match="not the plan's memory"):
+        job.run_in_memory(saturate=False, threads=1, skip_faults=False, progress=None)
+    job.plan(
+        [_core.Format("int8")], b"", dtype=None, max_shard_bytes=0, runtime=None, in_memory=True
+    )
+    with pytest.raises(qr.InvalidInputError, match="comes first"):
+        job.take_memory()
+    job.run_in_memory(saturate=False, threads=1, skip_faults=False, progress=None)
+    assert job.take_memory().nbytes >= w.size
+    with pytest.raises(qr.InvalidInputError, match="comes first"):
+        job.take_memory()
 
 
 def test_arrays_in_another_order_are_copied() -> None:
@@ -245,6 +278,13 @@ def test_a_report_keeps_no_array_alive() -> None:
     assert alive() is None
     assert report is not None
     assert report.layers[0].name == "a.weight"
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))])
+def test_a_report_is_copied_with_its_layers(copied: Any) -> None:
+    report = qr.quantize_state_dict(tensors(), "int8_rowwise").report
+    assert report is not None
+    assert copied(report).layers == list(report.layers)
 
 
 def test_errors_and_rules_are_in_the_report() -> None:

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,8 +46,9 @@ class File {
   // pipe.
   static File open_to_read(const std::string& path);
 
-  // A file of zeros that has no name and lies in memory.
-  static File in_memory(std::uint64_t bytes);
+  // Stands for memory of the caller's, which outlives it and holds every byte that is written: a
+  // file that nobody reads. It has no descriptor.
+  static File in_memory(std::span<std::byte> memory);
 
   // Takes the descriptor. A path that is copied for the call is copied before: should the memory
   // not suffice, nobody would close the descriptor.
@@ -62,6 +64,10 @@ class File {
   // Reads up to `bytes`; fewer only at the end of the file.
   std::size_t read_at(void* data, std::size_t bytes, std::uint64_t offset) const;
   void write_at(const void* data, std::size_t bytes, std::uint64_t offset) const;
+
+  // Where the bytes from `offset` on lie, when it stands for memory, else null: to write what was
+  // made there costs nothing.
+  std::byte* memory_at(std::uint64_t offset) const noexcept;
 
   // Keeps in memory what is written from now on, into a file of so many bytes, until
   // write_staged() writes all of it at once. Threads may write within these bytes; what is written
@@ -83,6 +89,7 @@ class File {
   int descriptor_;
   std::string path_;
   mutable std::optional<std::vector<std::byte>> staged_;  // as long as the file
+  std::optional<std::span<std::byte>> memory_;            // instead of a descriptor
 };
 
 // The bytes of a file in memory, as long as it lives. What is written to them stays in this memory;

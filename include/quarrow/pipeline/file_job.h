@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -76,12 +75,12 @@ struct FileJobResult {
 FileJobResult run_file_job(const Checkpoint& source, FilePlan& plan, const std::string& destination,
                            const FileJobOptions& options, const Context& context);
 
-// The same into memory: the bytes that the one file would have. Tensors that are copied are left
-// out (zeros stand in their place), as is the header. `memory` is filled when the result is
-// finished. The plan has one output.
+// The same into memory: the entries of the one file where the plan has placed them, without those
+// of tensors that are copied. The plan was made for memory, and `memory` has its memory_bytes (else
+// std::invalid_argument); unless the result is finished, what lies there means nothing.
 FileJobResult run_memory_job(const Checkpoint& source, FilePlan& plan,
                              const FileJobOptions& options, const Context& context,
-                             std::shared_ptr<const Mapping>& memory);
+                             std::span<std::byte> memory);
 
 // The files that a job writes: one, or shards and behind them their index. There is an index when
 // there are several files, or when the destination is named as one:

@@ -43,7 +43,8 @@ struct TensorPlan {
   // table or the stored layers.
   std::string_view stored_as = {};
   const Layout* layout = nullptr;  // when quantized
-  // In the new file: of the tensor or of its codes, and when quantized of what lies beside them.
+  // In the new file or memory: of the tensor or of its codes, and when quantized of what lies beside
+  // them.
   std::uint64_t data_position = 0;
   std::uint64_t scales_position = 0;
   std::uint64_t zero_points_position = 0;
@@ -57,7 +58,7 @@ struct TensorPlan {
 
 // Bytes that belong to an entry whatever the data.
 struct ConstantBytes {
-  std::uint64_t position = 0;  // in its file
+  std::uint64_t position = 0;  // in its file or memory
   std::string_view bytes;
 };
 
@@ -69,6 +70,10 @@ struct OutputPlan {
   std::vector<ConstantBytes> constants;
   std::uint64_t header_bytes = 0;
   std::uint64_t file_bytes = 0;
+  // When planned for memory: where each entry lies in it, but for those that are copied, which take
+  // none; and how much that is.
+  std::vector<std::uint64_t> memory_positions;
+  std::uint64_t memory_bytes = 0;
 };
 
 // What a runtime's rules did to a plan.
@@ -106,6 +111,8 @@ struct FilePlanOptions {
   std::uint64_t max_shard_bytes = 0;
   // Whose rules hold for what is quantized; nothing: for each format those of its scheme.
   std::optional<Runtime> runtime = {};
+  // For run_memory_job(): positions are those in its memory. The sizes stay those of the file.
+  bool in_memory = false;
 };
 
 // Plans every byte of the new files; the job cuts the tiles. `choices` has, for each tensor of the

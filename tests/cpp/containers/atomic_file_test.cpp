@@ -95,7 +95,7 @@ TEST_P(AtomicFileTest, RefusesFoldersAndDevices) {
 
 TEST_P(AtomicFileTest, RefusesALinkToAStreamOfTheProcess) {
   // As /dev/stdout is one, here to a regular file.
-  const File stream = File::in_memory(1);
+  const File stream = unnamed_file(folder_, 1);
   std::filesystem::create_symlink("/proc/self/fd/" + std::to_string(stream.descriptor()),
                                   folder_ / "out");
   EXPECT_EQ(rule_of(folder_ / "out"), PathRule::kNotRegular);

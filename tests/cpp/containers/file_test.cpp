@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -35,7 +36,8 @@ TEST(File, AFileThatCannotBeReadIsAnError) {
 }
 
 TEST(File, WhatIsStagedIsWrittenAtOnce) {
-  File file = File::in_memory(8);
+  const TestFolder folder;
+  File file = unnamed_file(folder, 8);
   file.stage(8);
   file.write_at("cd", 2, 2);
   file.write_at("ab", 2, 0);
@@ -54,7 +56,8 @@ TEST(File, WhatIsStagedIsWrittenAtOnce) {
 }
 
 TEST(File, WhatIsStagedGrowsWithWhatIsWrittenBeyondIt) {
-  File file = File::in_memory(0);
+  const TestFolder folder;
+  File file = unnamed_file(folder, 0);
   file.stage(1);
   file.write_at("efgh", 4, 4);
   file.write_at("a", 1, 0);
@@ -157,15 +160,25 @@ TEST(File, OneThatIsAssignedClosesWhatItWas) {
   EXPECT_EQ(open_descriptors(), before);
 }
 
-TEST(File, OneInMemoryHasItsSizeOrIsAnError) {
-  EXPECT_EQ(File::in_memory(5).identity().bytes, 5U);
-  const int before = open_descriptors();
-  EXPECT_TRUE(fails_with(EINVAL, [] { File::in_memory(std::uint64_t{1} << 63); }));
-  EXPECT_EQ(open_descriptors(), before);
+TEST(File, OneInMemoryWritesToTheCallersMemory) {
+  std::string memory(6, '.');
+  File file = File::in_memory(std::as_writable_bytes(std::span(memory)));
+  file.write_at("ab", 2, 1);
+  file.write_at("", 0, 6);
+  EXPECT_EQ(memory, ".ab...");
+  const File moved = std::move(file);
+  EXPECT_EQ(file.memory_at(0), nullptr);
+  // What was made where it belongs is there.
+  moved.memory_at(4)[0] = std::byte{'c'};
+  moved.write_at(moved.memory_at(4), 1, 4);
+  EXPECT_EQ(memory, ".ab.c.");
+  const TestFolder folder;
+  EXPECT_EQ(unnamed_file(folder, 1).memory_at(0), nullptr);
 }
 
 TEST(Mapping, IsNothingForNoBytesAndAnErrorForTooMany) {
-  const File file = File::in_memory(0);
+  const TestFolder folder;
+  const File file = unnamed_file(folder, 0);
   EXPECT_EQ(Mapping(file, 0).data(), nullptr);
   EXPECT_TRUE(fails_with(ENOMEM, [&] { const Mapping all(file, std::uint64_t{1} << 62); }));
 }

@@ -3,6 +3,7 @@
 // Files for tests: a folder that goes away, and safetensors files made byte by byte.
 #pragma once
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "quarrow/containers/file.h"
 
 namespace quarrow {
 
@@ -53,6 +56,14 @@ class TestFolder {
  private:
   std::string path_;
 };
+
+// Of so many zeros; it goes away with its descriptor.
+inline File unnamed_file(const TestFolder& folder, std::uint64_t bytes) {
+  const std::string path = folder.write("unnamed", std::string(bytes, '\0'));
+  File file(::open(path.c_str(), O_RDWR | O_CLOEXEC), path);
+  ::unlink(path.c_str());
+  return file;
+}
 
 inline std::string read_bytes(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);

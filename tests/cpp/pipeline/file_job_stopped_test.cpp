@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <stdexcept>
 #include <utility>
+#include <vector>
 
 #include "containers/failing_calls.h"
 #include "pipeline/test_callers.h"
@@ -95,26 +97,57 @@ TEST_F(RunFileJob, IsStoppedAtAnyPollAlsoOneOfThoseThatFollowAFailure) {
 TEST_F(RunFileJob, IntoMemoryIsStoppedAndFailsAlike) {
   TestCheckpoint checkpoint;
   checkpoint.add_random("a.weight", StoredDType::kF32, {4, 4});
-  std::shared_ptr<const Mapping> memory;
+  std::vector<std::byte> memory;
+  const auto memory_plan = [&](const Checkpoint& source) {
+    static const Format format = int8_rowwise();
+    const std::vector<std::uint8_t> first(source.tensors.size(), 0);
+    FilePlan plan = plan_quantized(source, {&format, 1}, first, {.in_memory = true});
+    memory.assign(plan.outputs[0].memory_bytes, std::byte{0});
+    return plan;
+  };
   {
     const Checkpoint source = write_source(checkpoint);
     CountingPoll poll([] { return false; });
     context_.poll = &poll;
-    FilePlan plan = plan_of(source);
+    FilePlan plan = memory_plan(source);
     EXPECT_FALSE(run_memory_job(source, plan, options_, context_, memory).finished);
     context_.poll = nullptr;
     EXPECT_TRUE(run_memory_job(source, plan, options_, context_, memory).finished);
-    EXPECT_NE(std::exchange(memory, nullptr), nullptr);
+    EXPECT_NE(memory, std::vector<std::byte>(memory.size()));
   }
   checkpoint.set("a.weight", 3, std::nanf(""));
   const Checkpoint source = write_source(checkpoint);
-  FilePlan plan = plan_of(source);
+  FilePlan plan = memory_plan(source);
   options_.skip_faults = true;
   const FileJobResult result = run_memory_job(source, plan, options_, context_, memory);
   EXPECT_FALSE(result.finished);
   ASSERT_EQ(result.faults.size(), 1U);
   EXPECT_EQ(result.faults[0].status.position, 3U);
-  EXPECT_EQ(memory, nullptr);
+}
+
+TEST_F(RunFileJob, IntoMemoryOfAnotherPlanIsRefused) {
+  const Checkpoint source = write_source(mixed_checkpoint());
+  FilePlan for_file = plan_of(source);
+  EXPECT_THROW(run_memory_job(source, for_file, options_, context_, {}), std::invalid_argument);
+  static const Format format = int8_rowwise();
+  FilePlan for_memory = plan_quantized(source, {&format, 1}, {}, {.in_memory = true});
+  std::vector<std::byte> memory(for_memory.outputs[0].memory_bytes - 1);
+  EXPECT_THROW(run_memory_job(source, for_memory, options_, context_, memory),
+               std::invalid_argument);
+  EXPECT_THROW(run_file_job(source, for_memory, destination(), options_, context_),
+               std::invalid_argument);
+  EXPECT_EQ(folder_.names().size(), 1U);
+}
+
+TEST_F(RunFileJob, MemoryIsOfWhatIsMadeAlone) {
+  TestCheckpoint checkpoint;
+  checkpoint.add_random("a.weight", StoredDType::kF32, {4, 256});
+  checkpoint.add_random("b.bias", StoredDType::kF32, {100'000});
+  const Checkpoint source = write_source(checkpoint);
+  static const Format format = int8_rowwise();
+  const FilePlan plan = plan_quantized(source, {&format, 1}, {}, {.in_memory = true});
+  EXPECT_GT(plan.outputs[0].file_bytes, 400'000U);
+  EXPECT_LT(plan.outputs[0].memory_bytes, 2'000U);
 }
 
 TEST_F(RunFileJob, ALayerThatIsSoundWhenItIsReadAgainHasChanged) {

@@ -73,7 +73,7 @@ TEST_F(LayerWriterTest, ATileWithoutMemoryForTheLayersZeroPointsLeavesNothingHal
   // Each allocation of the first tile; where none is left to fail, all is as ever.
   for (int nth = 10; nth > 0; --nth) {
     SCOPED_TRACE(nth);
-    const File file = File::in_memory(plan_.outputs[0].file_bytes);
+    const File file = unnamed_file(folder_, plan_.outputs[0].file_bytes);
     const std::vector<const File*> outputs = {&file};
     LayerWriter writer(plan_, outputs);
     const bool written = write(writer, 0, nth);

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "containers/test_files.h"
 #include "pipeline/test_checkpoint.h"
@@ -206,16 +207,18 @@ TEST_F(Restore, MemoryHoldsWhatTheFileHolds) {
     FilePlan plan = planned(source, format);
     ASSERT_TRUE(run_file_job(source, plan, folder_ / "q", options_, context_).finished);
     const std::string file = read_bytes(folder_ / "q");
-    FilePlan memory_plan = planned(held, format);
-    std::shared_ptr<const Mapping> memory;
-    ASSERT_TRUE(run_memory_job(held, memory_plan, options_, context_, memory).finished);
+    FilePlan memory_plan = planned(held, format, {.in_memory = true});
     const OutputPlan& output = memory_plan.outputs[0];
     ASSERT_EQ(output.file_bytes, file.size());
+    std::vector<std::byte> memory(output.memory_bytes);
+    ASSERT_TRUE(run_memory_job(held, memory_plan, options_, context_, memory).finished);
     for (std::size_t index = 0; index < output.entries.size(); ++index) {
       if (memory_plan.tensors[output.tensors[index]].action == Action::kCopy) continue;
       const TensorEntry& entry = output.entries[index];
       const std::uint64_t position = output.header_bytes + entry.begin;
-      EXPECT_EQ(std::memcmp(memory->data() + position, file.data() + position, entry.bytes()), 0)
+      const std::uint64_t there = output.memory_positions[index];
+      EXPECT_EQ(there % 64, 0U);
+      EXPECT_EQ(std::memcmp(memory.data() + there, file.data() + position, entry.bytes()), 0)
           << entry.name;
     }
   }
