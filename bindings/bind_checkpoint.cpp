@@ -47,7 +47,8 @@ void bind_checkpoint(nb::module_& m) {
            nb::sig("def __init__(self, tensors: list[tuple[str, str, tuple[int, ...], "
                    "typing.Any]], metadata: dict[str, str]) -> None"))
       .def("close", &OpenCheckpoint::close, "Let go of the files. What was read stays.")
-      .def("release", &OpenCheckpoint::release, "Let go of the files, or the arrays, of a job that has ended.")
+      .def("release", &OpenCheckpoint::release,
+           "Let go of the files, or the arrays, of a job that has ended.")
       .def("find_layers", &OpenCheckpoint::find_layers, "Join the entries of quantized layers.")
       .def("__len__", &OpenCheckpoint::size)
       .def("name", &OpenCheckpoint::name, "index"_a, "Of a tensor, in the order of the file.")

@@ -26,7 +26,7 @@ class Rows(list[Any]):
 FLOATS = st.floats(-1e30, 1e30)
 INTS = st.integers(-(2**70), 2**70)
 SUBCLASSES = st.sampled_from([np.float64(0.25), Level.HIGH])
-NO_NUMBERS = st.sampled_from(
+NO_NUMBERS: st.SearchStrategy[Any] = st.sampled_from(
     [True, False, None, "1", b"1", 1j, np.float32(1), np.int64(1), np.bool_(True), 10**400, {}, []]
 )
 

@@ -43,8 +43,8 @@ struct TensorPlan {
   // table or the stored layers.
   std::string_view stored_as = {};
   const Layout* layout = nullptr;  // when quantized
-  // In the new file or memory: of the tensor or of its codes, and when quantized of what lies beside
-  // them.
+  // In the new file or memory: of the tensor or of its codes, and when quantized of what lies
+  // beside them.
   std::uint64_t data_position = 0;
   std::uint64_t scales_position = 0;
   std::uint64_t zero_points_position = 0;

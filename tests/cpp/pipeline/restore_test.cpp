@@ -207,7 +207,7 @@ TEST_F(Restore, MemoryHoldsWhatTheFileHolds) {
     FilePlan plan = planned(source, format);
     ASSERT_TRUE(run_file_job(source, plan, folder_ / "q", options_, context_).finished);
     const std::string file = read_bytes(folder_ / "q");
-    FilePlan memory_plan = planned(held, format, {.in_memory = true});
+    FilePlan memory_plan = planned(held, format, {.dtype = {}, .in_memory = true});
     const OutputPlan& output = memory_plan.outputs[0];
     ASSERT_EQ(output.file_bytes, file.size());
     std::vector<std::byte> memory(output.memory_bytes);
