@@ -31,7 +31,7 @@ from quarrow.rejection import Rejection
 from quarrow.runtime_rules import check_runtime, nothing_loads, refuse, runtime_warnings
 from quarrow.safe_repr import safe_repr
 from quarrow.state_entries import Entries, stored_entry
-from quarrow.stored_dtypes import flat_bytes, from_bytes, numpy_dtype
+from quarrow.stored_dtypes import flat_bytes, from_memory, numpy_dtype
 
 _logger = logging.getLogger("quarrow")
 
@@ -304,7 +304,7 @@ def _result(job: _core.FileJob, entries: Entries, like: Any = None) -> StateDict
             result[name] = (
                 like_array(memory[data], FLOATS[dtype], shape, like)
                 if made
-                else from_bytes(memory[data], dtype, shape, as_torch=as_torch)
+                else from_memory(memory, data, dtype, shape, as_torch=as_torch)
             )
             continue
         value = entries.arrays[data]

@@ -172,3 +172,19 @@ def from_bytes(
             return tensor.view(torch_dtype(stored)).reshape(shape)
     dtype = numpy_dtype(stored)
     return data if dtype is None else data.view(dtype).reshape(shape)
+
+
+def from_memory(
+    memory: npt.NDArray[np.uint8],
+    stretch: slice,
+    stored: str,
+    shape: tuple[int, ...],
+    *,
+    as_torch: bool,
+) -> Any:
+    """Return the same over a stretch of bytes."""
+    dtype = None if as_torch else numpy_dtype(stored)
+    if dtype is None:
+        return from_bytes(memory[stretch], stored, shape, as_torch=as_torch)
+    # One step instead of three: a state dict has thousands of them.
+    return np.ndarray(shape, dtype, memory, stretch.start)

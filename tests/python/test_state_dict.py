@@ -85,6 +85,14 @@ def test_new_arrays_lie_on_cache_lines_of_their_own() -> None:
         assert all(value.flags.writeable for value in new)
 
 
+def test_tensors_without_elements_are_made_too() -> None:
+    converted = qr.quantize_state_dict({"a": np.zeros((0, 4), "f4")}, "int8", dtype="float16")
+    assert (converted["a"].shape, converted["a"].dtype) == ((0, 4), np.float16)
+    last = {"a.weight": np.ones((64, 128), "f"), "b": np.zeros((2, 0), "f4")}
+    converted = qr.quantize_state_dict(last, "int8", dtype="float16")
+    assert converted["b"].shape == (2, 0)
+
+
 def test_memory_of_a_job_is_handed_out_once() -> None:
     w = np.ones((64, 128), "f")
     job = _core.FileJob(_core.OpenCheckpoint([("a.weight", "F32", w.shape, w)], {}))
