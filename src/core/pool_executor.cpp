@@ -26,10 +26,7 @@ class PoolExecutor final : public Executor {
       loop.lead();
       return loop.completed();
     }
-    WorkerPool::Job job{.loop = loop, .wanted = useful - 1};
-    pool().offer(job);
-    loop.lead();
-    if (!loop.left_behind()) pool().withdraw(job);
+    pool().run(loop, useful - 1);
     return loop.completed();
   }
 };

@@ -33,9 +33,14 @@ void TileLoop::work(std::size_t worker) noexcept {
   }
 }
 
-void TileLoop::lead() noexcept {
+bool TileLoop::lead(std::size_t most) noexcept {
   const DefaultFloatingPointMode mode;
-  while (run_one(0)) poll_if_due();
+  for (; most > 0 && run_one(0); --most) poll_if_due();
+  return most == 0;
+}
+
+std::size_t TileLoop::left() const noexcept {
+  return count_ - std::min(count_, next_.load(std::memory_order_relaxed));
 }
 
 std::size_t useful_threads(std::size_t count, std::size_t threads) noexcept {

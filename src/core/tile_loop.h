@@ -12,6 +12,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 #include "quarrow/core/executor.h"
 #include "quarrow/core/fork_watch.h"
@@ -54,9 +55,15 @@ class TileLoop {
     if (poll != nullptr) last_poll_ = std::chrono::steady_clock::now();
   }
 
-  // Runs tiles until none is left. Each thread calls one of the two, once.
+  static constexpr std::size_t kAll = SIZE_MAX;
+
+  // Runs tiles until none is left.
   void work(std::size_t worker) noexcept;
-  void lead() noexcept;  // the calling thread: worker 0, polls
+  // The same on the calling thread, worker 0, which polls too. True when there were `most` tiles.
+  bool lead(std::size_t most = kAll) noexcept;
+
+  // Tiles that nobody has taken yet.
+  std::size_t left() const noexcept;
 
   bool completed() const noexcept { return !stopped_.load(std::memory_order_relaxed); }
 

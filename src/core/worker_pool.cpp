@@ -19,14 +19,15 @@
 namespace quarrow {
 namespace {
 
-// Calls follow each other within microseconds; to wake a thread that sleeps takes tens of them.
-constexpr auto kAwake = std::chrono::microseconds(100);
+// The threads that a caller wakes, and each worker that has come to its job. A caller with many
+// would be busy with their system calls for as long as the job takes.
+constexpr std::size_t kWakesEach = 2;
 
 // Looks for `condition` for a while; false when it did not come true.
 template <typename Condition>
-bool watch_for(Condition condition) noexcept {
+bool watch_for(WorkerPool::Now now, Condition condition) noexcept {
   constexpr int kLooks = 64;
-  const auto until = std::chrono::steady_clock::now() + kAwake;
+  const auto until = now() + WorkerPool::kAwake;
   do {
     for (int look = 0; look < kLooks; ++look) {
       if (condition()) return true;
@@ -36,7 +37,7 @@ bool watch_for(Condition condition) noexcept {
     }
     // Whoever is waited for may need this very CPU.
     std::this_thread::yield();
-  } while (std::chrono::steady_clock::now() < until);
+  } while (now() < until);
   return false;
 }
 
@@ -71,23 +72,65 @@ void run_on_cpus_of_process() noexcept {
 
 }  // namespace
 
-void WorkerPool::offer(Job& job) noexcept {
+void WorkerPool::run(TileLoop& loop, std::size_t wanted) noexcept {
+  Job job{.loop = loop, .wanted = std::min(wanted, most_)};
+  if (job.wanted == 0) {
+    loop.lead();
+    return;
+  }
+  if (!offer(job) && lead_until_waking_pays(job)) wake_for(job);
+  loop.lead();
+  if (!loop.left_behind()) withdraw(job);
+}
+
+bool WorkerPool::offer(Job& job) noexcept {
+  const Clock::time_point now = now_();
   const std::lock_guard lock(mutex_);
+  if (now - last_ended_ > kAwake) stretch_began_ = now;
+  job.follows_many = now - stretch_began_ >= kWorthWaking;
   (first_ == nullptr ? first_ : last_->next) = &job;
   last_ = &job;
   open_ += job.wanted;
   offers_.fetch_add(1, std::memory_order_release);
+  return started_ - busy_ - asleep_ >= open_;
+}
+
+// The tiles tell how long the rest will take. Their bytes do not: formats, instruction sets and what
+// is done with the bytes differ tenfold.
+bool WorkerPool::lead_until_waking_pays(Job& job) noexcept {
+  if (job.follows_many) return true;
+  TileLoop& loop = job.loop;
+  // Tiles may be so small that asking for the time after each would cost as much as they do.
+  for (Clock::rep tiles = 1;; tiles *= 2) {
+    const Clock::time_point began = now_();
+    // In a child that the poll forked there is nobody to wake.
+    if (!loop.lead(static_cast<std::size_t>(tiles)) || loop.left_behind()) return false;
+    const Clock::duration tile = (now_() - began) / tiles;
+    // The caller takes the next one itself.
+    if (tile * loop.left() >= kWorthWaking + tile) return true;
+  }
+}
+
+void WorkerPool::wake_for(Job& job) noexcept {
+  const std::lock_guard lock(mutex_);
+  job.wakes = true;
+  wake_some();
+}
+
+void WorkerPool::wake_some() noexcept {
   const std::size_t idle = started_ - busy_;
   if (idle < open_) start_threads(open_ - idle);
   const std::size_t awake = started_ - busy_ - asleep_;
-  const std::size_t wakened = std::min(asleep_, open_ - std::min(open_, awake));
-  for (std::size_t i = 0; i < wakened; ++i) offered_.notify_one();
+  const std::size_t missing = open_ - std::min(open_, awake);
+  for (std::size_t i = 0; i < std::min({missing, asleep_, kWakesEach}); ++i) offered_.notify_one();
 }
 
 void WorkerPool::start_threads(std::size_t count) noexcept {
+  count = std::min(count, most_ - started_);
+  if (count == 0) return;
   const SignalsBlocked in_new_threads;
   try {
-    for (; count > 0 && started_ < most_; --count) {
+    for (; count > 0; --count) {
       std::thread([this] { serve(); }).detach();
       ++started_;
     }
@@ -96,14 +139,21 @@ void WorkerPool::start_threads(std::size_t count) noexcept {
   }
 }
 
+std::size_t WorkerPool::asleep() noexcept {
+  const std::lock_guard lock(mutex_);
+  return asleep_;
+}
+
 void WorkerPool::withdraw(Job& job) noexcept {
+  const Clock::time_point now = now_();
   {
     const std::lock_guard lock(mutex_);
     if (job.taken < job.wanted) unlink(job);
     open_ -= job.wanted - job.taken;
+    last_ended_ = now;
   }
   const auto left = [&job] { return job.running.load(std::memory_order_acquire) == 0; };
-  if (watch_for(left)) return;
+  if (watch_for(now_, left)) return;
   std::unique_lock lock(mutex_);
   job.caller_sleeps = true;
   left_.wait(lock, left);
@@ -122,8 +172,10 @@ WorkerPool::Job* WorkerPool::take() noexcept {
   if (job == nullptr) return nullptr;
   ++job->taken;
   --open_;
+  ++busy_;
   job->running.fetch_add(1, std::memory_order_relaxed);
   if (job->taken == job->wanted) unlink(*job);
+  if (job->wakes) wake_some();
   return job;
 }
 
@@ -139,7 +191,6 @@ void WorkerPool::serve() noexcept {
       continue;
     }
     const std::size_t worker = job->taken;
-    ++busy_;
     lock.unlock();
     job->loop.work(worker);
     lock.lock();
@@ -153,10 +204,12 @@ void WorkerPool::serve() noexcept {
 }
 
 void WorkerPool::wait_for_offer(std::uint64_t seen) noexcept {
-  if (watch_for([&] { return offers_.load(std::memory_order_acquire) != seen; })) return;
+  const auto offered = [&] { return offers_.load(std::memory_order_acquire) != seen; };
+  if (watch_for(now_, offered)) return;
   std::unique_lock lock(mutex_);
   ++asleep_;
-  offered_.wait(lock, [this] { return first_ != nullptr; });
+  // Whoever is woken too late for a job stays awake for the next one.
+  offered_.wait(lock, offered);
   --asleep_;
 }
 

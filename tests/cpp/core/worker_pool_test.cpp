@@ -17,16 +17,11 @@
 #include <vector>
 
 #include "core/failing_threads.h"
+#include "core/test_pools.h"
 #include "core/tile_loop.h"
 
 namespace quarrow {
 namespace {
-
-// Its threads never end, so that nothing of it may.
-WorkerPool& new_pool(std::size_t most) {
-  static auto& pools = *new std::vector<WorkerPool*>;
-  return *pools.emplace_back(new WorkerPool(most));
-}
 
 // Calls `look` on a thread of a pool that this thread was the first to use.
 template <typename Look>
@@ -41,10 +36,7 @@ void on_a_worker(Look look) {
     while (!came) std::this_thread::yield();
   };
   TileLoop loop(2, body, nullptr);
-  WorkerPool::Job job{.loop = loop, .wanted = 1};
-  pool.offer(job);
-  loop.lead();
-  pool.withdraw(job);
+  run_awake(pool, loop, 1);
 }
 
 // Runs `count` tiles with `wanted` workers and the calling thread; how often each tile ran.
@@ -57,10 +49,7 @@ std::vector<int> run(WorkerPool& pool, std::size_t count, std::size_t wanted,
     std::this_thread::sleep_for(std::chrono::microseconds(100));
   };
   TileLoop loop(count, body, nullptr);
-  WorkerPool::Job job{.loop = loop, .wanted = wanted};
-  pool.offer(job);
-  loop.lead();
-  pool.withdraw(job);
+  run_awake(pool, loop, wanted);
   return {calls.begin(), calls.end()};
 }
 
@@ -115,26 +104,12 @@ TEST(WorkerPool, ServesSeveralJobsAtATime) {
   };
   const auto run_job = [&] {
     TileLoop loop(2, body, nullptr);
-    WorkerPool::Job job{.loop = loop, .wanted = 1};
-    pool.offer(job);
-    loop.lead();
-    pool.withdraw(job);
+    run_awake(pool, loop, 1);
   };
   std::thread other(run_job);
   run_job();
   other.join();
   EXPECT_EQ(begun, 4);
-}
-
-// True once `condition` is, false when that takes so long that nobody can be coming.
-template <typename Condition>
-bool comes_true(Condition condition) {
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::yield();
-  }
-  return true;
 }
 
 // Runs a job of one tile for each of `wanted` workers and the caller, which wait for each other.
@@ -147,10 +122,7 @@ bool meet(WorkerPool& pool, std::size_t wanted) {
     if (met && !comes_true([&] { return begun == wanted + 1 || !met; })) met = false;
   };
   TileLoop loop(wanted + 1, body, nullptr);
-  WorkerPool::Job job{.loop = loop, .wanted = wanted};
-  pool.offer(job);
-  loop.lead();
-  pool.withdraw(job);
+  run_awake(pool, loop, wanted);
   return met;
 }
 
@@ -172,10 +144,7 @@ TEST(WorkerPool, StartsAThreadWhereThoseThatThereAreAreBusy) {
       while (!done) std::this_thread::yield();
     };
     TileLoop loop(2, body, nullptr);
-    WorkerPool::Job job{.loop = loop, .wanted = 1};
-    pool.offer(job);
-    loop.lead();
-    pool.withdraw(job);
+    run_awake(pool, loop, 1);
   });
   EXPECT_TRUE(comes_true([&] { return begun == 2; }));
   EXPECT_TRUE(meet(pool, 1));
@@ -203,7 +172,8 @@ TEST(WorkerPool, AJobThatIsWithdrawnUnbegunLeavesThoseBesideIt) {
     pool.withdraw(tiles[2].job);
     pool.offer(tiles[3].job);
   }
-  pool.offer(tiles[4].job);  // starts a thread
+  pool.offer(tiles[4].job);
+  pool.wake_for(tiles[4].job);  // starts a thread
   while (tiles[4].calls == 0) std::this_thread::yield();
   for (const std::size_t number : {0U, 3U, 4U}) pool.withdraw(tiles[number].job);
   for (std::size_t number = 0; number < tiles.size(); ++number) {
@@ -223,10 +193,7 @@ TEST(WorkerPool, WakesThreadsThatSleep) {
       while (!came) std::this_thread::yield();
     };
     TileLoop loop(2, body, nullptr);
-    WorkerPool::Job job{.loop = loop, .wanted = 1};
-    pool.offer(job);
-    loop.lead();
-    pool.withdraw(job);
+    run_awake(pool, loop, 1);
     EXPECT_TRUE(came);
     std::this_thread::sleep_for(std::chrono::milliseconds(round % 4));
   }
