@@ -95,8 +95,8 @@ bool WorkerPool::offer(Job& job) noexcept {
   return started_ - busy_ - asleep_ >= open_;
 }
 
-// The tiles tell how long the rest will take. Their bytes do not: formats, instruction sets and what
-// is done with the bytes differ tenfold.
+// The tiles tell how long the rest will take. Their bytes do not: formats, instruction sets and
+// what is done with the bytes differ tenfold.
 bool WorkerPool::lead_until_waking_pays(Job& job) noexcept {
   if (job.follows_many) return true;
   TileLoop& loop = job.loop;

@@ -29,11 +29,12 @@ class WorkerPool {
   // How long a thread stays awake, and how far jobs may be apart to follow each other.
   static constexpr std::chrono::microseconds kAwake{100};
 
-  // Work for one thread that is worth waking another. The system call takes its caller 20 us, and
-  // the other comes to its first tile 60 us after that where its core was busy, 120 where it was
-  // idle: a job of 80 to 140 us takes two threads as long as one. A tile is slower or faster than
-  // those after it, and some virtual machines wake later: with twice of that nothing is lost yet.
-  static constexpr std::chrono::microseconds kWorthWaking{250};
+  // Work for one thread that is worth waking another. Where the other core was busy, the system
+  // call took the caller 17 us (35 if it had computed, not slept), and the worker came to its first
+  // tile 40 us later: two threads took as long as one for a job of 100 us. Where it was idle, they
+  // took 136 us for one of 126. A third more than that, since tiles tell only about how long the
+  // rest takes.
+  static constexpr std::chrono::microseconds kWorthWaking{200};
 
   // What the workers share of one job; lies on the stack of the thread that runs it.
   struct Job {

@@ -63,7 +63,8 @@ class Executor {
 };
 
 // Threads that are started once and wait for the next job ("pool"). `threads` beyond the CPUs of
-// this process are not started.
+// this process are not started. Those that have fallen asleep are woken only for jobs that would
+// take the calling thread longer than they need to come, so that none is slower for them.
 Executor& default_executor();
 
 // Threads that are started and joined in each call ("plain"): what the other one is compared with.
