@@ -100,6 +100,8 @@ bool WorkerPool::offer(Job& job) noexcept {
 bool WorkerPool::lead_until_waking_pays(Job& job) noexcept {
   if (job.follows_many) return true;
   TileLoop& loop = job.loop;
+  // After a pause the first finds nothing in the caches, and takes up to twice as long as others.
+  if (!loop.lead(1)) return false;
   // Tiles may be so small that asking for the time after each would cost as much as they do.
   for (Clock::rep tiles = 1;; tiles *= 2) {
     const Clock::time_point began = now_();

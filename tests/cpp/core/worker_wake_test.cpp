@@ -46,10 +46,10 @@ class Tiles {
   TileLoop loop;
 };
 
-// The smallest job that is worth it is one of kTiles such tiles. The caller has run one when it
+// The smallest job that is worth it is one of kTiles such tiles. The caller has run two when it
 // decides, and takes the next one itself.
-constexpr std::size_t kTiles = 10;
-constexpr Clock::duration kTile = Clock::duration(WorkerPool::kWorthWaking) / (kTiles - 2);
+constexpr std::size_t kTiles = 11;
+constexpr Clock::duration kTile = Clock::duration(WorkerPool::kWorthWaking) / (kTiles - 3);
 
 class WorkerWake : public testing::Test {
  protected:
@@ -80,15 +80,15 @@ class WorkerWake : public testing::Test {
     return pays;
   }
 
-  // Runs a job whose tiles but for the first wait for each other. False when no worker comes.
-  bool meets_a_worker(Clock::duration first_tile) {
+  // Runs a job whose tiles but for the first two wait for a worker. False when none comes.
+  bool meets_a_worker(Clock::duration tile) {
     std::atomic<bool> came = false;
     const auto body = [&](std::size_t index, std::size_t worker) {
       if (worker != 0) came = true;
-      if (index == 0) pass(first_tile);
-      if (index != 0) comes_true([&] { return came.load(); });
+      if (index < 2) pass(tile);
+      if (index >= 2) comes_true([&] { return came.load(); });
     };
-    TileLoop loop(3, body, nullptr);
+    TileLoop loop(4, body, nullptr);
     pool_.run(loop, 1);
     return came;
   }
@@ -116,7 +116,20 @@ TEST_F(WorkerWake, APoolThatIsAwakeSharesEveryJob) {
 TEST_F(WorkerWake, AHugeLastTileIsTheCallersOwn) {
   wake();
   ASSERT_TRUE(fall_asleep());
-  EXPECT_FALSE(wakes(2, 10 * WorkerPool::kWorthWaking));
+  EXPECT_FALSE(wakes(3, 10 * WorkerPool::kWorthWaking));
+}
+
+TEST_F(WorkerWake, ASlowFirstTileSaysNothingOfTheRest) {
+  wake();
+  ASSERT_TRUE(fall_asleep());
+  const auto body = [](std::size_t index, std::size_t) {
+    if (index == 0) pass(WorkerPool::kWorthWaking);
+  };
+  TileLoop loop(kTiles, body, nullptr);
+  WorkerPool::Job job{.loop = loop, .wanted = 1};
+  pool_.offer(job);
+  EXPECT_FALSE(pool_.lead_until_waking_pays(job));
+  pool_.withdraw(job);
 }
 
 TEST_F(WorkerWake, NoThreadIsStartedForASmallJob) {
