@@ -5,7 +5,6 @@
 #include <nanobind/stl/string_view.h>
 
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <string>
 
@@ -45,22 +44,6 @@ bool is_format(const char* format, ElementType type) noexcept {
     ++format;
   }
   return format[0] == buffer_format(type) && format[1] == '\0';
-}
-
-nb::dlpack::dtype dlpack_dtype(ElementType type) noexcept {
-  switch (type) {
-    case ElementType::kUInt8:
-      return nb::dtype<std::uint8_t>();
-    case ElementType::kInt8:
-      return nb::dtype<std::int8_t>();
-    case ElementType::kFloat16:
-      return {static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float), 16, 1};
-    case ElementType::kFloat32:
-      return nb::dtype<float>();
-    case ElementType::kBFloat16:
-      break;
-  }
-  return nb::dtype<std::uint16_t>();
 }
 
 // str(array.<attribute>)
@@ -183,46 +166,6 @@ void* output_argument(nb::handle array, const ArraySpec& spec, nb::handle name) 
     raise_invalid_input(wanted(spec) + " that can be written, and this one is read-only", name);
   }
   return memory.data;
-}
-
-nb::object array_over(void* data, const ArraySpec& spec, const std::shared_ptr<std::byte>& memory) {
-  auto* keeper = new std::shared_ptr<std::byte>(memory);
-  const nb::capsule owner(keeper, [](void* pointer) noexcept {
-    delete static_cast<std::shared_ptr<std::byte>*>(pointer);
-  });
-  std::vector<std::size_t> shape(spec.shape.begin(), spec.shape.end());
-  const nb::ndarray<nb::numpy> array(data, shape.size(), shape.data(), owner, nullptr,
-                                     dlpack_dtype(spec.type));
-  nb::object exported = nb::cast(array, nb::rv_policy::reference);
-  // Before numpy 2 arrays have up to 32 dimensions, and what has more becomes an array of one
-  // object.
-  constexpr std::size_t kAlwaysHeld = 32;
-  if (shape.size() > kAlwaysHeld && nb::cast<std::size_t>(exported.attr("ndim")) != shape.size()) {
-    raise_invalid_input("this version of numpy has no arrays of " + std::to_string(shape.size()) +
-                        " dimensions; install numpy 2");
-  }
-  if (spec.type == ElementType::kBFloat16 && has_ml_dtypes()) {
-    return exported.attr("view")(nb::module_::import_("ml_dtypes").attr("bfloat16"));
-  }
-  return exported;
-}
-
-bool has_ml_dtypes() {
-  // Not a static made once: the import may pass the lock on to a thread that would wait for it.
-  enum : int { kUnknown, kMissing, kInstalled };
-  static std::atomic<int> state = kUnknown;
-  if (state == kUnknown) {
-    try {
-      nb::module_::import_("ml_dtypes");
-      state = kInstalled;
-    } catch (const nb::python_error& error) {
-      if (!error.matches(PyExc_ImportError)) {
-        throw;
-      }
-      state = kMissing;
-    }
-  }
-  return state == kInstalled;
 }
 
 }  // namespace quarrow::python

@@ -5,16 +5,14 @@
 #pragma once
 
 #include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 
 #include <cstdint>
-#include <memory>
 #include <string_view>
 #include <vector>
 
-namespace quarrow::python {
+#include "numpy_arrays.h"
 
-enum class ElementType : std::uint8_t { kUInt8, kInt8, kFloat16, kFloat32, kBFloat16 };
+namespace quarrow::python {
 
 // "uint8", "float16"...
 std::string_view name_of(ElementType type) noexcept;
@@ -41,14 +39,5 @@ ArrayMemory array_argument(nanobind::handle array, const ArraySpec& spec, nanobi
 
 // The same, and it must be writable.
 void* output_argument(nanobind::handle array, const ArraySpec& spec, nanobind::handle name);
-
-// A numpy array over `data`, which lies in `memory` and keeps it alive. kBFloat16: ml_dtypes'
-// dtype when that is installed, else uint16. Raises InvalidInputError where numpy has no arrays of
-// so many dimensions.
-nanobind::object array_over(void* data, const ArraySpec& spec,
-                            const std::shared_ptr<std::byte>& memory);
-
-// True when ml_dtypes can be imported; found out once.
-bool has_ml_dtypes();
 
 }  // namespace quarrow::python

@@ -1,21 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "batch_result.h"
 
+#include <utility>
+
 #include "arrow_capsules.h"
 #include "call_context.h"
 #include "errors.h"
+#include "new_instance.h"
+#include "output_memory.h"
 
 namespace nb = nanobind;
 
 namespace quarrow::python {
 
-BatchResult::BatchResult(const LayerBatch& batch, std::shared_ptr<const QuantizedLayers> made,
-                         const CallStats& stats)
-    : index_(batch.index()),
-      tensors_(made->plan.layers.size()),
-      made_(std::move(made)),
-      errors_(batch.errors()),
-      stats_(stats) {}
+BatchResult::BatchResult(const LayerBatch& batch, QuantizedLayers& made, const CallStats& stats)
+    : tensors_(batch.index()), errors_(batch.errors()), stats_(stats) {
+  std::vector<nb::object> slabs;
+  for (const auto& owner : made.memory.owners()) slabs.push_back(memory_capsule(owner));
+  const nb::handle type = nb::type<QuantizedTensor>();
+  // Of one layer only the bytes are known; the threads were all layers'.
+  CallStats own;
+  own.threads = stats.threads;
+  own.isa = stats.isa;
+  for (const auto [name, at] : tensors_) {
+    const auto layer = nb::cast<std::size_t>(at);
+    const LayerPlan& plan = made.plan.layers[layer];
+    const nb::object tensor = new_instance<QuantizedTensor>(
+        type, plan, std::move(made.shapes[layer]), name, made.memory.spans()[layer],
+        slabs[made.memory.owner_index(layer)]);
+    own.bytes_in = plan.elements() * size_of(plan.dtype);
+    own.bytes_out = stored_bytes(plan);
+    nb::inst_ptr<QuantizedTensor>(tensor)->describe(name, plan.dtype, own);
+    // It has the name already: iterating may go on.
+    tensors_[name] = tensor;
+  }
+}
 
 BatchResult::BatchResult(nb::handle tensors, nb::handle errors) {
   if (!nb::isinstance<nb::dict>(tensors) || !nb::isinstance<nb::dict>(errors)) {
@@ -34,13 +53,12 @@ BatchResult::BatchResult(nb::handle tensors, nb::handle errors) {
       raise_invalid_input("a result holds QuantizedTensors, not " + short_repr(tensor.type()),
                           name);
     }
-    index_[name] = tensors_.size();
-    tensors_.push_back(nb::borrow(tensor));
+    tensors_[name] = tensor;
   }
   const nb::object base = nb::module_::import_("quarrow.exceptions").attr("QuarrowError");
   for (const auto [name, error] : nb::cast<nb::dict>(errors)) {
     check_name(name);
-    if (!nb::isinstance(error, base) || index_.contains(name)) {
+    if (!nb::isinstance(error, base) || tensors_.contains(name)) {
       raise_invalid_input(
           "errors are QuarrowErrors of layers without a result, not " + short_repr(error), name);
     }
@@ -48,40 +66,22 @@ BatchResult::BatchResult(nb::handle tensors, nb::handle errors) {
   }
 }
 
-nb::object BatchResult::tensor(nb::handle name) {
-  const nb::object found = nb::borrow(PyDict_GetItemWithError(index_.ptr(), name.ptr()));
+nb::object BatchResult::tensor(nb::handle name) const {
+  nb::object found = nb::borrow(PyDict_GetItemWithError(tensors_.ptr(), name.ptr()));
   if (!found.is_valid()) {
-    if (PyErr_Occurred() != nullptr) {
-      throw nb::python_error();
+    if (PyErr_Occurred() == nullptr) {
+      PyErr_SetObject(PyExc_KeyError, name.ptr());
     }
-    PyErr_SetObject(PyExc_KeyError, name.ptr());
     throw nb::python_error();
   }
-  const auto layer = nb::cast<std::size_t>(found);
-  nb::object& tensor = tensors_[layer];
-  if (!tensor.is_valid()) {
-    const LayerPlan& plan = made_->plan.layers[layer];
-    QuantizedTensor made(plan, made_->shapes[layer], name, made_->memory.spans()[layer],
-                         made_->memory.owner(layer));
-    // Of one layer only the bytes are known; the threads were all layers'.
-    CallStats stats;
-    stats.bytes_in = plan.elements() * size_of(plan.dtype);
-    stats.bytes_out = made.bytes();
-    stats.threads = stats_.threads;
-    stats.isa = stats_.isa;
-    made.describe(name, plan.dtype, stats);
-    tensor = nb::cast(std::move(made));
-  }
-  return tensor;
+  return found;
 }
 
-std::vector<ResultRow> BatchResult::rows() {
-  if (made_ != nullptr) {
-    return result_rows(index_, *made_);
-  }
+std::vector<ResultRow> BatchResult::rows() const {
   std::vector<ResultRow> rows;
-  for (const auto [name, layer] : index_) {
-    ResultRow row = row_of(nb::cast<const QuantizedTensor&>(tensor(name)));
+  rows.reserve(size());
+  for (const auto [name, tensor] : tensors_) {
+    ResultRow row = row_of(nb::cast<const QuantizedTensor&>(tensor));
     row.name = utf8_of(name);
     rows.push_back(std::move(row));
   }
@@ -89,23 +89,16 @@ std::vector<ResultRow> BatchResult::rows() {
 }
 
 int BatchResult::traverse(visitproc visit, void* argument) const noexcept {
-  for (const nb::handle held : {nb::handle(index_), nb::handle(errors_)}) {
+  for (const nb::handle held : {nb::handle(tensors_), nb::handle(errors_)}) {
     if (const int stop = visit(held.ptr(), argument)) return stop;
-  }
-  for (const nb::object& tensor : tensors_) {
-    if (!tensor.is_valid()) continue;
-    if (const int stop = visit(tensor.ptr(), argument)) return stop;
   }
   return 0;
 }
 
 std::uint64_t BatchResult::bytes() const {
   std::uint64_t bytes = 0;
-  for (const auto [name, layer] : index_) {
-    const nb::object& tensor = tensors_[nb::cast<std::size_t>(layer)];
-    bytes += tensor.is_valid() ? nb::cast<const QuantizedTensor&>(tensor).bytes()
-                               : stored_bytes(made_->plan.layers[nb::cast<std::size_t>(layer)]);
-  }
+  for (const auto [name, tensor] : tensors_)
+    bytes += nb::cast<const QuantizedTensor&>(tensor).bytes();
   return bytes;
 }
 

@@ -102,35 +102,29 @@ nb::object quantize_batch(nb::handle layers, nb::handle format, nb::handle rules
 
   CallStats stats;
   stats.view_seconds = seconds(entered, viewed);
-  std::shared_ptr<const QuantizedLayers> made = batch.run(policy, threads, progress, stats);
+  const std::shared_ptr<QuantizedLayers> made = batch.run(policy, threads, progress, stats);
+  nb::object result = nb::cast(BatchResult(batch, *made, stats));
   stats.total_seconds = seconds(entered, Clock::now());
   if (!small) {
     stats.export_seconds =
         stats.total_seconds - stats.view_seconds - stats.alloc_seconds - stats.core_seconds;
   }
-  nb::object result = nb::cast(BatchResult(batch, std::move(made), stats));
+  nb::inst_ptr<BatchResult>(result)->describe(stats);
   record.add(batch.index().size(), stats.bytes_in);
   record.failed(batch.errors().size());
   record.finish(stats.total_seconds, {}, chosen.is_none() ? wanted.spec : nullptr);
   return result;
 }
 
-nb::object view_of(const char* kind, nb::handle self) {
-  return nb::module_::import_("collections.abc").attr(kind)(self);
+// A view of the dict, through which nothing can be changed.
+nb::object view_of(const BatchResult& self, const char* kind) {
+  return self.tensors().attr(kind)();
 }
 
-nb::dict tensors(BatchResult& self) {
-  nb::dict result;
-  for (const auto [name, layer] : self.names()) {
-    result[name] = self.tensor(name);
-  }
-  return result;
-}
-
-BatchResult copy(BatchResult& self) {
+BatchResult copy(const BatchResult& self) {
   nb::dict copies;
-  for (const auto [name, layer] : self.names()) {
-    copies[name] = nb::cast<const QuantizedTensor&>(self.tensor(name)).copy();
+  for (const auto [name, tensor] : self.tensors()) {
+    copies[name] = nb::cast<const QuantizedTensor&>(tensor).copy();
   }
   return {copies, self.errors()};
 }
@@ -198,9 +192,9 @@ down int8 (256, 4)
 constexpr const char* kResultDoc =
     R"(The quantized layers of a batch: a mapping of names to QuantizedTensors.
 
-``quantize_batch`` makes them. The tensors are made when they are read. Small layers share memory: a
-tensor, or an array of one, that is kept keeps up to 32 MB of its neighbours; ``.copy()`` detaches
-it. Layers that failed are not in the mapping but in ``errors``.
+``quantize_batch`` makes them. Small layers share memory: a tensor, or an array of one, that is
+kept keeps up to 32 MB of its neighbours; ``.copy()`` detaches it. Layers that failed are not in the
+mapping but in ``errors``.
 
 Parameters
 ----------
@@ -238,17 +232,17 @@ void bind_batch(nb::module_& m) {
            nb::sig("def __contains__(self, name: object, /) -> bool"))
       .def("__len__", &Self::size)
       .def(
-          "__iter__", [](const Self& self) { return nb::iter(self.names()); },
+          "__iter__", [](const Self& self) { return nb::iter(self.tensors()); },
           nb::sig("def __iter__(self) -> collections.abc.Iterator[str]"))
       .def(
-          "keys", [](nb::handle_t<Self> self) { return view_of("KeysView", self); },
+          "keys", [](const Self& self) { return view_of(self, "keys"); },
           nb::sig("def keys(self) -> collections.abc.KeysView[str]"), "The names, in order.")
       .def(
-          "values", [](nb::handle_t<Self> self) { return view_of("ValuesView", self); },
+          "values", [](const Self& self) { return view_of(self, "values"); },
           nb::sig("def values(self) -> collections.abc.ValuesView[QuantizedTensor]"),
           "The tensors, in order.")
       .def(
-          "items", [](nb::handle_t<Self> self) { return view_of("ItemsView", self); },
+          "items", [](const Self& self) { return view_of(self, "items"); },
           nb::sig("def items(self) -> collections.abc.ItemsView[str, QuantizedTensor]"),
           "Names and tensors, in order.")
       .def_prop_ro("errors", &Self::errors,
@@ -283,14 +277,14 @@ void bind_batch(nb::module_& m) {
           [](Self& self, nb::handle other) -> nb::object {
             Self* result = nullptr;
             if (nb::try_cast(other, result, false) && result != nullptr) {
-              return nb::bool_(tensors(self).equal(tensors(*result)) &&
+              return nb::bool_(self.tensors().equal(result->tensors()) &&
                                self.errors().equal(result->errors()));
             }
             if (!is_mapping(other)) {
               return nb::borrow(Py_NotImplemented);
             }
             return nb::bool_(
-                tensors(self).equal(nb::module_::import_("builtins").attr("dict")(other)));
+                self.tensors().equal(nb::module_::import_("builtins").attr("dict")(other)));
           },
           nb::arg("other").none().lock(), nb::lock_self(),
           nb::sig("def __eq__(self, other: object, /) -> bool"),
@@ -302,8 +296,10 @@ void bind_batch(nb::module_& m) {
       .def(
           "__reduce__",
           [](nb::handle_t<Self> self) {
-            auto& result = nb::cast<Self&>(self);
-            return nb::make_tuple(self.type(), nb::make_tuple(tensors(result), result.errors()));
+            const auto& result = nb::cast<const Self&>(self);
+            return nb::make_tuple(
+                self.type(),
+                nb::make_tuple(nb::steal(PyDict_Copy(result.tensors().ptr())), result.errors()));
           },
           nb::lock_self(), nb::sig("def __reduce__(self) -> tuple[typing.Any, ...]"))
       .def(

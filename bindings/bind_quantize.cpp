@@ -12,6 +12,7 @@
 #include "format_argument.h"
 #include "input_array.h"
 #include "metrics.h"
+#include "new_instance.h"
 #include "option_arguments.h"
 #include "quantized_tensor.h"
 
@@ -44,7 +45,7 @@ void check_overlap(const InputArray& input, const QuantizedTensor& out, nb::hand
 nb::object output_of(nb::handle out, const LayerPlan& layer, const InputArray& input,
                      nb::handle name) {
   if (out.is_none()) {
-    return nb::cast(QuantizedTensor(layer, input.shape(), name));
+    return new_instance<QuantizedTensor>(nb::type<QuantizedTensor>(), layer, input.shape(), name);
   }
   nb::object result;
   QuantizedTensor* tensor = nullptr;

@@ -4,6 +4,7 @@
 #include <nanobind/stl/string_view.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <string>
 #include <utility>
@@ -63,14 +64,14 @@ class ResultKind {
         name);
   }
 
-  nb::object result(void* data, const ArraySpec& spec,
-                    const std::shared_ptr<std::byte>& memory) const {
-    if (!is_like()) return array_over(data, spec, memory);
-    const ArraySpec flat{spec.role, ElementType::kUInt8, {static_cast<std::int64_t>(spec.bytes())}};
+  nb::object result(const ArraySpec& spec, const std::shared_ptr<std::byte>& memory) const {
+    const nb::object base = memory_capsule(memory);
+    if (!is_like()) return new_array(memory.get(), spec.type, spec.shape, base);
+    const std::array flat{static_cast<std::int64_t>(spec.bytes())};
+    const nb::object bytes = new_array(memory.get(), ElementType::kUInt8, flat, base);
     nb::list shape;
     for (const std::int64_t dimension : spec.shape) shape.append(dimension);
-    return like_module().attr("like_array")(array_over(data, flat, memory), name_of(dtype_),
-                                            nb::tuple(shape), like_);
+    return like_module().attr("like_array")(bytes, name_of(dtype_), nb::tuple(shape), like_);
   }
 
  private:
@@ -213,7 +214,7 @@ nb::object dequantize(const QuantizedTensor& tensor, nb::handle dtype, nb::handl
   if (!status.ok()) {
     raise_status(status, {name, tensor.shape(), layer.cols});
   }
-  nb::object result = out.is_none() ? kind.result(span.data, spec, memory) : nb::borrow(out);
+  nb::object result = out.is_none() ? kind.result(spec, memory) : nb::borrow(out);
   record.add(1, tensor.bytes());
   record.ran(threads_for(plan, call.context().threads), call.context());
   record.finish(timed ? seconds(entered, Clock::now()) : 0, name, layer.format.spec);
@@ -270,7 +271,7 @@ nb::dict dequantize_batch(nb::handle tensors, nb::handle dtype, nb::handle out, 
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const NamedTensor& layer = layers[i];
     const bool is_new = !layer.out.is_valid();
-    result[layer.name] = is_new ? kind.result(spans[i].data, layer.spec, layer.memory) : layer.out;
+    result[layer.name] = is_new ? kind.result(layer.spec, layer.memory) : layer.out;
     bytes += layer.tensor->bytes();
   }
   record.add(layers.size(), bytes);

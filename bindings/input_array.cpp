@@ -17,6 +17,7 @@
 #include "dlpack_capsule.h"
 #include "errors.h"
 #include "metrics.h"
+#include "numpy_arrays.h"
 
 namespace nb = nanobind;
 
@@ -198,59 +199,62 @@ nb::object dlpack_capsule(nb::handle tensor, const Torch* torch) {
 }  // namespace
 
 InputArray::InputArray(nb::handle tensor, nb::handle name, bool copy) {
-  try {
-    if (!borrow_buffer(tensor, name, std::nullopt) && !borrow_dlpack(tensor, name)) {
-      coerce(tensor, name, copy);
-    }
-  } catch (...) {
-    release_buffer();
-    throw;
+  if (!borrow_array(tensor, name) && !borrow_buffer(tensor, name, std::nullopt) &&
+      !borrow_dlpack(tensor, name)) {
+    coerce(tensor, name, copy);
   }
 }
 
-InputArray::~InputArray() { release_buffer(); }
-
-void InputArray::release_buffer() noexcept {
-  if (std::exchange(holds_buffer_, false)) {
-    PyBuffer_Release(&buffer_);
+bool InputArray::borrow_array(nb::handle tensor, nb::handle name) {
+  ArrayFacts facts;
+  if (!read_array(tensor, facts)) {
+    return false;
   }
+  shape_.assign(facts.shape, facts.shape + facts.dimensions);
+  if (!set_view(facts.data, facts.dtype, {facts.strides_bytes, facts.dimensions}, name)) {
+    return false;
+  }
+  array_ = nb::borrow(tensor);
+  return true;
 }
 
 bool InputArray::borrow_buffer(nb::handle tensor, nb::handle name, std::optional<DType> dtype) {
   if (PyObject_CheckBuffer(tensor.ptr()) == 0) {
     return false;
   }
-  if (PyObject_GetBuffer(tensor.ptr(), &buffer_, PyBUF_RECORDS_RO) != 0) {
+  auto filled = std::make_unique<Py_buffer>();
+  if (PyObject_GetBuffer(tensor.ptr(), filled.get(), PyBUF_RECORDS_RO) != 0) {
     return !is_refusal();
   }
-  holds_buffer_ = true;
-  if (buffer_.buf == nullptr && buffer_.len != 0) {
+  std::unique_ptr<Py_buffer, ReleaseBuffer> held(filled.release());
+  const Py_buffer& buffer = *held;
+  if (buffer.buf == nullptr && buffer.len != 0) {
     raise_null_address(tensor, name);
   }
   if (!dtype) {
-    dtype = dtype_of_buffer(buffer_.format);
+    dtype = dtype_of_buffer(buffer.format);
   }
-  if (buffer_.ndim > static_cast<int>(kMaxDimensions)) {
+  if (buffer.ndim > static_cast<int>(kMaxDimensions)) {
     raise_status(
-        {.code = StatusCode::kTooManyDimensions, .count = static_cast<std::uint64_t>(buffer_.ndim)},
+        {.code = StatusCode::kTooManyDimensions, .count = static_cast<std::uint64_t>(buffer.ndim)},
         {.name = name});
   }
-  if (dtype && buffer_.ndim > 0) {
-    const auto dimensions = static_cast<std::size_t>(buffer_.ndim);
-    shape_.assign(buffer_.shape, buffer_.shape + dimensions);
+  if (dtype && buffer.ndim > 0) {
+    const auto dimensions = static_cast<std::size_t>(buffer.ndim);
+    shape_.assign(buffer.shape, buffer.shape + dimensions);
     // ctypes leaves the strides out although they were asked for.
     std::int64_t strides[kMaxDimensions];
-    auto contiguous = static_cast<std::uint64_t>(buffer_.itemsize);  // may wrap, beside a zero
+    auto contiguous = static_cast<std::uint64_t>(buffer.itemsize);  // may wrap, beside a zero
     for (std::size_t i = dimensions; i-- > 0;) {
-      strides[i] = buffer_.strides == nullptr ? static_cast<std::int64_t>(contiguous)
-                                              : static_cast<std::int64_t>(buffer_.strides[i]);
+      strides[i] = buffer.strides == nullptr ? static_cast<std::int64_t>(contiguous)
+                                             : static_cast<std::int64_t>(buffer.strides[i]);
       contiguous *= static_cast<std::uint64_t>(shape_[i]);
     }
-    if (set_view(buffer_.buf, *dtype, {strides, dimensions}, name)) {
+    if (set_view(buffer.buf, *dtype, {strides, dimensions}, name)) {
+      buffer_ = std::move(held);
       return true;
     }
   }
-  release_buffer();
   return false;
 }
 

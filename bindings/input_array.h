@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <utility>
@@ -17,21 +18,24 @@
 
 namespace quarrow::python {
 
-// Reads f32, f16, f64 through the buffer protocol (numpy, read-only too; array.array; memoryview)
-// and f32, f16, bf16, f64 through DLPack (versioned and old capsules). What neither gives is handed
-// to quarrow.input_coercion, which views, copies (when `copy` is true) or raises the
-// InvalidInputError that says what is wrong. A tensor whose values do not lie in memory of its own
-// is never read: a null pointer, a torch storage that was freed or cut, a class of torch that only
-// stands for values. Keeps the memory alive and exported for its own lifetime. Needs the lock in
-// constructor and destructor.
+struct ReleaseBuffer {
+  void operator()(Py_buffer* buffer) const noexcept {
+    PyBuffer_Release(buffer);
+    delete buffer;
+  }
+};
+
+// Reads f32, f16, f64 of numpy arrays (read-only too) as they lie, and through the buffer protocol
+// (array.array; memoryview), and f32, f16, bf16, f64 through DLPack (versioned and old capsules).
+// What none gives is handed to quarrow.input_coercion, which views, copies (when `copy` is true) or
+// raises the InvalidInputError that says what is wrong. A tensor whose values do not lie in memory
+// of its own is never read: a null pointer, a torch storage that was freed or cut, a class of torch
+// that only stands for values. Keeps the memory alive and exported for its own lifetime. Needs the
+// lock, also to be moved or destroyed.
 class InputArray {
  public:
   // `name`: the layer's name for messages, or None.
   InputArray(nanobind::handle tensor, nanobind::handle name, bool copy);
-  ~InputArray();
-  InputArray(const InputArray&) = delete;
-  InputArray& operator=(const InputArray&) = delete;
-
   const TensorView& view() const noexcept { return view_; }
   const std::vector<std::int64_t>& shape() const noexcept { return shape_; }
   std::vector<std::int64_t> take_shape() noexcept { return std::move(shape_); }
@@ -43,9 +47,9 @@ class InputArray {
  private:
   // Each returns false, with nothing held, when it cannot read the tensor in place. A dtype given
   // stands for the exporter's own: numpy has no code for bfloat16.
+  bool borrow_array(nanobind::handle tensor, nanobind::handle name);
   bool borrow_buffer(nanobind::handle tensor, nanobind::handle name, std::optional<DType> dtype);
   bool borrow_dlpack(nanobind::handle tensor, nanobind::handle name);
-  void release_buffer() noexcept;
   bool set_view(const void* data, DType dtype, std::span<const std::int64_t> strides_bytes,
                 nanobind::handle name);
   // Whether every byte that is read lies in `memory`.
@@ -57,8 +61,8 @@ class InputArray {
   TensorView view_;
   std::vector<std::int64_t> shape_;
   std::uint64_t bytes_copied_ = 0;
-  Py_buffer buffer_{};
-  bool holds_buffer_ = false;
+  nanobind::object array_;
+  std::unique_ptr<Py_buffer, ReleaseBuffer> buffer_;
   nanobind::ndarray<nanobind::ro> dlpack_;
 };
 

@@ -21,6 +21,7 @@ LayerBatch::LayerBatch(ErrorPolicy on_error) : on_error_(on_error) {
 
 void LayerBatch::reserve(std::size_t layers) {
   names_.reserve(layers);
+  inputs_.reserve(layers);
   positions_.reserve(layers);
   views_.reserve(layers);
   shapes_.reserve(layers);
@@ -73,9 +74,9 @@ void LayerBatch::plan(nb::handle name, const Format& format, LayerView layer) {
   positions_.push_back(names_.size() - 1);
 }
 
-std::shared_ptr<const QuantizedLayers> LayerBatch::run(NonFinitePolicy policy, nb::handle threads,
-                                                       nb::handle progress, CallStats& stats,
-                                                       std::uint64_t own_from) {
+std::shared_ptr<QuantizedLayers> LayerBatch::run(NonFinitePolicy policy, nb::handle threads,
+                                                 nb::handle progress, CallStats& stats,
+                                                 std::uint64_t own_from) {
   const bool small = is_small();
   const Clock::time_point entered = small ? Clock::time_point() : Clock::now();
   BatchProgress reported(progress, names_, positions_);

@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <exception>
 #include <memory>
 #include <vector>
@@ -65,9 +64,9 @@ class LayerBatch {
   // it; of small calls the time of the core alone. Raises what the first layer that fails would
   // raise by itself, or with kSkip nothing but what is no layer's fault: Ctrl-C, an exception in
   // `progress` (a callable or None), no memory. `own_from`: see LayerMemory.
-  std::shared_ptr<const QuantizedLayers> run(NonFinitePolicy policy, nanobind::handle threads,
-                                             nanobind::handle progress, CallStats& stats,
-                                             std::uint64_t own_from = kOwnMemoryFrom);
+  std::shared_ptr<QuantizedLayers> run(NonFinitePolicy policy, nanobind::handle threads,
+                                       nanobind::handle progress, CallStats& stats,
+                                       std::uint64_t own_from = kOwnMemoryFrom);
 
   // After run(), in the order of the input: name to index in QuantizedLayers, of what has a result,
   // and name to QuarrowError, of what has none.
@@ -94,7 +93,7 @@ class LayerBatch {
   nanobind::dict errors_;
   std::vector<Failure> failures_;
   std::exception_ptr ending_;           // what add() has put off
-  std::deque<InputArray> inputs_;       // those that are held
+  std::vector<InputArray> inputs_;      // those that are held
   std::vector<std::size_t> positions_;  // of the layers of the plan, as all below
   std::vector<TensorView> views_;
   std::vector<std::vector<std::int64_t>> shapes_;

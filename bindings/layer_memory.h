@@ -34,6 +34,9 @@ class LayerMemory {
   const std::shared_ptr<std::byte>& owner(std::size_t layer) const {
     return owners_[owner_[layer]];
   }
+  // The same by number, for what is made of each once.
+  std::span<const std::shared_ptr<std::byte>> owners() const noexcept { return owners_; }
+  std::size_t owner_index(std::size_t layer) const { return owner_[layer]; }
 
  private:
   void lay_out(const Plan& plan, std::span<const std::size_t> layers);

@@ -3,6 +3,7 @@
 
 #include "bindings.h"
 #include "interpreter_lock.h"
+#include "numpy_arrays.h"
 #include "python_function.h"
 
 // PyInit__core() below makes it.
@@ -13,6 +14,7 @@ NB_MODULE(_core_of_main, m) {
   // the parameters of its tests. Debug builds report it.
   nanobind::set_leak_warnings(false);
 #endif
+  quarrow::python::import_numpy();
   quarrow::python::watch_interpreter_end();
   quarrow::python::bind_format(m);
   quarrow::python::bind_quantized_tensor(m);

@@ -10,9 +10,12 @@
 #include <new>
 #include <utility>
 
+namespace nb = nanobind;
+
 namespace quarrow::python {
 namespace {
 
+constexpr const char* kCapsuleName = "quarrow.memory";
 constexpr std::size_t kCacheLine = 64;
 constexpr std::size_t kHugePage = std::size_t{2} << 20U;
 // Fresh memory in small pages costs three times the quantization itself: every page is a fault.
@@ -50,6 +53,24 @@ std::shared_ptr<std::byte> allocate_output(std::size_t bytes) {
     throw std::bad_alloc();
   }
   return bytes < kHugePagesFrom ? allocate_small(bytes) : allocate_large(bytes);
+}
+
+nb::object memory_capsule(std::shared_ptr<std::byte> memory) {
+  auto held = std::make_unique<std::shared_ptr<std::byte>>(std::move(memory));
+  nb::object capsule =
+      nb::steal(PyCapsule_New(held.get(), kCapsuleName, [](PyObject* object) noexcept {
+        delete static_cast<std::shared_ptr<std::byte>*>(PyCapsule_GetPointer(object, kCapsuleName));
+      }));
+  if (!capsule.is_valid()) {
+    throw nb::python_error();
+  }
+  static_cast<void>(held.release());
+  return capsule;
+}
+
+const std::shared_ptr<std::byte>& memory_of(nb::handle capsule) noexcept {
+  return *static_cast<std::shared_ptr<std::byte>*>(
+      PyCapsule_GetPointer(capsule.ptr(), kCapsuleName));
 }
 
 }  // namespace quarrow::python

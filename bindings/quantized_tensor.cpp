@@ -21,10 +21,6 @@ constexpr std::uint64_t aligned(std::uint64_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
-std::vector<std::int64_t> dimensions(std::uint64_t rows, std::uint64_t cols) {
-  return {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(cols)};
-}
-
 bool same_bytes(const void* a, const void* b, std::uint64_t bytes) noexcept {
   return bytes == 0 || std::memcmp(a, b, bytes) == 0;
 }
@@ -43,21 +39,22 @@ QuantizedTensor::QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_
   const std::uint64_t scale_count = layer.geometry.scales();
   const std::uint64_t scales_at = aligned(layer.code_bytes());
   const std::uint64_t zero_points_at = scales_at + aligned(scale_count * sizeof(float));
-  memory_ = allocate_output(zero_points_at + (layer.geometry.zero_points ? scale_count : 0));
-  codes_ = reinterpret_cast<std::uint8_t*>(memory_.get());
-  scales_ = reinterpret_cast<float*>(memory_.get() + scales_at);
+  memory_ = memory_capsule(
+      allocate_output(zero_points_at + (layer.geometry.zero_points ? scale_count : 0)));
+  std::byte* const memory = memory_of(memory_).get();
+  codes_ = reinterpret_cast<std::uint8_t*>(memory);
+  scales_ = reinterpret_cast<float*>(memory + scales_at);
   if (layer.geometry.zero_points) {
-    zero_points_ = reinterpret_cast<std::uint8_t*>(memory_.get() + zero_points_at);
+    zero_points_ = reinterpret_cast<std::uint8_t*>(memory + zero_points_at);
   }
 }
 
 QuantizedTensor::QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_t> shape,
-                                 nb::handle name, const QuantizedSpan& outputs,
-                                 std::shared_ptr<std::byte> memory)
+                                 nb::handle name, const QuantizedSpan& outputs, nb::handle memory)
     : layer_(layer),
       shape_(std::move(shape)),
       name_(nb::borrow(name)),
-      memory_(std::move(memory)),
+      memory_(nb::borrow(memory)),
       codes_(outputs.codes),
       scales_(outputs.scales),
       zero_points_(outputs.zero_points) {}
@@ -66,7 +63,9 @@ QuantizedTensor::QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_
                                  nb::handle name, nb::handle codes, nb::handle scales,
                                  nb::handle zero_points, bool writable)
     : layer_(layer), shape_(std::move(shape)), name_(nb::borrow(name)) {
-  const auto take = [&](nb::handle array, const ArraySpec& spec, nb::object& held) {
+  const auto take = [&](nb::handle array, std::string_view role, ElementType type, Shape sizes,
+                        nb::object& held) {
+    const ArraySpec spec{role, type, {sizes.begin(), sizes.end()}};
     const ArrayMemory memory = array_argument(array, spec, name);
     if (writable) {
       output_argument(array, spec, name);
@@ -75,21 +74,23 @@ QuantizedTensor::QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_
     held = nb::borrow(array);
     return memory.data;
   };
-  codes_ = static_cast<std::uint8_t*>(take(codes, codes_spec(), codes_array_));
-  void* scale_data = take(scales, scales_spec(), scales_array_);
+  codes_ =
+      static_cast<std::uint8_t*>(take(codes, "codes", codes_type(), codes_shape(), codes_array_));
+  void* scale_data =
+      take(scales, "scales", has_half_scales() ? ElementType::kFloat16 : ElementType::kFloat32,
+           scales_shape(), scales_array_);
   callers_scales_ = true;
   if (has_half_scales()) {
-    memory_ = allocate_output(layer.geometry.scales() * sizeof(float));
-    scales_ = reinterpret_cast<float*>(memory_.get());
-    const ArraySpec wide{"scales", ElementType::kFloat32, scales_spec().shape};
-    nb::module_::import_("numpy").attr("copyto")(array_over(scales_, wide, memory_), scales_array_);
+    memory_ = memory_capsule(allocate_output(layer.geometry.scales() * sizeof(float)));
+    scales_ = reinterpret_cast<float*>(memory_of(memory_).get());
+    nb::module_::import_("numpy").attr("copyto")(new_scales(), scales_array_);
     half_scales_ = scale_data;
   } else {
     scales_ = static_cast<float*>(scale_data);
   }
   if (layer.geometry.zero_points) {
-    zero_points_ =
-        static_cast<std::uint8_t*>(take(zero_points, zero_points_spec(), zero_points_array_));
+    zero_points_ = static_cast<std::uint8_t*>(
+        take(zero_points, "zero_points", ElementType::kUInt8, scales_shape(), zero_points_array_));
   } else if (!zero_points.is_none()) {
     raise_invalid_input("zero_points must be None: this format has none", name);
   }
@@ -105,6 +106,10 @@ bool QuantizedTensor::parts_overlap() const noexcept {
     }
   }
   return false;
+}
+
+std::shared_ptr<std::byte> QuantizedTensor::owned_memory() const noexcept {
+  return memory_.is_valid() ? memory_of(memory_) : nullptr;
 }
 
 std::array<std::span<const std::byte>, 4> QuantizedTensor::memory() const noexcept {
@@ -130,20 +135,22 @@ bool overlap(std::span<const std::byte> a, std::span<const std::byte> b) noexcep
   return start(a) < start(b) + b.size() && start(b) < start(a) + a.size();
 }
 
-ArraySpec QuantizedTensor::codes_spec() const {
-  const Geometry& geometry = layer_.geometry;
-  return {"codes", geometry.signed_codes ? ElementType::kInt8 : ElementType::kUInt8,
-          dimensions(layer_.rows, geometry.code_row_bytes)};
+QuantizedTensor::Shape QuantizedTensor::codes_shape() const noexcept {
+  return {static_cast<std::int64_t>(layer_.rows),
+          static_cast<std::int64_t>(layer_.geometry.code_row_bytes)};
 }
 
-ArraySpec QuantizedTensor::scales_spec() const {
-  return {"scales", has_half_scales() ? ElementType::kFloat16 : ElementType::kFloat32,
-          dimensions(layer_.geometry.scale_rows, layer_.geometry.groups)};
+QuantizedTensor::Shape QuantizedTensor::scales_shape() const noexcept {
+  return {static_cast<std::int64_t>(layer_.geometry.scale_rows),
+          static_cast<std::int64_t>(layer_.geometry.groups)};
 }
 
-ArraySpec QuantizedTensor::zero_points_spec() const {
-  return {"zero_points", ElementType::kUInt8,
-          dimensions(layer_.geometry.scale_rows, layer_.geometry.groups)};
+ElementType QuantizedTensor::codes_type() const noexcept {
+  return layer_.geometry.signed_codes ? ElementType::kInt8 : ElementType::kUInt8;
+}
+
+nb::object QuantizedTensor::new_scales() {
+  return new_array(scales_, ElementType::kFloat32, scales_shape(), memory_);
 }
 
 std::uint64_t stored_bytes(const LayerPlan& layer) noexcept {
@@ -154,15 +161,14 @@ std::uint64_t stored_bytes(const LayerPlan& layer) noexcept {
 
 nb::object QuantizedTensor::codes() {
   if (!codes_array_.is_valid()) {
-    codes_array_ = array_over(codes_, codes_spec(), memory_);
+    codes_array_ = new_array(codes_, codes_type(), codes_shape(), memory_);
   }
   return codes_array_;
 }
 
 nb::object QuantizedTensor::scales() {
   if (!scales_array_.is_valid()) {
-    const ArraySpec wide{"scales", ElementType::kFloat32, scales_spec().shape};
-    scales_array_ = array_over(scales_, wide, memory_);
+    scales_array_ = new_scales();
     if (has_half_scales()) {
       scales_array_ = scales_array_.attr("astype")("float16");
       // A write to this copy would not reach the tensor.
@@ -177,7 +183,7 @@ nb::object QuantizedTensor::zero_points() {
     return nb::none();
   }
   if (!zero_points_array_.is_valid()) {
-    zero_points_array_ = array_over(zero_points_, zero_points_spec(), memory_);
+    zero_points_array_ = new_array(zero_points_, ElementType::kUInt8, scales_shape(), memory_);
   }
   return zero_points_array_;
 }
@@ -198,8 +204,7 @@ bool QuantizedTensor::written() {
     scales_array_.reset();
     return false;
   }
-  const ArraySpec wide{"scales", ElementType::kFloat32, scales_spec().shape};
-  nb::module_::import_("numpy").attr("copyto")(scales_array_, array_over(scales_, wide, memory_),
+  nb::module_::import_("numpy").attr("copyto")(scales_array_, new_scales(),
                                                nb::arg("casting") = "same_kind");
   return true;
 }

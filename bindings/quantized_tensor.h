@@ -43,9 +43,9 @@ class QuantizedTensor {
   // Allocates. `layer` is of a plan for a tensor of `shape`.
   QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_t> shape, nanobind::handle name);
 
-  // Over outputs in memory that others may share.
+  // Over outputs in memory that others may share; see memory_capsule().
   QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_t> shape, nanobind::handle name,
-                  const QuantizedSpan& outputs, std::shared_ptr<std::byte> memory);
+                  const QuantizedSpan& outputs, nanobind::handle memory);
 
   // Over a caller's numpy arrays, which must have the dtypes and shapes of the format (scales of
   // float16 are widened into memory of its own). With `writable` they must be writable too. Raises
@@ -61,7 +61,7 @@ class QuantizedTensor {
   bool writable() const noexcept { return writable_; }
 
   // What keeps its parts alive: memory of its own, and a caller's arrays or None.
-  const std::shared_ptr<std::byte>& owned_memory() const noexcept { return memory_; }
+  std::shared_ptr<std::byte> owned_memory() const noexcept;
   nanobind::object callers_arrays() const;
 
   // Whether a caller's arrays share memory: such a tensor can be read, not written.
@@ -91,15 +91,18 @@ class QuantizedTensor {
   bool same_values(const QuantizedTensor& other) const noexcept;
 
  private:
-  ArraySpec codes_spec() const;
-  ArraySpec scales_spec() const;
-  ArraySpec zero_points_spec() const;
+  // Rows and columns of an array of Python.
+  using Shape = std::array<std::int64_t, 2>;
+  Shape codes_shape() const noexcept;
+  Shape scales_shape() const noexcept;  // that of the zero points too
+  ElementType codes_type() const noexcept;
+  nanobind::object new_scales();  // in f32
   bool has_half_scales() const noexcept { return layer_.format.scale_dtype == DType::kF16; }
 
   LayerPlan layer_;
   std::vector<std::int64_t> shape_;
   nanobind::object name_;
-  std::shared_ptr<std::byte> memory_;
+  nanobind::object memory_;  // a capsule; null where all is the caller's
   std::uint8_t* codes_ = nullptr;
   float* scales_ = nullptr;
   std::uint8_t* zero_points_ = nullptr;

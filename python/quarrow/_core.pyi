@@ -401,9 +401,9 @@ class BatchResult:
     """
     The quantized layers of a batch: a mapping of names to QuantizedTensors.
 
-    ``quantize_batch`` makes them. The tensors are made when they are read. Small layers share memory: a
-    tensor, or an array of one, that is kept keeps up to 32 MB of its neighbours; ``.copy()`` detaches
-    it. Layers that failed are not in the mapping but in ``errors``.
+    ``quantize_batch`` makes them. Small layers share memory: a tensor, or an array of one, that is
+    kept keeps up to 32 MB of its neighbours; ``.copy()`` detaches it. Layers that failed are not in the
+    mapping but in ``errors``.
 
     Parameters
     ----------

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "numpy_arrays.h"
+
+// No other file includes numpy's headers: the table of its functions is a static of this one.
+#define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
+// The oldest numpy that pyproject.toml names.
+#define NPY_TARGET_VERSION NPY_1_24_API_VERSION
+#include <numpy/arrayobject.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <optional>
+#include <string>
+
+#include "errors.h"
+
+namespace nb = nanobind;
+
+namespace quarrow::python {
+namespace {
+
+// A new reference, which PyArray_NewFromDescr takes over.
+PyArray_Descr* descriptor(ElementType type) {
+  switch (type) {
+    case ElementType::kUInt8:
+      return PyArray_DescrFromType(NPY_UINT8);
+    case ElementType::kInt8:
+      return PyArray_DescrFromType(NPY_INT8);
+    case ElementType::kFloat16:
+      return PyArray_DescrFromType(NPY_FLOAT16);
+    case ElementType::kFloat32:
+      return PyArray_DescrFromType(NPY_FLOAT32);
+    case ElementType::kBFloat16:
+      break;
+  }
+  if (!has_ml_dtypes()) return PyArray_DescrFromType(NPY_UINT16);
+  PyArray_Descr* found = nullptr;
+  const nb::object bfloat16 = nb::module_::import_("ml_dtypes").attr("bfloat16");
+  if (PyArray_DescrConverter(bfloat16.ptr(), &found) == NPY_FAIL) throw nb::python_error();
+  return found;
+}
+
+std::optional<DType> dtype_of(int type_number) noexcept {
+  switch (type_number) {
+    case NPY_FLOAT32:
+      return DType::kF32;
+    case NPY_FLOAT16:
+      return DType::kF16;
+    case NPY_FLOAT64:
+      return DType::kF64;
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
+
+void import_numpy() {
+  if (_import_array() < 0) throw nb::python_error();
+}
+
+nb::object new_array(void* data, ElementType type, std::span<const std::int64_t> shape,
+                     nb::handle base) {
+  std::array<npy_intp, kMaxDimensions> dimensions;
+  std::ranges::copy(shape, dimensions.begin());
+  nb::object array = nb::steal(
+      PyArray_NewFromDescr(&PyArray_Type, descriptor(type), static_cast<int>(shape.size()),
+                           dimensions.data(), nullptr, data, NPY_ARRAY_CARRAY, nullptr));
+  if (!array.is_valid()) {
+    // Before numpy 2.
+    constexpr std::size_t kAlwaysHeld = 32;
+    if (shape.size() <= kAlwaysHeld || PyErr_ExceptionMatches(PyExc_ValueError) == 0) {
+      throw nb::python_error();
+    }
+    PyErr_Clear();
+    raise_invalid_input("this version of numpy has no arrays of " + std::to_string(shape.size()) +
+                        " dimensions; install numpy 2");
+  }
+  if (PyArray_SetBaseObject(reinterpret_cast<PyArrayObject*>(array.ptr()),
+                            nb::borrow(base).release().ptr()) < 0) {
+    throw nb::python_error();
+  }
+  return array;
+}
+
+bool read_array(nb::handle object, ArrayFacts& facts) noexcept {
+  if (!PyArray_CheckExact(object.ptr())) return false;
+  auto* const array = reinterpret_cast<PyArrayObject*>(object.ptr());
+  const std::optional<DType> dtype = dtype_of(PyArray_TYPE(array));
+  const int dimensions = PyArray_NDIM(array);
+  if (!dtype || dimensions == 0 || !PyArray_ISNOTSWAPPED(array) || PyArray_DATA(array) == nullptr) {
+    return false;
+  }
+  facts.data = PyArray_DATA(array);
+  facts.dtype = *dtype;
+  facts.dimensions = static_cast<std::size_t>(dimensions);
+  std::copy_n(PyArray_DIMS(array), dimensions, facts.shape);
+  std::copy_n(PyArray_STRIDES(array), dimensions, facts.strides_bytes);
+  return true;
+}
+
+bool has_ml_dtypes() {
+  // Not a static made once: the import may pass the lock on to a thread that would wait for it.
+  enum : int { kUnknown, kMissing, kInstalled };
+  static std::atomic<int> state = kUnknown;
+  if (state == kUnknown) {
+    try {
+      nb::module_::import_("ml_dtypes");
+      state = kInstalled;
+    } catch (const nb::python_error& error) {
+      if (!error.matches(PyExc_ImportError)) {
+        throw;
+      }
+      state = kMissing;
+    }
+  }
+  return state == kInstalled;
+}
+
+}  // namespace quarrow::python

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// numpy's own C interface: arrays are made and read through it, without a lookup or an import.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "quarrow/core/dtype.h"
+#include "quarrow/core/tensor_view.h"
+
+namespace quarrow::python {
+
+enum class ElementType : std::uint8_t { kUInt8, kInt8, kFloat16, kFloat32, kBFloat16 };
+
+// Finds it. To be called once, when the module is made. Raises ImportError, or what numpy raises.
+void import_numpy();
+
+// A writable C-contiguous array over `data`, which must not be null and lives as long as `base`.
+// kBFloat16: ml_dtypes' dtype when that is installed, else uint16. Raises InvalidInputError where
+// numpy has no arrays of so many dimensions.
+nanobind::object new_array(void* data, ElementType type, std::span<const std::int64_t> shape,
+                           nanobind::handle base);
+
+// What an array says of itself, valid while it lives and nobody reshapes it.
+struct ArrayFacts {
+  const void* data = nullptr;
+  DType dtype = DType::kF32;
+  std::size_t dimensions = 0;  // from 1 to kMaxDimensions
+  std::int64_t shape[kMaxDimensions];
+  std::int64_t strides_bytes[kMaxDimensions];
+};
+
+// Of a numpy.ndarray itself, in this machine's byte order and with an address; false for all else,
+// subclasses included: they may give another buffer than what the array is.
+bool read_array(nanobind::handle object, ArrayFacts& facts) noexcept;
+
+// True when ml_dtypes can be imported; found out once.
+bool has_ml_dtypes();
+
+}  // namespace quarrow::python
