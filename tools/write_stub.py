@@ -3,7 +3,7 @@
 """Write the stub of the compiled module: tools/write_stub.py OUTPUT.
 
 nanobind's generator knows its own functions alone. The module puts others in their places
-(bindings/python_function.h), which are taken off again here.
+(bindings/python_function.h, python_attribute.h), which are taken off again here.
 """
 
 import sys
@@ -20,6 +20,7 @@ class Generator(StubGen):  # type: ignore[misc]
 
     def put(self, value: Any, name: str | None = None, parent: object = None) -> None:
         """Append a member of the module."""
+        value = getattr(value, "__nb_property__", value)
         super().put(getattr(value, "__nb_function__", value), name, parent)
 
     def put_nb_func(self, fn: Any, name: str | None = None, is_classmethod: bool = False) -> None:  # noqa: FBT001 (nanobind's own)
