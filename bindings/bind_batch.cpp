@@ -72,13 +72,10 @@ void for_each_layer(nb::handle layers, Take take) {
 
 nb::object quantize_batch(nb::handle layers, nb::handle format, nb::handle rules,
                           nb::handle on_error, nb::handle progress, nb::handle copy,
-                          nb::handle nonfinite, nb::handle threads, nb::handle group_size,
-                          nb::handle symmetric, nb::handle scale_dtype, nb::handle packed,
-                          nb::handle rounding, nb::handle seed, const nb::kwargs& unknown) {
+                          nb::handle nonfinite, nb::handle threads, const nb::kwargs& fields) {
   CallRecord record(EntryPoint::kQuantizeBatch);
   const Clock::time_point entered = Clock::now();
-  const Format wanted = format_argument(
-      format, {group_size, symmetric, scale_dtype, packed, rounding, seed}, unknown);
+  const Format wanted = format_argument(format, fields);
   const NonFinitePolicy policy = non_finite_argument(nonfinite);
   nb::object chosen = nb::none();
   if (!rules.is_none()) {
@@ -317,8 +314,7 @@ void bind_batch(nb::module_& m) {
   m.def("quantize_batch", &quantize_batch, "layers"_a.none(), "format"_a.none(), nb::kw_only(),
         "rules"_a = nb::none(), "on_error"_a.none() = "raise", "progress"_a = nb::none(),
         "copy"_a.none() = false, "nonfinite"_a.none() = "raise", "threads"_a = nb::none(),
-        "group_size"_a = nb::none(), "symmetric"_a = nb::none(), "scale_dtype"_a = nb::none(),
-        "packed"_a = nb::none(), "rounding"_a = nb::none(), "seed"_a = nb::none(), "unknown"_a,
+        "fields"_a,
         nb::sig("def quantize_batch(layers: collections.abc.Mapping[str, typing.Any] | "
                 "collections.abc.Iterable[tuple[str, typing.Any]], format: str | Format, *, rules: "
                 "collections.abc.Mapping[typing.Any, str | Format | None] | "

@@ -130,25 +130,14 @@ void bind_format(nb::module_& m) {
   nb::class_<Format> cls(m, "Format", kFormatDoc, nb::is_final());
   cls.def(
          "__init__",
-         [](Format* self, nb::handle name, nb::handle group_size, nb::handle symmetric,
-            nb::handle scale_dtype, nb::handle packed, nb::handle rounding, nb::handle seed,
-            const nb::kwargs& unknown) {
-           new (self) Format(format_argument(
-               name, {group_size, symmetric, scale_dtype, packed, rounding, seed}, unknown));
+         [](Format* self, nb::handle name, const nb::kwargs& fields) {
+           new (self) Format(format_argument(name, fields));
          },
-         "name"_a.none(), nb::kw_only(), "group_size"_a = nb::none(), "symmetric"_a = nb::none(),
-         "scale_dtype"_a = nb::none(), "packed"_a = nb::none(), "rounding"_a = nb::none(),
-         "seed"_a = nb::none(), "unknown"_a, nb::sig(init_signature.c_str()))
+         "name"_a.none(), "fields"_a, nb::sig(init_signature.c_str()))
       .def(
           "replace",
-          [](nb::handle self, nb::handle group_size, nb::handle symmetric, nb::handle scale_dtype,
-             nb::handle packed, nb::handle rounding, nb::handle seed, const nb::kwargs& unknown) {
-            return format_argument(
-                self, {group_size, symmetric, scale_dtype, packed, rounding, seed}, unknown);
-          },
-          nb::kw_only(), "group_size"_a = nb::none(), "symmetric"_a = nb::none(),
-          "scale_dtype"_a = nb::none(), "packed"_a = nb::none(), "rounding"_a = nb::none(),
-          "seed"_a = nb::none(), "unknown"_a, nb::sig(replace_signature.c_str()),
+          [](nb::handle self, const nb::kwargs& fields) { return format_argument(self, fields); },
+          "fields"_a, nb::sig(replace_signature.c_str()),
           "The same format with the given fields changed.")
       .def_prop_ro(
           "name", [](const Format& self) { return self.spec->name; }, "The registered name.")

@@ -80,13 +80,10 @@ nb::object output_of(nb::handle out, const LayerPlan& layer, const InputArray& i
 
 nb::object quantize_one(nb::handle w, nb::handle format, nb::handle name, nb::handle out,
                         nb::handle copy, nb::handle nonfinite, nb::handle threads,
-                        nb::handle group_size, nb::handle symmetric, nb::handle scale_dtype,
-                        nb::handle packed, nb::handle rounding, nb::handle seed,
-                        const nb::kwargs& unknown) {
+                        const nb::kwargs& fields) {
   CallRecord record(EntryPoint::kQuantize);
   const Clock::time_point entered = Clock::now();
-  const Format wanted = format_argument(
-      format, {group_size, symmetric, scale_dtype, packed, rounding, seed}, unknown);
+  const Format wanted = format_argument(format, fields);
   const NonFinitePolicy policy = non_finite_argument(nonfinite);
   const std::string_view name_text = name_argument(name);
   const InputArray input(w, name, copy_argument(copy));
@@ -189,9 +186,7 @@ array([[ 80, 250, 185, 253]], dtype=uint8)
 void bind_quantize(nb::module_& m) {
   m.def("quantize", &quantize_one, "w"_a.none(), "format"_a.none(), nb::kw_only(),
         "name"_a = nb::none(), "out"_a = nb::none(), "copy"_a.none() = false,
-        "nonfinite"_a.none() = "raise", "threads"_a = nb::none(), "group_size"_a = nb::none(),
-        "symmetric"_a = nb::none(), "scale_dtype"_a = nb::none(), "packed"_a = nb::none(),
-        "rounding"_a = nb::none(), "seed"_a = nb::none(), "unknown"_a,
+        "nonfinite"_a.none() = "raise", "threads"_a = nb::none(), "fields"_a,
         nb::sig("def quantize(w: object, format: str | Format, *, name: str | None = None, "
                 "out: QuantizedTensor | tuple[numpy.typing.NDArray[typing.Any], "
                 "numpy.typing.NDArray[typing.Any], numpy.typing.NDArray[numpy.uint8] | None] | "

@@ -165,23 +165,31 @@ Format format_argument(nb::handle format) {
                            short_repr(format));
 }
 
-Format format_argument(nb::handle format, const FormatFields& fields, const nb::kwargs& unknown) {
+Format format_argument(nb::handle format, const nb::kwargs& fields) {
   Format result = format_argument(format);
-  if (unknown.size() != 0) {
-    raise_unknown_field(*result.spec, short_repr((*unknown.begin()).first));
+  if (fields.size() == 0) {
+    return result;
   }
-  apply(result, kFields[0], fields.group_size,
+  std::array<nb::handle, kFields.size()> values;
+  values.fill(nb::handle(Py_None));
+  for (const auto [name, value] : fields) {
+    const auto* const field = std::ranges::find(kFields, text_of(name), &FieldName::name);
+    if (field == kFields.end()) {
+      raise_unknown_field(*result.spec, short_repr(name));
+    }
+    values[static_cast<std::size_t>(field - kFields.begin())] = value;
+  }
+  apply(result, kFields[0], values[0],
         [&](nb::handle value) { result.group_size = group_size_value(value); });
-  apply(result, kFields[1], fields.symmetric,
+  apply(result, kFields[1], values[1],
         [&](nb::handle value) { result.symmetric = bool_value("symmetric", value); });
-  apply(result, kFields[2], fields.scale_dtype,
+  apply(result, kFields[2], values[2],
         [&](nb::handle value) { result.scale_dtype = scale_dtype_value(value); });
-  apply(result, kFields[3], fields.packed,
+  apply(result, kFields[3], values[3],
         [&](nb::handle value) { result.packed = bool_value("packed", value); });
-  apply(result, kFields[4], fields.rounding,
+  apply(result, kFields[4], values[4],
         [&](nb::handle value) { result.rounding = rounding_value(value); });
-  apply(result, kFields[5], fields.seed,
-        [&](nb::handle value) { result.seed = seed_value(value); });
+  apply(result, kFields[5], values[5], [&](nb::handle value) { result.seed = seed_value(value); });
   return result;
 }
 

@@ -13,21 +13,11 @@
 
 namespace quarrow::python {
 
-// The fields of a format as keywords; None: not given.
-struct FormatFields {
-  nanobind::handle group_size;
-  nanobind::handle symmetric;
-  nanobind::handle scale_dtype;
-  nanobind::handle packed;
-  nanobind::handle rounding;
-  nanobind::handle seed;
-};
-
-// `format`: a registered name or a Format, with the given fields in place of its own. Raises
-// UnsupportedFormatError for an unknown name or a field that the format lacks (a keyword left in
-// `unknown` is one), InvalidInputError for a value that a field cannot take.
-Format format_argument(nanobind::handle format, const FormatFields& fields,
-                       const nanobind::kwargs& unknown);
+// `format`: a registered name or a Format, with the given fields in place of its own; None is not
+// given. Raises UnsupportedFormatError for an unknown name or a field that the format lacks,
+// InvalidInputError for a value that a field cannot take. The fields of a call are taken as its
+// other keywords: most calls have none, and nanobind looks each parameter up among the keywords.
+Format format_argument(nanobind::handle format, const nanobind::kwargs& fields);
 
 // The same without fields beside it.
 Format format_argument(nanobind::handle format);
