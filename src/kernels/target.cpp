@@ -55,10 +55,15 @@ bool is_other_spelling(std::string_view name, std::string_view of_highway) noexc
 }  // namespace
 
 std::string_view name_of(Target target) noexcept {
-  for (const std::int64_t compiled : kCompiled) {
-    if (table_index(compiled) == target.index) return hwy::TargetName(compiled);
-  }
-  return {};
+  // Every call of every entry point asks.
+  static const auto names = [] {
+    std::array<std::string_view, HWY_MAX_DYNAMIC_TARGETS + 2> result{};
+    for (const std::int64_t compiled : kCompiled) {
+      result[table_index(compiled)] = hwy::TargetName(compiled);
+    }
+    return result;
+  }();
+  return target.index < names.size() ? names[target.index] : std::string_view();
 }
 
 std::span<const Target> runnable_targets() noexcept {
