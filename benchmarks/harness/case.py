@@ -36,11 +36,18 @@ class Job:
         Raises `WrongResultError`; called once with the first result, outside the timing.
     stats : callable
         From a result to the `CallStats` of the calls in it.
+    before : callable or None
+        Runs before every timed block, outside the clocks: a pause, another input, emptied caches.
+    whole : bool
+        The caller waits for the block and for nothing else: the binding's share is of its wall
+        time. Otherwise it is of the time from each call's first stamp to its last.
     """
 
     call: Callable[[], object]
     verify: Callable[[Any], None] = accept_anything
     stats: Callable[[Any], list[Any]] = call_stats
+    before: Callable[[], object] | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,8 +66,8 @@ class Case:
         "ours", "copy" (a reference), "legacy" (lists), "peer", or "control" (the harness itself).
     package : str
         Whose code is timed: the name of a distribution.
-    line : str
-        The line of the suite's plot over `size` that it belongs to; "" is none.
+    chart, line : str
+        The chart of the suite's page, and its line over `size`, that it belongs to; "" is none.
     size : float
         Its place on that plot, in `size_unit`.
     bytes : int
@@ -77,6 +84,8 @@ class Case:
         About what one call takes where that is long: for the estimate and for --quick.
     memory : int or None
         The bytes by which one call may raise the peak of the process; None is not looked at.
+    alone : bool
+        Measured in a process of its own: others would feel what it leaves behind.
     """
 
     id: str
@@ -95,6 +104,8 @@ class Case:
     job: str = ""
     seconds: float = 0.0
     memory: int | None = None
+    chart: str = ""
+    alone: bool = False
 
 
 def run_by_program() -> Job:

@@ -24,7 +24,9 @@ from benchmarks.harness.stats import (
 )
 from benchmarks.harness.store import Record
 
-Verdict = Literal["improved", "no change", "regressed", "inconclusive"]
+# "" is none: only alternating processes (--ab) give one, a ratio to stored figures does not.
+Verdict = Literal["improved", "no change", "regressed", "inconclusive", ""]
+NO_VERDICT = "no verdict: use --ab"
 SYMBOLS: Mapping[Verdict, str] = {
     "improved": "\u25b2",
     "no change": "=",
@@ -62,9 +64,9 @@ class Change:
 
     id: str
     ratio: Interval  # new / base of the medians
-    p_value: float  # adjusted
+    p_value: float  # adjusted; NaN where there is no verdict
     verdict: Verdict
-    reason: str  # for "inconclusive" and "no change"
+    reason: str  # for "inconclusive", "no change", and where there is no verdict
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,16 @@ _BLOCK = 2_000_000
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with its confidence interval."""
+    """A value with its confidence interval; `low` and `high` are NaN where none can be had."""
 
     value: float
-    low: float
-    high: float
+    low: float = math.nan
+    high: float = math.nan
+
+    @property
+    def known(self) -> bool:
+        """Tell whether there is an interval, and not a bare value."""
+        return not math.isnan(self.low)
 
     def scaled(self, factor: float) -> "Interval":
         """Return the same in another unit."""

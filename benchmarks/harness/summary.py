@@ -76,14 +76,26 @@ class SuiteSummary:
 
 
 @dataclass(frozen=True)
+class HeadlineRow:
+    """One of the figures that a user wants first, beside the best of its peers that was measured."""
+
+    words: str
+    row: Row | None  # None where it was not measured
+    rival: Row | None
+    ratio: Interval | None  # the rival's median to ours: how many times faster
+
+
+@dataclass(frozen=True)
 class Summary:
     """Everything that a report shows."""
 
     fingerprint: str
     baseline: str
     suites: list[SuiteSummary]
-    outcomes: list[Outcome]
+    outcomes: list[Outcome]  # none of a run that judges nothing (--quick)
     doubt: Doubt
+    headlines: list[HeadlineRow] = field(default_factory=list)
+    power: str = ""  # what the rounds of --ab will have seen, in a sentence; "" without --ab
     skipped: list[str] = field(default_factory=list)
 
     @property

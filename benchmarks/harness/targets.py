@@ -23,12 +23,13 @@ from benchmarks.harness.stats import (
 from benchmarks.harness.store import Record
 
 TARGETS = Path(__file__).parents[1] / "targets.toml"
-State = Literal["met", "missed", "undecided", "not measured"]
+State = Literal["met", "missed", "undecided", "not measured", "shown"]
 SYMBOLS: Mapping[State, str] = {
     "met": "\u2713",
     "missed": "\u2717",
     "undecided": "?",
     "not measured": "-",
+    "shown": "\u00b7",
 }
 _UNITS = {"x": 1.0, "us": 1e6, "ms": 1e3, "%": 100.0}
 _NUMBER_OF_OPERANDS = {"ratio": 2, "times": 2, "slope": 2, "overhead": 4, "share": 1, "value": 1}
