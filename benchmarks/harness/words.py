@@ -4,6 +4,20 @@
 from benchmarks.harness.stats import Interval
 
 _TIME_UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9))
+_SIGNS = {
+    "<=": "\u2264",
+    ">=": "\u2265",
+    " us": " \u00b5s",
+    " x": " \N{MULTIPLICATION SIGN}",
+    "-": "\N{MINUS SIGN}",
+}
+
+
+def typeset(text: str) -> str:
+    """Return figures in words with the signs that a page has."""
+    for word, sign in _SIGNS.items():
+        text = text.replace(word, sign)
+    return text
 
 
 def digits(value: float) -> str:
@@ -36,8 +50,10 @@ def time_text(seconds: float) -> str:
 
 
 def interval_text(value: Interval, unit: str = "") -> str:
-    """Return "1.24 [1.20, 1.31] unit"."""
-    text = f"{digits(value.value)} [{digits(value.low)}, {digits(value.high)}]"
+    """Return "1.24 [1.20, 1.31] unit", and the bare figure where the interval is not known."""
+    text = digits(value.value)
+    if value.known:
+        text += f" [{digits(value.low)}, {digits(value.high)}]"
     return f"{text} {unit}".rstrip()
 
 
@@ -45,6 +61,13 @@ def time_interval_text(value: Interval) -> str:
     """Return a time and its interval in one unit."""
     name, length = time_unit(value.value)
     return interval_text(value.scaled(1 / length), name)
+
+
+def change_text(ratio: Interval) -> str:
+    """Return a ratio of times as a change: "+7.1 [+6.0, +8.3] %"."""
+    numbers = [ratio.value, ratio.low, ratio.high] if ratio.known else [ratio.value]
+    first, *rest = (f"{100 * (each - 1):+.1f}" for each in numbers)
+    return f"{first} [{', '.join(rest)}] %" if rest else f"{first} %"
 
 
 def rate_text(bytes_per_second: float) -> str:

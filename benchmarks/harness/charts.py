@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every picture of the pages and of the documents; nothing is told by colour alone."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
+
+from benchmarks.harness.stats import Interval
+from benchmarks.harness.store import Record
+from benchmarks.harness.summary import Row
+from benchmarks.harness.svg import INKS, svg_of
+from benchmarks.harness.words import time_text, time_unit, typeset
+
+MOST_LINES = 8
+DASHES = {"ours": "-", "copy": "--", "legacy": ":", "peer": "-.", "control": ":"}
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<")
+EVERY_CHART = "*"
+# Samples further beyond the quartiles than so many quartile distances are left of the frame.
+FRAME = 6
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture, and what it says in words."""
+
+    heading: str
+    note: str
+    svg: str
+
+
+def _axes(figure: Figure, place: tuple[float, float, float, float], **rest: Any) -> Axes:
+    axes = figure.add_axes(place, **rest)
+    axes.tick_params(color=INKS["soft"], labelcolor=INKS["soft"], length=0, which="both")
+    axes.spines[["left", "bottom"]].set_color(INKS["soft"])
+    axes.set_axisbelow(True)
+    axes.grid(color=INKS["line"], linewidth=0.6)
+    return axes
+
+
+@dataclass(frozen=True)
+class Line:
+    """Medians over sizes."""
+
+    name: str
+    role: str
+    points: list[tuple[float, Interval]]
+
+
+def lines_of(rows: Sequence[Row]) -> list[Line]:
+    """Return the lines of a chart."""
+    found: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda each: float(each.case["size"])):
+        found.setdefault(row.case["line"] or row.case["id"], []).append(row)
+    return [
+        Line(
+            name,
+            mine[0].case["role"],
+            [(row.case["size"], row.estimate.median) for row in mine],
+        )
+        for name, mine in found.items()
+    ]
+
+
+def line_styles(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """Return how each line looks; no two have one marker, and a dash tells the role."""
+    return [
+        {
+            "linestyle": DASHES[line.role],
+            "marker": MARKERS[index],
+            "color": INKS["ink" if line.role == "copy" else f"series{index}"],
+            "linewidth": 2 if line.role in {"ours", "copy"} else 1.2,
+        }
+        for index, line in enumerate(lines)
+    ]
+
+
+def _time_ticks(axes: Axes) -> None:
+    """Name powers of ten on a logarithmic axis of seconds, and 2 and 5 times them if those are few."""
+    low, high = axes.get_ylim()
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
+        ticks = [float(f"{digit}e{power}") for power in powers for digit in digits]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) >= 3:
+            break
+    words = [typeset(f"{tick / time_unit(tick)[1]:g} {time_unit(tick)[0]}") for tick in ticks]
+    axes.set_yticks(ticks, words)
+    axes.set_yticks([], minor=True)
+
+
+def _size_ticks(axes: Axes, sizes: Sequence[float]) -> None:
+    """Name the sizes, but for those that stand too close beside one that is named."""
+    room = 0.07 * math.log(sizes[-1] / sizes[0]) if len(sizes) > 1 else 0
+    named: list[float] = []
+    for size in sizes:
+        if not named or math.log(size / named[-1]) > room:
+            named.append(size)
+    axes.set_xticks(named, [f"{size:,g}" for size in named])
+    axes.set_xticks([], minor=True)
+
+
+def _places(wanted: Sequence[float], room: float) -> NDArray[np.float64]:
+    """Return the places nearest to those wanted that are in their order and `room` apart."""
+    order = np.argsort(wanted, kind="stable")
+    steps = room * np.arange(len(wanted))
+    fitted = isotonic_regression(np.array(wanted)[order] - steps).x
+    places = np.empty(len(wanted))
+    places[order] = np.clip(fitted, 0, 1 - steps[-1]) + steps
+    return places
+
+
+def _apart(pairs: Sequence[tuple[float, float]]) -> list[float]:
+    """Return both ends of many strokes, so that one line draws them all."""
+    return [value for one, other in pairs for value in (one, other, math.nan)]
+
+
+def _name_lines(axes: Axes, lines: Sequence[Line], styles: Sequence[dict[str, Any]]) -> None:
+    """Write each line's name beside its end, after its marker."""
+    to_place = axes.transData + axes.transAxes.inverted()
+    ends = to_place.transform([(at, each.value) for at, each in (x.points[-1] for x in lines)])
+    heights = _places(ends[:, 1], 0.075)
+    beside: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
+    axes.plot(
+        _apart([(x + 0.01, 1.02) for x in ends[:, 0]]),
+        _apart(list(zip(ends[:, 1], heights, strict=True))),
+        color=INKS["soft"],
+        linewidth=0.4,
+        **beside,
+    )
+    for line, style, y in zip(lines, styles, heights, strict=True):
+        axes.plot([1.03, 1.06, 1.09], [y] * 3, **style, markevery=[1], **beside)
+        axes.text(1.11, y, line.name, va="center", color=INKS["ink"], transform=axes.transAxes)
+
+
+def over_sizes(heading: str, lines: Sequence[Line], unit: str) -> Chart:
+    """Draw times over sizes, both logarithmic, with the intervals that are known."""
+    figure = Figure(figsize=(6.4, 3.4))
+    axes = _axes(figure, (0.11, 0.14, 0.58, 0.82), xscale="log", yscale="log")
+    styles = line_styles(lines)
+    for line, style in zip(lines, styles, strict=True):
+        x, y = zip(*line.points, strict=True)
+        axes.plot(x, [each.value for each in y], **style)
+        known = [(at, each) for at, each in line.points if each.known]
+        axes.plot(
+            _apart([(at, at) for at, _ in known]),
+            _apart([(each.low, each.high) for _, each in known]),
+            color=style["color"],
+            linewidth=4,
+            alpha=0.35,
+        )
+    sizes = sorted({at for line in lines for at, _ in line.points})
+    _size_ticks(axes, sizes)
+    _time_ticks(axes)
+    axes.set_xlabel(unit, color=INKS["soft"])
+    axes.set_ylabel("time of a call", color=INKS["soft"])
+    _name_lines(axes, lines, styles)
+    shown = any(each.known for line in lines for _, each in line.points)
+    note = "Medians, both axes logarithmic; lower is faster." + " Bars are intervals." * shown
+    if any(line.role == "copy" for line in lines):
+        note += " Dashed are copies of the input."
+    return Chart(heading, note, svg_of(figure))
+
+
+def of_suite(rows: Sequence[Row]) -> list[Chart]:
+    """Return the charts of a suite: one for each word that its cases name, the copies on each."""
+    drawn = [row for row in rows if row.case["size"]]
+    found = []
+    for word in dict.fromkeys(row.case["chart"] for row in drawn):
+        if word in {"", EVERY_CHART}:
+            continue
+        mine = [row for row in drawn if row.case["chart"] == word]
+        unit = mine[0].case["size_unit"]
+        copies = [
+            row
+            for row in drawn
+            if row.case["chart"] == EVERY_CHART and row.case["size_unit"] == unit
+        ]
+        lines = lines_of([*copies, *mine])[:MOST_LINES]
+        if any(len(line.points) > 1 for line in lines if line.role != "copy"):
+            found.append(over_sizes(word, lines, unit))
+    return found
+
+
+def _frame(walls: Sequence[Any]) -> tuple[float, float, int]:
+    """Return the range of an axis of samples, and how many of them are beyond it."""
+    low, high = min(x.min() for x in walls), max(x.max() for x in walls)
+    quartiles = [np.quantile(x, [0.25, 0.75]) for x in walls]
+    far = max(third + FRAME * (third - first) for first, third in quartiles)
+    top = far if low < far < high else high
+    margin = 0.06 * (top - low) or 0.05 * top
+    return low - margin, top + margin, sum(int(np.count_nonzero(x > top)) for x in walls)
+
+
+def _steps(record: Record) -> list[float]:
+    """Return where in the order of the samples another process begins."""
+    processes = [sample.process for sample in record.samples]
+    return [at + 0.5 for at in range(1, len(processes)) if processes[at] != processes[at - 1]]
+
+
+def samples(row: Row, baseline: str) -> Chart:
+    """Draw every sample: in the order in which they were taken, and as strips beside the base."""
+    median = row.estimate.median
+    name, length = time_unit(median.value)
+    shown = [("this run", row.record, "series0", "o")]
+    if row.base:
+        shown.append((baseline, row.base, "soft", "x"))
+    walls = [np.array([sample.wall for sample in each.samples]) / length for _, each, *_ in shown]
+    figure = Figure(figsize=(6.4, 2.6))
+    axes = _axes(figure, (0.1, 0.17, 0.89, 0.8))
+    low, high, beyond = _frame(walls)
+    axes.set_ylim(low, high)
+    axes.locator_params(axis="y", nbins=4)
+    if median.known:
+        axes.axhspan(median.low / length, median.high / length, color=INKS["line"], zorder=0)
+    count = len(walls[0])
+    axes.vlines(_steps(row.record), low, high, color=INKS["line"], linewidth=1)
+    places = [count * (1.12 + 0.2 * index) + 1 for index in range(len(shown))]
+    for place, x, (_, _, ink, marker) in zip(places, walls, shown, strict=True):
+        x = np.where(x > high, math.nan, x)
+        points = {"linestyle": "none", "marker": marker, "color": INKS[ink], "markersize": 3}
+        if place == places[0]:
+            axes.plot(np.arange(1, count + 1), x, **points, fillstyle="none")
+        # By the golden ratio neighbours in order stand apart.
+        aside = (np.arange(len(x)) * 0.618 % 1 - 0.5) * 0.1 * count
+        axes.plot(place + aside, x, **points, fillstyle="none")
+        wide, middle = 0.07 * count, float(np.nanmedian(x))
+        axes.plot([place - wide, place + wide], [middle] * 2, color=INKS["ink"], linewidth=1.5)
+    axes.set_xlim(0, places[-1] + 0.1 * count + 0.5)
+    named = [(at, str(at)) for at in (1, count // 2, count) if at]
+    named += [(at, each[0][:14]) for at, each in zip(places, shown, strict=True)]
+    axes.set_xticks(*zip(*dict(named).items(), strict=True))
+    axes.set_xlabel("sample, in the order taken, and all together", color=INKS["soft"])
+    axes.set_ylabel(typeset(f"time of a call, {name}"), color=INKS["soft"])
+    note = "A slope is drift, a step a process or a neighbour; the lines are medians."
+    if len(row.record.by_process()) > 1:
+        note += " Upright lines part processes."
+    if beyond:
+        note += f" {beyond} far sample{'s lie' if beyond > 1 else ' lies'} above the frame."
+    return Chart("Samples", note, svg_of(figure))
+
+
+def bars(heading: str, groups: Sequence[tuple[str, Sequence[tuple[str, str, float]]]]) -> Chart:
+    """Draw a bar for each (name, role, seconds), those of a group below each other."""
+    count = sum(len(each) + 1.6 for _, each in groups)
+    figure = Figure(figsize=(7.2, 0.19 * count))
+    axes = figure.add_axes((0.17, 0, 0.7, 1))
+    axes.set_axis_off()
+    axes.set_ylim(count - 0.4, 0)
+    y = 0.0
+    for title, members in groups:
+        y += 1
+        axes.text(-0.2, y, title, weight="bold", va="center", color=INKS["ink"],
+                  transform=axes.get_yaxis_transform())  # fmt: skip
+        for name, role, seconds in members:
+            y += 1
+            ink = {"ours": "series0", "copy": "soft"}.get(role, "series1")
+            axes.barh(y, seconds, height=0.7, color=INKS[ink], linewidth=0)
+            words = {"va": "center_baseline", "color": INKS["ink"]}
+            weight = "bold" if role == "ours" else "normal"
+            axes.annotate(name, (0, y), (-4, 0), textcoords="offset points", ha="right",
+                          weight=weight, **words)  # fmt: skip
+            axes.annotate(typeset(time_text(seconds)), (seconds, y), (4, 0),
+                          textcoords="offset points", weight=weight, **words)  # fmt: skip
+        y += 0.6
+    return Chart(heading, "Shorter is faster.", svg_of(figure))
