@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.console import Console
 from benchmarks import suites as all_suites
 from benchmarks.harness import engine
 from benchmarks.harness.case import Suite
+from benchmarks.harness.changes import JUDGED_ROLES, power_text, rounds_needed
 from benchmarks.harness.console import (
     Watcher,
     print_proofs,
@@ -28,7 +30,7 @@ from benchmarks.harness.options import INVALID, Options, parse
 from benchmarks.harness.report import write_report
 from benchmarks.harness.store import AB, LATEST, PREVIOUS, Store, StoreError, check_name
 from benchmarks.harness.summary import Summary, as_csv, as_json, summarize
-from benchmarks.harness.targets import TargetError, read_targets
+from benchmarks.harness.targets import TargetError, read_headlines, read_targets
 from benchmarks.harness.words import duration_text
 
 FAILED = 1
@@ -156,7 +158,7 @@ def other_python(venv: str) -> str:
     """Return the interpreter of another venv that can run benchmarks."""
     path = Path(venv)
     python = path / "bin" / "python" if path.is_dir() else path
-    needed = "import quarrow, google_benchmark, scipy, rich, xxhash"
+    needed = "import quarrow, google_benchmark, numpy"
     try:
         done = subprocess.run([python, "-c", needed], capture_output=True, text=True, check=False)
     except OSError as error:
@@ -169,18 +171,28 @@ def other_python(venv: str) -> str:
     return str(python)
 
 
+def in_turn(options: Options, chosen: list[Plan], console: Console) -> list[Plan]:
+    """Give plans the rounds that verdicts need, and say what these will see."""
+    for each in chosen:
+        if each.suite.program:
+            console.print(f"{each.suite.name}: left out, a C++ program has no venv")
+    chosen = [each for each in chosen if not each.suite.program]
+    comparisons = sum(case.role in JUDGED_ROLES for each in chosen for case in each.cases)
+    rounds = options.rounds or rounds_needed(comparisons, options.doubt)
+    console.print(power_text(rounds, comparisons, options.doubt))
+    settings = replace(options.settings, processes=rounds)
+    return [replace(each, settings=settings) for each in chosen]
+
+
 def measure(options: Options, store: Store, console: Console) -> dict[str, str]:
     """Measure and store; return what failed."""
     chosen = plans(options)
     check_baseline(options, store, chosen)
     if options.save_as:
         check_name(options.save_as)
-    other = other_python(options.other) if options.action == "ab" else ""
+    other = other_python(options.other) if options.other else ""
     if other:
-        for each in chosen:
-            if each.suite.program:
-                console.print(f"{each.suite.name}: left out, a C++ program has no venv")
-        chosen = [each for each in chosen if not each.suite.program]
+        chosen = in_turn(options, chosen, console)
     expected = sum(each.expected_seconds for each in chosen) * (2 if other else 1)
     count = sum(len(each.cases) for each in chosen)
     console.print(f"{count} benchmarks, about {duration_text(expected)}, on {store.folder.name}")
@@ -193,10 +205,7 @@ def measure(options: Options, store: Store, console: Console) -> dict[str, str]:
         for each in chosen:
             watcher.begin(each)
             began = time.monotonic()
-            if other:
-                failed = engine.measure_two_builds(each, store, watcher.see, other)
-            else:
-                failed = engine.measure_suite(each, store, watcher.see)
+            failed = engine.measure_suite(each, store, watcher.see, other)
             failures |= {f"{each.suite.name}/{name}": reason for name, reason in failed.items()}
             watcher.end(each, time.monotonic() - began)
     if options.save_as:
@@ -207,18 +216,19 @@ def measure(options: Options, store: Store, console: Console) -> dict[str, str]:
 def status(options: Options, summary: Summary) -> int:
     """Return the exit status that the figures of what was asked for ask for."""
     wanted = matcher(options.filter)
+
+    def asked(suite: str) -> bool:
+        return not options.suites or suite in options.suites
+
     regressed = any(
         row.change is not None and row.change.verdict == "regressed"
-        for suite in summary.suites
-        if not options.suites or suite.record.name in options.suites
-        for row in suite.rows
-        if wanted(row.case["id"])
+        for row in summary.rows
+        if asked(row.record.suite) and wanted(row.case["id"])
     )
     if "regressed" in options.fail_on and regressed:
         return FAILED
     missed = any(
-        each.state == "missed"
-        and (not options.suites or each.target.of[0].partition("/")[0] in options.suites)
+        each.state == "missed" and asked(each.target.of[0].partition("/")[0])
         for each in summary.outcomes
     )
     return MISSED if missed and ("target" in options.fail_on or options.action == "targets") else 0
@@ -226,8 +236,14 @@ def status(options: Options, summary: Summary) -> int:
 
 def show(options: Options, store: Store, console: Console) -> int:
     """Print and write what is stored."""
-    baseline = options.baseline or (AB if options.action == "ab" else PREVIOUS)
-    summary = summarize(store, read_targets(), options.doubt, name=options.name, baseline=baseline)
+    summary = summarize(
+        store,
+        [] if options.quick else read_targets(),
+        options.doubt,
+        headlines=read_headlines(),
+        name=options.name,
+        baseline=options.baseline or (AB if options.action == "ab" else PREVIOUS),
+    )
     if not summary.suites:
         message = f"nothing is stored under {options.name!r} in {store.folder}"
         raise RefusedError(message)

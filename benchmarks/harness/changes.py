@@ -1,39 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Latest figures beside a baseline's: ratio, interval, and a verdict.
+"""Latest figures beside others: a ratio, and a verdict where two builds ran in turn.
 
-A change is a verdict only when it survives every doubt: Holm's adjustment over all benchmarks that
-are compared, an interval wholly beyond the noise threshold, and a copy of the same run that did not
-move by as much itself.
+Two runs have met two moments of the machine, and no number of samples tells how far apart these
+were: beside a baseline there is a ratio and no verdict. In rounds of two fresh processes, one of
+each build, both have met the same moment, and each round is one witness. How many are needed is
+known before: that is the power of the test.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.harness.stats import (
     Interval,
-    exact_p,
+    Rounds,
+    Sight,
+    Values,
     holm,
-    interval,
-    paired_ratio,
-    resampled_medians,
-    seed_of,
-    two_sided_p,
+    median_interval,
+    quotient,
+    compare_rounds,
+    witnesses,
 )
 from benchmarks.harness.store import Record
 
-# "" is none: only alternating processes (--ab) give one, a ratio to stored figures does not.
-Verdict = Literal["improved", "no change", "regressed", "inconclusive", ""]
-NO_VERDICT = "no verdict: use --ab"
-SYMBOLS: Mapping[Verdict, str] = {
+SYMBOLS: Mapping[str, str] = {
     "improved": "\u25b2",
     "no change": "=",
     "regressed": "\u25bc",
     "inconclusive": "?",
 }
-FEWEST_SAMPLES = 5
+NO_VERDICT = "no verdict: use --ab"
+# A copy or a peer is the same code in both builds.
+NOT_OURS = "no verdict: not ours"
+JUDGED_ROLES = ("ours", "legacy")
+FEWEST_ROUNDS = 6
+MOST_ROUNDS = 200
+# How far rounds on a shared machine differ, and how often a change is to be seen.
+USUAL_DEVIATION = 0.04
+POWER = 0.9
 
 
 @dataclass(frozen=True)
@@ -47,15 +56,22 @@ class Doubt:
     significance : float
         The largest adjusted p-value that counts.
     noise : float
-        Changes within this share of 1 are nobody's business.
-    resamples : int
-        Of a bootstrap.
+        Changes within this share of 1 are nobody's business; one twice as large is to be seen.
     """
 
     confidence: float = 0.95
     significance: float = 0.05
     noise: float = 0.05
-    resamples: int = 100_000
+
+    @property
+    def change(self) -> float:
+        """The change that a run is to see."""
+        return 2 * self.noise
+
+    def sight(self, comparisons: int) -> Sight:
+        """Return what the first of so many comparisons must show."""
+        level = self.significance / max(comparisons, 1)
+        return Sight(level, self.noise, self.confidence, POWER)
 
 
 @dataclass(frozen=True)
@@ -63,120 +79,142 @@ class Change:
     """What became of one benchmark."""
 
     id: str
-    ratio: Interval  # new / base of the medians
+    ratio: Interval  # new / base
     p_value: float  # adjusted; NaN where there is no verdict
-    verdict: Verdict
+    verdict: str  # a key of SYMBOLS, or "" for none
     reason: str  # for "inconclusive", "no change", and where there is no verdict
 
 
-@dataclass(frozen=True)
-class _Comparison:
-    new: Record
-    base: Record
-    ratio: Interval
-    p_value: float
+def rounds_needed(comparisons: int, doubt: Doubt) -> int:
+    """Return how many rounds of two processes a run of so many comparisons asks for."""
+    counts = range(FEWEST_ROUNDS, MOST_ROUNDS + 1)
+    return doubt.sight(comparisons).rounds_for(doubt.change, USUAL_DEVIATION, counts) or MOST_ROUNDS
+
+
+def power_text(rounds: int, comparisons: int, doubt: Doubt) -> str:
+    """Say before a run what it will see."""
+    change = doubt.sight(comparisons).smallest_change(rounds, USUAL_DEVIATION)
+    return (
+        f"{rounds} rounds of two processes: a change of {math.ceil(100 * change)} % will be seen in"
+        f" {POWER * 10:g} of 10 runs where rounds differ by up to {100 * USUAL_DEVIATION:g} %"
+    )
+
+
+def verdicts(rounds: Rounds, p_values: Values, shifts: Values, doubt: Doubt) -> NDArray[np.str_]:
+    """Judge comparisons; arrays of any one shape.
+
+    Parameters
+    ----------
+    rounds : Rounds
+        What was found of each.
+    p_values : array
+        Adjusted.
+    shifts : array
+        The mean logarithm by which the copy beside each moved itself.
+    doubt : Doubt
+        How sure the verdicts must be.
+
+    Returns
+    -------
+    array of str
+        Verdicts; "drift" where the copy's own shift would explain the change.
+    """
+    noise, side = math.log1p(doubt.noise), np.sign(rounds.mean)
+    near = np.where(side > 0, rounds.low, -rounds.high)
+    # A copy's chance is no drift, and one that moved the other way explains nothing.
+    drift = np.where(side * shifts > noise, side * shifts, 0.0)
+    seen = (p_values < doubt.significance) & (near > noise)
+    still = np.maximum(rounds.high, -rounds.low) <= math.log1p(doubt.change)
+    return np.select(
+        [seen & (near - drift <= noise), seen & (side > 0), seen, still],
+        ["drift", "regressed", "improved", "no change"],
+        "inconclusive",
+    )
+
+
+def _unseen(rounds: int, deviation: float, comparisons: int, doubt: Doubt) -> str:
+    """Say why a comparison came to nothing."""
+    sight = doubt.sight(comparisons)
+    smallest = sight.smallest_change(rounds, deviation)
+    if smallest <= doubt.change:
+        return f"neither beyond {doubt.noise:.0%} nor within {doubt.change:.0%}"
+    needed = sight.rounds_for(doubt.change, deviation, range(rounds, MOST_ROUNDS + 1))
+    remedy = f"--processes {needed}" if needed else "the machine is too restless"
+    return f"only a change above {math.ceil(100 * smallest)} % would have been seen; {remedy}"
 
 
 def paired(new: Record, base: Record) -> bool:
     """Tell whether two records come from one run with alternating processes."""
-    return new.run == base.run and len(new.by_process()) > 2
+    return new.run == base.run and len(new.by_process()) >= FEWEST_ROUNDS
 
 
-def compared(new: Record, base: Record, doubt: Doubt) -> tuple[Interval, float]:
-    """Return the ratio of medians, new to base, and its p-value."""
-    if paired(new, base):
-        return paired_ratio(new.by_process(), base.by_process(), doubt.confidence)
-    medians = [
-        resampled_medians(each.by_process(), doubt.resamples, seed_of(f"{each.id} {which}"))
-        for each, which in ((new, "new"), (base, "base"))
-    ]
-    walls = [np.concatenate(each.by_process()) for each in (new, base)]
-    ratio = float(np.median(walls[0]) / np.median(walls[1]))
-    resampled = medians[0] / medians[1]
-    p_value = max(two_sided_p(resampled), exact_p(new.by_process(), base.by_process()))
-    return interval(ratio, resampled, doubt.confidence), p_value
+def _logs(new: Record, base: Record) -> Values:
+    sides = (witnesses(each.by_process()) for each in (new, base))
+    return np.log(np.divide(*sides))
 
 
-def _moved(reference: _Comparison, noise: float) -> bool:
-    """Tell whether a reference is another one: its interval does not lie within the noise.
-
-    Processes in turn have met the same machine. What is left between their references is chance,
-    so that the value counts and not how uncertain it is.
-    """
-    ratio = reference.ratio
-    if paired(reference.new, reference.base):
-        return not 1 - noise <= ratio.value <= 1 + noise
-    return ratio.high > 1 + noise or ratio.low < 1 - noise
+def _nearest_copy(new: Record, copies: Sequence[Record]) -> Record | None:
+    """Return the copy of the same bytes, or the smallest by one thread, of the same run."""
+    same = [each for each in copies if each.run == new.run and each is not new]
+    own = [each for each in same if each.case["id"] == new.case["copy"]]
+    single = [each for each in same if each.case["threads"] == 1]
+    smallest = min(single, key=lambda each: float(each.case["bytes"]), default=None)
+    return own[0] if own else smallest
 
 
-def drift_of(comparison: _Comparison, comparisons: Sequence[_Comparison], doubt: Doubt) -> str:
-    """Return what a copy of the same two runs says of the machine, or "" where it stood still.
-
-    It is the copy of the same bytes, or the smallest by one thread where there is none.
-    """
-    copies = [
-        each
-        for each in comparisons
-        if each.new.case["role"] == "copy"
-        and (each.new.run, each.base.run) == (comparison.new.run, comparison.base.run)
-    ]
-    own = [each for each in copies if each.new.case["id"] == comparison.new.case["copy"]]
-    single = [each for each in copies if each.new.case["threads"] == 1]
-    smallest = min(single, key=lambda each: float(each.new.case["bytes"]), default=None)
-    nearest = own[0] if own else smallest
-    if nearest is None or nearest is comparison or not _moved(nearest, doubt.noise):
-        return ""
-    return f"{nearest.new.case['id']} took {nearest.ratio.value:.2f} times as long itself"
-
-
-def _judged(comparison: _Comparison, p_value: float, drift: str, doubt: Doubt) -> Change:
-    new, base, ratio = comparison.new, comparison.base, comparison.ratio
-    verdict: Verdict = "no change"
-    reason = ""
-    fewest = min(len(new.samples), len(base.samples))
-    if fewest < FEWEST_SAMPLES:
-        verdict, reason = "inconclusive", f"{fewest} samples are too few"
-    elif p_value >= doubt.significance:
-        reason = "chance would do"
-    elif ratio.low > 1 + doubt.noise:
-        verdict = "regressed"
-    elif ratio.high < 1 - doubt.noise:
-        verdict = "improved"
-    else:
-        reason = f"within {doubt.noise:.0%}"
-    if drift and verdict in {"improved", "regressed"}:
-        verdict, reason = "inconclusive", drift
-    return Change(new.id, ratio, p_value, verdict, reason)
+def _ratio(new: Record, base: Record, doubt: Doubt) -> Interval:
+    sides = (witnesses(each.by_process()) for each in (new, base))
+    return quotient(*(median_interval(each, doubt.confidence) for each in sides))
 
 
 def changes(pairs: Sequence[tuple[Record, Record]], doubt: Doubt) -> dict[str, Change]:
-    """Judge the benchmarks of one suite, each with its baseline.
+    """Compare benchmarks, each with its baseline, and judge those that ran in turn.
 
     Parameters
     ----------
     pairs : sequence of (latest, baseline)
-        Of one suite: Holm's adjustment is over these.
+        Of all suites: Holm's adjustment is over these.
     doubt : Doubt
         How sure the verdicts must be.
 
     Returns
     -------
     dict
-        By the id of the benchmark.
+        By "suite/benchmark".
     """
-    comparisons = [_Comparison(new, base, *compared(new, base, doubt)) for new, base in pairs]
-    adjusted = holm([each.p_value for each in comparisons])
-    return {
-        each.new.id: _judged(each, p_value, drift_of(each, comparisons, doubt), doubt)
-        for each, p_value in zip(comparisons, adjusted, strict=True)
-    }
+    logs = {new.id: _logs(new, base) for new, base in pairs if paired(new, base)}
+    tests = {id_: compare_rounds(each, doubt.confidence) for id_, each in logs.items()}
+    copies = [new for new, _ in pairs if new.id in tests and new.case["role"] == "copy"]
+    judged = [new.id for new, _ in pairs if new.id in tests and new.case["role"] in JUDGED_ROLES]
+    adjusted = holm(np.array([tests[id_].p_value for id_ in judged], dtype=float))
+    p_values = dict(zip(judged, adjusted.tolist(), strict=True))
+    found = {}
+    for new, base in pairs:
+        verdict, reason, p_value = "", NO_VERDICT, math.nan
+        test = tests.get(new.id)
+        ratio = test.ratio if test else _ratio(new, base, doubt)
+        if test and new.id not in p_values:
+            reason = NOT_OURS
+        elif test:
+            p_value = p_values[new.id]
+            copy = _nearest_copy(new, copies)
+            shift = tests[copy.id].mean if copy else np.float64(0)
+            verdict = str(verdicts(test, np.float64(p_value), shift, doubt))
+            reason = f"within {doubt.change:.0%}" * (verdict == "no change")
+            if verdict == "inconclusive":
+                reason = _unseen(len(logs[new.id]), float(test.deviation), len(judged), doubt)
+            elif verdict == "drift" and copy:
+                verdict = "inconclusive"
+                reason = f"{copy.case['id']} took {math.exp(shift):.2f} times as long itself"
+        found[new.id] = Change(new.id, ratio, p_value, verdict, reason)
+    return found
 
 
 def as_json(change: Change) -> dict[str, Any]:
     """Return a change for a summary."""
     return {
-        "ratio": [change.ratio.value, change.ratio.low, change.ratio.high],
-        "p_value": change.p_value,
+        "ratio": change.ratio.numbers(),
+        "p_value": None if math.isnan(change.p_value) else change.p_value,
         "verdict": change.verdict,
         "reason": change.reason,
     }

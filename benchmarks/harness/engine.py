@@ -24,15 +24,7 @@ from benchmarks.harness.google_json import (
     read_samples,
 )
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.store import (
-    AB,
-    LATEST,
-    Record,
-    Sample,
-    Store,
-    described,
-    suite_record,
-)
+from benchmarks.harness.store import AB, LATEST, Record, Sample, Store, described, suite_record
 
 ROOT = Path(__file__).parents[2]
 Watch = Callable[[dict[str, Any]], None]
@@ -51,7 +43,14 @@ class Plan:
     @property
     def expected_seconds(self) -> float:
         """About what the suite takes."""
-        return 1.0 + sum(self.settings.expected_seconds(case) for case in self.cases)
+        starting = 1.0 * self.settings.processes * len(self.parts())
+        return starting + sum(self.settings.expected_seconds(case) for case in self.cases)
+
+    def parts(self) -> list["Plan"]:
+        """Return what each process of a round runs: all together, but those that are alone."""
+        together = tuple(case for case in self.cases if not case.alone)
+        alone = [(case,) for case in self.cases if case.alone]
+        return [replace(self, cases=cases) for cases in (together, *alone) if cases]
 
 
 @dataclass
@@ -72,21 +71,18 @@ class Measured:
 
 
 def plan(suite: Suite, wanted: Callable[[str], bool], settings: Settings) -> Plan:
-    """Choose benchmarks, and the copies of the same sizes with them."""
-    left_out = tuple(
-        case.id for case in suite.cases if wanted(case.id) and settings.leaves_out(case)
+    """Choose benchmarks, what their ratios need, and the copies of the same sizes."""
+    found = [case for case in suite.cases if wanted(case.id)]
+    left_out = tuple(case.id for case in found if settings.leaves_out(case))
+    found = [case for case in found if not settings.leaves_out(case)]
+    sizes = {(case.bytes, case.size_unit) for case in found}
+    chosen = {name for case in found for name in (case.id, case.copy, case.legacy)}
+    cases = tuple(
+        case
+        for case in suite.cases
+        if (case.id in chosen or (case.role == "copy" and (case.bytes, case.size_unit) in sizes))
+        and not settings.leaves_out(case)
     )
-    chosen = {case.id for case in suite.cases if wanted(case.id) and not settings.leaves_out(case)}
-    if chosen:
-        named = {case.copy for case in suite.cases if case.id in chosen}
-        sizes = {(c.bytes, c.size_unit) for c in suite.cases if c.id in named or c.id in chosen}
-        chosen |= named & {case.id for case in suite.cases}
-        chosen |= {
-            case.id
-            for case in suite.cases
-            if case.role == "copy" and (case.bytes, case.size_unit) in sizes
-        }
-    cases = tuple(case for case in suite.cases if case.id in chosen)
     return Plan(suite, cases, settings, left_out)
 
 
@@ -104,42 +100,39 @@ def _events(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
 def _run_worker(
     python: str, chosen: Plan, process: int, watch: Watch, *, test: bool, folder: Path
 ) -> Measured:
-    """Run the benchmarks of a suite in a fresh Python."""
+    """Run benchmarks in a fresh Python."""
     out, order, errors = (folder / name for name in ("samples.json", "order.json", "stderr"))
-    out.unlink(missing_ok=True)
-    order.write_text(
-        json.dumps(
-            {
-                "suite": chosen.suite.name,
-                "ids": [case.id for case in chosen.cases],
-                "settings": chosen.settings.as_json(),
-                "out": str(out),
-                "test": test,
-            }
-        ),
-        encoding="utf-8",
-    )
+    wanted = {
+        "suite": chosen.suite.name,
+        "ids": [case.id for case in chosen.cases],
+        "settings": chosen.settings.as_json(),
+        "out": str(out),
+        "test": test,
+    }
+    order.write_text(json.dumps(wanted), encoding="utf-8")
     measured = Measured()
     repeated = False
-    with errors.open("w", encoding="utf-8") as stderr:
-        command = [python, *WORKER, str(order)]
-        with subprocess.Popen(
+    command = [python, *WORKER, str(order)]
+    with (
+        errors.open("w", encoding="utf-8") as stderr,
+        subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True
-        ) as child:
-            try:
-                for event in _events(child):
-                    if event["event"] == "environment":
-                        measured.environment = event["environment"]
-                    elif event["event"] == "failed":
-                        measured.failures[event["id"]] = event["error"]
-                    elif event["event"] == "only":
-                        only = Sample(process, event["wall"], event["cpu"], 1)
-                        measured.samples[event["id"]] = [only]
-                    repeated |= event["event"] == "sample"
-                    watch(event)
-            finally:
-                if sys.exc_info()[0] is not None:
-                    child.kill()
+        ) as child,
+    ):
+        try:
+            for event in _events(child):
+                if event["event"] == "environment":
+                    measured.environment = event["environment"]
+                elif event["event"] == "failed":
+                    measured.failures[event["id"]] = event["error"]
+                elif event["event"] == "only":
+                    only = Sample(process, event["wall"], event["cpu"], 1)
+                    measured.samples[event["id"]] = [only]
+                repeated |= event["event"] == "sample"
+                watch(event)
+        finally:
+            if sys.exc_info()[0] is not None:
+                child.kill()
     if child.returncode not in {0, 3}:
         tail = errors.read_text(encoding="utf-8").strip().splitlines()[-6:]
         message = f"suite {chosen.suite.name}: its process ended with {child.returncode}:\n"
@@ -155,7 +148,6 @@ def _run_program(
 ) -> Measured:
     """Run the benchmarks of a suite in a C++ program."""
     out = folder / "samples.json"
-    out.unlink(missing_ok=True)
     names = [case.id for case in chosen.cases]
     flags = cpp_flags(chosen.settings, out, names, test=test, newer=knows_dry_run(program))
     done = subprocess.run([program, *flags], capture_output=True, text=True, check=False)
@@ -168,7 +160,7 @@ def _run_program(
 def run_process(
     chosen: Plan, process: int, watch: Watch, *, test: bool, python: str = sys.executable
 ) -> Measured:
-    """Run the benchmarks of a suite once through, in one fresh process."""
+    """Run one part of a plan once through, in one fresh process."""
     with tempfile.TemporaryDirectory(prefix="quarrow-benchmarks-") as name:
         folder = Path(name)
         if chosen.suite.program is not None:
@@ -182,12 +174,10 @@ def run_process(
 
 def test_suite(chosen: Plan, watch: Watch) -> dict[str, str]:
     """Run every body once and verify it; return what failed."""
-    return run_process(chosen, 0, watch, test=True).failures
-
-
-def now() -> str:
-    """Return the time as it is stored."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    failures: dict[str, str] = {}
+    for part in chosen.parts():
+        failures |= run_process(part, 0, watch, test=True).failures
+    return failures
 
 
 @dataclass
@@ -195,29 +185,25 @@ class _Run:
     """One run of a suite: begins when made, stored when done."""
 
     chosen: Plan
-    started: str = field(default_factory=now)
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     began: float = field(default_factory=time.monotonic)
     noise: NoiseMeter = field(default_factory=NoiseMeter)
 
-    @property
-    def name(self) -> str:
-        return f"{self.chosen.suite.name} {self.started} {id(self):x}"
-
-    def keep(self, store: Store, measured: Measured, name: str, settings: Settings) -> None:
+    def keep(self, store: Store, measured: Measured, name: str) -> None:
         """Store what was measured."""
         suite = self.chosen.suite
-        store.write_suite(
-            suite_record(
-                suite,
-                environment=measured.environment,
-                noise=self.noise.stop(),
-                started=self.started,
-                seconds=time.monotonic() - self.began,
-                settings=settings.as_json(),
-                run=self.name,
-            ),
-            name,
+        settings = self.chosen.settings.as_json()
+        run = f"{suite.name} {self.started} {id(self):x}"
+        described_run = suite_record(
+            suite,
+            environment=measured.environment,
+            noise=self.noise.stop(),
+            started=self.started,
+            seconds=time.monotonic() - self.began,
+            settings=settings,
+            run=run,
         )
+        store.write_suite(described_run, name)
         medians = {}
         for case in self.chosen.cases:
             samples = measured.samples.get(case.id)
@@ -225,48 +211,30 @@ class _Run:
                 # What went wrong in one process is not shown because it went well in another.
                 store.retire(suite.name, case.id)
             elif samples:
-                record = Record(
-                    suite=suite.name,
-                    case=described(case),
-                    samples=samples,
-                    run=self.name,
-                    settings=settings.as_json(),
-                )
-                store.write(record, name)
+                store.write(Record(suite.name, described(case), samples, run, settings), name)
                 medians[case.id] = float(np.median([each.wall for each in samples]))
         if name == LATEST:
-            stored = store.read_suite(suite.name)
-            if stored is not None:
-                store.add_history(stored, medians)
+            store.add_history(described_run, medians)
 
 
-def measure_suite(chosen: Plan, store: Store, watch: Watch) -> dict[str, str]:
-    """Measure a suite and store it; return what failed."""
+def measure_suite(chosen: Plan, store: Store, watch: Watch, other: str = "") -> dict[str, str]:
+    """Measure a suite and store it; return what failed.
+
+    With the Python of another venv its build runs too, in rounds of two fresh processes whose order
+    is drawn; what it gave is stored as "ab".
+    """
     run = _Run(chosen)
-    measured = Measured()
-    settings = chosen.settings
-    for process in range(settings.processes):
-        part = replace(chosen, settings=settings.share_of_process(process))
-        watch({"event": "process", "process": process})
-        measured.add(run_process(part, process, watch, test=False))
-    run.keep(store, measured, LATEST, settings)
-    return measured.failures
-
-
-def measure_two_builds(chosen: Plan, store: Store, watch: Watch, other: str) -> dict[str, str]:
-    """Measure this build and another in alternating processes; the other is stored as "ab"."""
-    run = _Run(chosen)
-    ours, theirs = Measured(), Measured()
-    settings = chosen.settings
+    pythons = {AB: other, LATEST: sys.executable} if other else {LATEST: sys.executable}
+    builds = {name: Measured() for name in pythons}
+    rounds = replace(chosen, settings=chosen.settings.of_process())
     order = random.Random(0)
-    for process in range(settings.processes):
-        part = replace(chosen, settings=settings.share_of_process(process))
-        pair = [(ours, sys.executable), (theirs, other)]
-        order.shuffle(pair)
-        for measured, python in pair:
-            watch({"event": "process", "process": process})
-            measured.add(run_process(part, process, watch, test=False, python=python))
-    failures = ours.failures | theirs.failures
-    for measured, name in ((theirs, AB), (ours, LATEST)):
-        run.keep(store, replace(measured, failures=failures), name, settings)
+    for process in range(chosen.settings.processes):
+        watch({"event": "process", "process": process})
+        for part in rounds.parts():
+            for name in order.sample(list(pythons), len(pythons)):
+                python = pythons[name]
+                builds[name].add(run_process(part, process, watch, test=False, python=python))
+    failures = {id_: said for each in builds.values() for id_, said in each.failures.items()}
+    for name, measured in builds.items():
+        run.keep(store, replace(measured, failures=failures), name)
     return failures

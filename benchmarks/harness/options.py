@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from benchmarks.harness.changes import Doubt
+from benchmarks.harness.changes import FEWEST_ROUNDS, Doubt
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.store import LATEST
 
@@ -17,11 +17,11 @@ FAILURES = ("regressed", "target")
 INVALID = 3
 EPILOG = """\
 -- FILTER is a regular expression; benchmarks in whose name it is found are measured, and the copies
-beside them. Baselines are kept for each machine apart.
+and list calls beside them. Baselines are kept for each machine apart.
 
 exit status
   0    all went well (an inconclusive comparison is no failure)
-  1    a benchmark regressed (with --fail-on), memory grew, or a body failed under --test
+  1    a benchmark regressed (--ab with --fail-on), memory grew, a body failed under --test
   2    a target was missed (with --fail-on, or --check-targets)
   3    wrong options, or a benchmark failed
   130  interrupted
@@ -63,10 +63,36 @@ def _failures(text: str) -> frozenset[str]:
 
 
 _COUNT = _number(int, 1, 10_000_000, "a whole number from 1 to 10,000,000")
+_ROUNDS = _number(int, FEWEST_ROUNDS, 1000, f"a whole number from {FEWEST_ROUNDS} to 1000")
 _SECONDS = _number(float, 0, 86_400, "a number of seconds from 0 to 86,400")
-_RESAMPLES = _number(int, 10_000, 10_000_000, "a whole number from 10,000 to 10,000,000")
 _MEASUREMENT = _number(float, 0.001, 86_400, "a number of seconds from 0.001 to 86,400")
 _SHARE = _number(float, 1e-9, 1 - 1e-9, "a number between 0 and 1")
+# Option, type, default, the name of its value, help.
+_MEASURE: tuple[tuple[str, Callable[[str], float], float | None, str, str], ...] = (
+    ("sample-size", _COUNT, 100, "N", "samples of each benchmark (100)"),
+    ("warm-up-time", _SECONDS, 3.0, "S", "seconds before the first sample (3)"),
+    ("measurement-time", _MEASUREMENT, 5.0, "S", "seconds for the samples of one benchmark (5)"),
+    ("time-cap", _MEASUREMENT, 100.0, "S", "seconds after which it gets fewer samples (100)"),
+    ("processes", _ROUNDS, None, "N", "with --ab: rounds of two processes that share the samples"
+     " (as many as see a change of twice the noise)"),
+)  # fmt: skip
+_DOUBTS = (
+    ("confidence-level", _SHARE, 0.95, "P", "of the intervals (0.95)"),
+    ("significance-level", _SHARE, 0.05, "P", "largest adjusted p-value of a change (0.05)"),
+    ("noise-threshold", _SHARE, 0.05, "P", "changes within this share are none (0.05)"),
+)
+_ACTIONS = (
+    ("list", "list suites and benchmarks"),
+    ("quick", "few samples of everything short, 3 minutes; judges nothing"),
+    ("test", "run and verify each body once; time nothing"),
+    ("memory", "prove that nothing is copied; time nothing"),
+    ("check-targets", "judge what is stored; measure nothing"),
+)
+_BASELINES = (
+    ("save-baseline", "keep these figures under a name"),
+    ("baseline", "show ratios to a baseline that has every benchmark; no verdicts"),
+    ("baseline-lenient", "show ratios to what a baseline has"),
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -79,116 +105,31 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    made.add_argument(
-        "suites", nargs="*", metavar="SUITE", help="which suites; none is all (--list)"
-    )
+    made.add_argument("suites", nargs="*", metavar="SUITE", help="which; none is all (--list)")
     what = made.add_argument_group("what is done").add_mutually_exclusive_group()
-    what.add_argument("--list", action="store_true", help="list suites and benchmarks")
-    what.add_argument(
-        "--quick", action="store_true", help="few samples of everything short, 3 minutes"
-    )
-    what.add_argument(
-        "--test", action="store_true", help="run and verify each body once; time nothing"
-    )
-    what.add_argument(
-        "--memory", action="store_true", help="prove that nothing is copied; time nothing"
-    )
-    what.add_argument(
-        "--check-targets", action="store_true", help="judge what is stored; measure nothing"
-    )
+    for name, said in _ACTIONS:
+        what.add_argument(f"--{name}", action="store_true", help=said)
     what.add_argument("--load-baseline", metavar="NAME", help="report a baseline; measure nothing")
-    what.add_argument(
-        "--ab", metavar="VENV", help="measure this build and that of another venv in turn"
-    )
-    how = made.add_argument_group("how much is measured")
-    how.add_argument(
-        "--sample-size",
-        type=_COUNT,
-        default=100,
-        metavar="N",
-        help="samples of each benchmark (100)",
-    )
-    how.add_argument(
-        "--warm-up-time",
-        type=_SECONDS,
-        default=3.0,
-        metavar="S",
-        help="seconds before the first sample (3)",
-    )
-    how.add_argument(
-        "--measurement-time",
-        type=_MEASUREMENT,
-        default=5.0,
-        metavar="S",
-        help="seconds for the samples of one benchmark (5)",
-    )
-    how.add_argument(
-        "--time-cap",
-        type=_MEASUREMENT,
-        default=100.0,
-        metavar="S",
-        help="seconds after which slow benchmarks get fewer samples (100)",
-    )
-    how.add_argument(
-        "--processes",
-        type=_COUNT,
-        metavar="N",
-        help="fresh processes that share the samples (1; with --ab 10 of each build)",
-    )
-    sure = made.add_argument_group("how sure it must be")
-    sure.add_argument(
-        "--confidence-level", type=_SHARE, default=0.95, metavar="P", help="of the intervals (0.95)"
-    )
-    sure.add_argument(
-        "--significance-level",
-        type=_SHARE,
-        default=0.05,
-        metavar="P",
-        help="largest adjusted p-value of a change (0.05)",
-    )
-    sure.add_argument(
-        "--noise-threshold",
-        type=_SHARE,
-        default=0.05,
-        metavar="P",
-        help="changes within this share are none (0.05)",
-    )
-    sure.add_argument(
-        "--nresamples",
-        type=_RESAMPLES,
-        default=100_000,
-        metavar="N",
-        help="of each bootstrap (100000)",
-    )
+    said = "measure this build and that of another venv in turn, for verdicts"
+    what.add_argument("--ab", metavar="VENV", help=said)
+    for title, lines in (("how much is measured", _MEASURE), ("how sure it must be", _DOUBTS)):
+        group = made.add_argument_group(title)
+        for name, kind, default, value, said in lines:
+            group.add_argument(
+                f"--{name}", type=kind, default=default, metavar=value, help=said
+            )
     stored = made.add_argument_group("what it is compared with").add_mutually_exclusive_group()
-    stored.add_argument("--save-baseline", metavar="NAME", help="keep these figures under a name")
-    stored.add_argument(
-        "--baseline", metavar="NAME", help="compare with a baseline that has every benchmark"
-    )
-    stored.add_argument(
-        "--baseline-lenient", metavar="NAME", help="compare with what a baseline has"
-    )
+    for name, said in _BASELINES:
+        stored.add_argument(f"--{name}", metavar="NAME", help=said)
     out = made.add_argument_group("what comes out")
+    formats = ("text", "json", "csv")
+    out.add_argument("--format", choices=formats, default="text", help="of the output (text)")
+    said = "regressed (with --ab), target, or both with a comma"
     out.add_argument(
-        "--format",
-        choices=("text", "json", "csv"),
-        default="text",
-        help="of standard output (text)",
+        "--fail-on", type=_failures, default=frozenset(), metavar="WHAT", help=said
     )
-    out.add_argument(
-        "--fail-on",
-        type=_failures,
-        default=frozenset(),
-        metavar="WHAT",
-        help="regressed, target, or both with a comma",
-    )
-    out.add_argument(
-        "--output-dir",
-        type=Path,
-        default=OUTPUT,
-        metavar="DIR",
-        help="store and report (build/benchmarks)",
-    )
+    said = "store and report (build/benchmarks)"
+    out.add_argument("--output-dir", type=Path, default=OUTPUT, metavar="DIR", help=said)
     out.add_argument("--no-report", action="store_true", help="write no pages")
     return made
 
@@ -207,17 +148,23 @@ class Options:
         "measure", "list", "test", "memory", "targets", "load" or "ab".
     name : str
         Whose figures are shown: the latest, or a baseline's.
+    quick : bool
+        Nothing is judged.
     other : str
         The other venv of "ab".
+    rounds : int or None
+        Of "ab"; None is as many as its power asks for.
     """
 
     suites: tuple[str, ...]
     filter: str
     action: str
+    quick: bool
     settings: Settings
     doubt: Doubt
     name: str
     other: str
+    rounds: int | None
     save_as: str | None
     baseline: str | None
     lenient: bool
@@ -228,14 +175,25 @@ class Options:
 
 
 def _action(given: argparse.Namespace) -> str:
-    for action in ("list", "test", "memory"):
+    for action in ("list", "test", "memory", "ab"):
         if getattr(given, action):
             return action
     if given.check_targets:
         return "targets"
-    if given.load_baseline:
-        return "load"
-    return "ab" if given.ab else "measure"
+    return "load" if given.load_baseline else "measure"
+
+
+def _contradiction(given: argparse.Namespace) -> str:
+    """Return what cannot be done together, or ""."""
+    if given.ab and (given.baseline or given.baseline_lenient or given.save_baseline):
+        return "--ab compares with the other build, and with no baseline"
+    if given.processes and not given.ab:
+        return "--processes are the rounds of --ab"
+    if "regressed" in given.fail_on and not given.ab:
+        return "--fail-on regressed needs a verdict, and only --ab gives one"
+    if "target" in given.fail_on and given.quick:
+        return "--quick judges no target"
+    return ""
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -246,31 +204,24 @@ def parse(arguments: Sequence[str]) -> Options:
     given = read.parse_args(arguments[:cut])
     if len(filters) > 1:
         read.error(f"one filter follows --, not {len(filters)}: join expressions with |")
-    action = _action(given)
+    if wrong := _contradiction(given):
+        read.error(wrong)
     settings = Settings(
         samples=given.sample_size,
         warm_up=given.warm_up_time,
         measurement=given.measurement_time,
         time_cap=given.time_cap,
-        processes=given.processes or (10 if action == "ab" else 1),
     )
-    if settings.processes > settings.samples:
-        read.error(f"{settings.processes} processes cannot share {settings.samples} samples")
-    if action == "ab" and (given.baseline or given.baseline_lenient or given.save_baseline):
-        read.error("--ab compares with the other build, and with no baseline")
     return Options(
         suites=tuple(given.suites),
         filter=filters[0] if filters else "",
-        action=action,
+        action=_action(given),
+        quick=given.quick,
         settings=settings.quick() if given.quick else settings,
-        doubt=Doubt(
-            confidence=given.confidence_level,
-            significance=given.significance_level,
-            noise=given.noise_threshold,
-            resamples=given.nresamples,
-        ),
+        doubt=Doubt(given.confidence_level, given.significance_level, given.noise_threshold),
         name=given.load_baseline or LATEST,
         other=given.ab or "",
+        rounds=given.processes,
         save_as=given.save_baseline,
         baseline=given.baseline or given.baseline_lenient,
         lenient=bool(given.baseline_lenient),

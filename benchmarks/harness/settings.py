@@ -1,22 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much is measured, and how sure one wants to be."""
+"""How much is measured."""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchmarks.harness.case import Case
 
+# Of a benchmark in each process of a run with two builds: their median is one witness.
+FEWEST_SAMPLES = 5
+
 
 @dataclass(frozen=True)
 class Settings:
-    """The numbers of a run; the defaults are those of criterion, but for noise and caps.
+    """The numbers of a run; the defaults are those of criterion, but for the caps.
 
     Attributes
     ----------
     samples : int
         Of each benchmark, over all processes.
     warm_up : float
-        Seconds before the first sample of a benchmark.
+        Seconds before the first sample of a benchmark, over all processes.
     measurement : float
         Seconds that all samples of a benchmark take together, if one call is short enough.
     time_cap : float
@@ -24,7 +27,7 @@ class Settings:
     longest : float
         A call that takes longer than so many seconds is left out; 0 leaves nothing out.
     processes : int
-        Fresh processes that share the samples.
+        Fresh processes that share the samples: the rounds of a run with two builds.
     """
 
     samples: int = 100
@@ -35,25 +38,25 @@ class Settings:
     processes: int = 1
 
     def quick(self) -> "Settings":
-        """Return what looks at everything within 3 minutes, and proves little."""
-        return replace(
-            self, samples=5, warm_up=0.0, measurement=0.05, time_cap=0.5, longest=0.8, processes=1
-        )
+        """Return what looks at everything within 3 minutes, and proves nothing."""
+        return replace(self, samples=5, warm_up=0.0, measurement=0.05, time_cap=0.5, longest=0.8)
 
-    def share_of_process(self, process: int) -> "Settings":
-        """Return the part that one process measures."""
-        samples = self.samples // self.processes + (process < self.samples % self.processes)
-        part = max(samples, 1) / self.samples
+    def of_process(self) -> "Settings":
+        """Return the part that each process measures."""
+        if self.processes == 1:
+            return self
+        samples = max(self.samples // self.processes, FEWEST_SAMPLES)
         return replace(
             self,
-            samples=max(samples, 1),
-            measurement=self.measurement * part,
-            time_cap=self.time_cap * part,
+            samples=samples,
+            warm_up=self.warm_up / self.processes,
+            measurement=self.measurement * samples / self.samples,
+            time_cap=self.time_cap / self.processes,
         )
 
-    def samples_of(self, seconds: float) -> int:
-        """Return how many samples a benchmark gets whose call takes so long."""
-        sample = max(seconds, self.measurement / self.samples)
+    def samples_of(self, seconds: float, pause: float = 0.0) -> int:
+        """Return how many samples a benchmark gets whose blocks take, and wait, so long."""
+        sample = max(seconds, self.measurement / self.samples * (pause == 0)) + pause
         return max(1, min(self.samples, int(self.time_cap / sample)))
 
     def leaves_out(self, case: Case) -> bool:
@@ -62,12 +65,12 @@ class Settings:
 
     def expected_seconds(self, case: Case) -> float:
         """Estimate the time of one benchmark: preparing, warming up, measuring."""
-        samples = self.samples_of(case.seconds)
-        warm_up = max(self.warm_up, case.seconds) if samples > 1 else 0.0
+        part = self.of_process()
+        samples = part.samples_of(case.seconds)
+        warm_up = max(part.warm_up, case.seconds) if samples > 1 else 0.0
         # Before its samples are taken the length of a block is looked for, for about one block.
-        block = max(self.measurement / self.samples, case.seconds)
-        preparing = 0.1 + 2 * case.seconds
-        return self.processes * (preparing + warm_up + block) + samples * block
+        block = max(part.measurement / part.samples, case.seconds)
+        return self.processes * (0.1 + 2 * case.seconds + warm_up + (1 + samples) * block)
 
     def as_json(self) -> dict[str, Any]:
         """Return what is stored beside the samples."""

@@ -1,23 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Medians, their intervals, and what a change is worth.
+"""Medians, their intervals, and what rounds of two processes can tell apart.
 
-Samples of one process are taken at random among themselves. Samples of several processes are taken
-process by process first: those of one process share its memory layout and its moment, so a hundred
-of them are not a hundred witnesses.
+Samples of one process share its memory layout and its moment: where there are several processes,
+each is one witness, with the median of its samples.
 """
 
+import functools
 import math
-import zlib
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.optimize
 import scipy.stats
 from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
-# Of resampled values in memory at a time.
-_BLOCK = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,18 @@ class Interval:
         """Tell whether there is an interval, and not a bare value."""
         return not math.isnan(self.low)
 
+    def numbers(self) -> list[float | None]:
+        """Return value, low and high for JSON, which has no NaN."""
+        ends = [self.low, self.high] if self.known else [None, None]
+        return [self.value, *ends]
+
     def scaled(self, factor: float) -> "Interval":
         """Return the same in another unit."""
         return Interval(self.value * factor, self.low * factor, self.high * factor)
+
+    def inverse(self, factor: float = 1.0) -> "Interval":
+        """Return a factor divided by this: a throughput from a time."""
+        return Interval(factor / self.value, factor / self.high, factor / self.low)
 
 
 @dataclass(frozen=True)
@@ -53,65 +61,61 @@ class Estimate:
     severe_outliers: int  # 3 quartile distances out
 
 
-def seed_of(name: str) -> np.random.Generator:
-    """Return random numbers that depend on a name alone, so that a report is repeatable."""
-    return np.random.default_rng(zlib.crc32(name.encode()))
-
-
-def resampled_medians(
-    processes: Sequence[Values], count: int, random: np.random.Generator
-) -> Values:
-    """Return the medians of `count` bootstrap resamples.
-
-    For one process the law is known, and no resample is made: the k-th smallest of n values drawn
-    from sorted x is x[ceil(n U)] with U from Beta(k, n + 1 - k), the k-th smallest of n uniforms.
-    """
+def witnesses(processes: Sequence[Values]) -> Values:
+    """Return the samples of one process, or of several the median of each."""
     if len(processes) == 1:
-        return _medians_by_rank(np.sort(processes[0]), count, random)
-    # Processes have as many samples each but for a remainder.
-    size = min(len(each) for each in processes)
-    lengths = np.array([len(each) for each in processes])
-    starts = np.cumsum(lengths) - lengths
-    values = np.concatenate(processes)
-    block = max(1, _BLOCK // (size * len(processes)))
-    medians = []
-    for start in range(0, count, block):
-        rows = min(block, count - start)
-        chosen = random.integers(0, len(processes), (rows, len(processes), 1))
-        picks = random.random((rows, len(processes), size)) * lengths[chosen]
-        drawn = values[starts[chosen] + picks.astype(np.int64)]
-        medians.append(np.median(drawn.reshape(rows, -1), axis=1))
-    return np.concatenate(medians)
+        return processes[0]
+    return np.array([np.median(each) for each in processes])
 
 
-def _medians_by_rank(x: Values, count: int, random: np.random.Generator) -> Values:
-    n = len(x)
-    if n % 2:
-        middle = (n + 1) // 2
-        uniform = random.beta(middle, n + 1 - middle, count)
-        return x[np.ceil(uniform * n).astype(np.int64) - 1]
-    upper = random.beta(n // 2 + 1, n - n // 2, count)
-    # The largest of n/2 uniforms below `upper`.
-    lower = upper * random.random(count) ** (2 / n)
-    ranks = [np.ceil(each * n).astype(np.int64) - 1 for each in (lower, upper)]
-    return (x[ranks[0]] + x[ranks[1]]) / 2
+@functools.cache
+def median_ranks(count: int, confidence: float) -> tuple[int, int] | None:
+    """Return which of so many sorted values bound the median, from 0; None where none do."""
+    # Which they are depends on the number of values alone.
+    ranks = np.arange(count, dtype=float)
+    test = scipy.stats.quantile_test(ranks, q=float(np.median(ranks)), p=0.5)
+    bounds = test.confidence_interval(confidence)
+    return None if np.isnan(bounds.low + bounds.high) else (int(bounds.low), int(bounds.high))
 
 
-def interval(value: float, resampled: Values, confidence: float) -> Interval:
-    """Return the percentile interval of resampled values."""
-    tail = (1 - confidence) / 2
-    # No values in between: some ratios are infinite.
-    low, high = np.quantile(resampled, [tail, 1 - tail], method="nearest")
-    return Interval(value, float(low), float(high))
+def median_interval(values: Values, confidence: float) -> Interval:
+    """Return a median with an interval that covers the true one at least so often."""
+    ranks = median_ranks(len(values), confidence)
+    middle = float(np.median(values))
+    if ranks is None:
+        return Interval(middle)
+    low, high = np.sort(values)[list(ranks)]
+    return Interval(middle, float(low), float(high))
 
 
-def estimate(processes: Sequence[Values], resampled: Values, confidence: float) -> Estimate:
+def difference(one: Interval, *others: Interval) -> Interval:
+    """Return one less all others (MOVER: Zou and Donner, 2008)."""
+    value = one.value - sum(each.value for each in others)
+    below = [one.value - one.low, *(each.high - each.value for each in others)]
+    above = [one.high - one.value, *(each.value - each.low for each in others)]
+    return Interval(value, value - math.hypot(*below), value + math.hypot(*above))
+
+
+def quotient(one: Interval, other: Interval) -> Interval:
+    """Return the ratio of two positive figures: the difference of their logarithms."""
+    if min(one.value, other.value) <= 0:
+        return Interval(one.value / other.value if other.value else math.nan)
+    logs = difference(_logarithm(one), _logarithm(other))
+    return Interval(one.value / other.value, math.exp(logs.low), math.exp(logs.high))
+
+
+def _logarithm(of: Interval) -> Interval:
+    low = math.log(of.low) if of.low > 0 else math.nan
+    return Interval(math.log(of.value), low, math.log(of.high))
+
+
+def estimate(processes: Sequence[Values], confidence: float) -> Estimate:
     """Describe the samples of one benchmark."""
     x = np.concatenate(processes)
     first, third = np.quantile(x, [0.25, 0.75])
     beyond = np.maximum(first - x, x - third) / max(float(third - first), np.finfo(float).tiny)
     return Estimate(
-        median=interval(float(np.median(x)), resampled, confidence),
+        median=median_interval(witnesses(processes), confidence),
         mean=float(np.mean(x)),
         deviation=float(np.std(x, ddof=1)) if len(x) > 1 else 0.0,
         median_absolute_deviation=float(scipy.stats.median_abs_deviation(x)),
@@ -123,59 +127,92 @@ def estimate(processes: Sequence[Values], resampled: Values, confidence: float) 
     )
 
 
-def fewest_for(confidence: float) -> int:
-    """Return how many samples the range of all must have to cover the median so surely.
+@dataclass(frozen=True)
+class Rounds:
+    """What rounds of two processes agree on, each one witness; arrays over many comparisons."""
 
-    All n samples lie on one side of it with probability 2 ** (1 - n).
-    """
-    return 1 + math.ceil(-math.log2(1 - confidence))
+    mean: Values  # of the logarithms of new to base
+    low: Values
+    high: Values
+    p_value: Values  # of no difference
+    deviation: Values
 
-
-def exact_p(new: Sequence[Values], base: Sequence[Values]) -> float:
-    """Return the p-value of Mann and Whitney's test: exact where samples are few.
-
-    Each process is one witness where there are several; a bootstrap of a handful of values knows
-    no doubt, and this does.
-    """
-    if len(new) > 1 and len(base) > 1:
-        witnesses = [np.array([np.median(x) for x in each]) for each in (new, base)]
-    else:
-        witnesses = [np.concatenate(each) for each in (new, base)]
-    return float(scipy.stats.mannwhitneyu(*witnesses).pvalue)
+    @property
+    def ratio(self) -> Interval:
+        """The ratio of one comparison."""
+        return Interval(*(math.exp(each) for each in (self.mean, self.low, self.high)))
 
 
-def two_sided_p(resampled: Values) -> float:
-    """Return how often a resampled ratio lies on the other side of 1, both sides counted."""
-    below = np.count_nonzero(resampled <= 1)
-    above = np.count_nonzero(resampled >= 1)
-    return min(1.0, 2 * (min(below, above) + 1) / (len(resampled) + 1))
+def compare_rounds(logs: Values, confidence: float) -> Rounds:
+    """Return Student's t-test of the logarithms of ratios; the last axis is that of the rounds."""
+    count = logs.shape[-1]
+    mean, deviation = np.mean(logs, axis=-1), np.std(logs, axis=-1, ddof=1)
+    # Rounds that are all the same have no error, and no difference either where they are 0.
+    error = np.maximum(deviation / math.sqrt(count), np.finfo(float).tiny)
+    half = error * _t(1 - confidence, count - 1)
+    p_value = 2 * scipy.stats.t.sf(np.abs(mean) / error, count - 1)
+    return Rounds(mean, mean - half, mean + half, p_value, deviation)
 
 
-def paired_ratio(
-    new: Sequence[Values], base: Sequence[Values], confidence: float
-) -> tuple[Interval, float]:
-    """Return the ratio of medians over rounds of two processes, and its p-value.
-
-    Each round is one witness: the t-test on the logarithms of the rounds' ratios.
-    """
-    logs = np.log([np.median(a) / np.median(b) for a, b in zip(new, base, strict=True)])
-    if np.ptp(logs) == 0:
-        ratio = float(np.exp(logs[0]))
-        return Interval(ratio, ratio, ratio), float(ratio == 1)
-    result = scipy.stats.ttest_1samp(logs, 0.0)
-    bounds = result.confidence_interval(confidence)
-    middle = float(np.exp(np.mean(logs)))
-    return Interval(middle, float(np.exp(bounds.low)), float(np.exp(bounds.high))), float(
-        result.pvalue
-    )
+def holm(p_values: Values) -> Values:
+    """Adjust p-values for their number (Holm's step-down method), along the last axis."""
+    order = np.argsort(p_values, axis=-1)
+    factors = np.arange(p_values.shape[-1], 0, -1)
+    steps = np.maximum.accumulate(np.take_along_axis(p_values, order, -1) * factors, axis=-1)
+    adjusted = np.empty_like(p_values)
+    np.put_along_axis(adjusted, order, np.minimum(steps, 1.0), -1)
+    return adjusted
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for their number (Holm's step-down method)."""
-    order = np.argsort(p_values)
-    adjusted = np.empty(len(p_values))
-    largest = 0.0
-    for step, index in enumerate(order):
-        largest = max(largest, (len(p_values) - step) * p_values[index])
-        adjusted[index] = min(1.0, largest)
-    return [float(each) for each in adjusted]
+@functools.cache
+def _spreads(freedom: int) -> Values:
+    """Return what a deviation is found to be, as shares of the true one, each as likely."""
+    return np.sqrt(scipy.stats.chi2.ppf((np.arange(200) + 0.5) / 200, freedom) / freedom)
+
+
+@functools.cache
+def _t(tail: float, freedom: int) -> float:
+    """Return the two-sided quantile of Student's t."""
+    return float(scipy.stats.t.isf(tail / 2, freedom))
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a verdict asks for: a p-value below `level`, an interval wholly beyond the noise."""
+
+    level: float  # of the smallest p-value: the significance shared by all comparisons
+    noise: float
+    confidence: float
+    power: float  # how often a change is to be seen
+
+    def sees(self, rounds: int, change: float, deviation: float) -> float:
+        """Return how often so many rounds see a change.
+
+        Parameters
+        ----------
+        rounds : int
+            Pairs of processes.
+        change : float
+            By what share new is slower than base.
+        deviation : float
+            The standard deviation of the logarithms of the rounds' ratios.
+        """
+        freedom, error = rounds - 1, deviation / math.sqrt(rounds)
+        found = error * _spreads(freedom)
+        beyond_noise = math.log1p(self.noise) + _t(1 - self.confidence, freedom) * found
+        needed = np.maximum(beyond_noise, _t(self.level, freedom) * found)
+        return float(np.mean(scipy.stats.norm.sf((needed - math.log1p(change)) / error)))
+
+    def rounds_for(self, change: float, deviation: float, counts: range) -> int | None:
+        """Return the smallest of these numbers of rounds that sees a change, or None."""
+        index = bisect_left(counts, self.power, key=lambda n: self.sees(n, change, deviation))
+        return counts[index] if index < len(counts) else None
+
+    def smallest_change(self, rounds: int, deviation: float) -> float:
+        """Return the smallest change that so many rounds see."""
+        # Far beyond what any deviation hides.
+        most = math.log1p(self.noise) + 30 * deviation
+        log = scipy.optimize.brentq(
+            lambda log: self.sees(rounds, math.expm1(log), deviation) - self.power, 0.0, most
+        )
+        return math.expm1(log)

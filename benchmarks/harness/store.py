@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.harness.case import Case, Suite
-from benchmarks.harness.stats import Values
 
 SCHEMA = 1
 LATEST = "new"
@@ -64,7 +64,7 @@ class Record:
         """Suite and benchmark: "peers/int4_4mb"."""
         return f"{self.suite}/{self.case['id']}"
 
-    def by_process(self, what: str = "wall") -> list[Values]:
+    def by_process(self, what: str = "wall") -> list[NDArray[np.float64]]:
         """Return the seconds of each process; `what` is wall, cpu, or the name of a counter."""
         found: dict[int, list[float]] = {}
         for sample in self.samples:

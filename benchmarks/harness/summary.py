@@ -4,7 +4,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +12,11 @@ import numpy as np
 
 from benchmarks.harness import changes as changes_module
 from benchmarks.harness import targets as targets_module
-from benchmarks.harness.changes import Change, Doubt, changes
+from benchmarks.harness.changes import Change, Doubt, changes, power_text
 from benchmarks.harness.environment import warnings
 from benchmarks.harness.stats import Estimate, Interval, estimate
 from benchmarks.harness.store import AB, LATEST, PREVIOUS, Record, Store, SuiteRecord
-from benchmarks.harness.targets import Figures, Outcome, Target, outcomes
+from benchmarks.harness.targets import Figures, Headline, Outcome, Target, outcome
 from benchmarks.suites import NAMES
 
 STAGES = ("view", "alloc", "core", "export")
@@ -105,73 +105,53 @@ class Summary:
             yield from suite.rows
 
 
-def _same_bytes(figures: Figures, id_: str, other: str) -> Interval | None:
-    """Return the ratio of two benchmarks for the same bytes, or None."""
-    record, reference = figures.record(id_), figures.record(other)
-    if record is None or reference is None or not record.case["bytes"]:
+def _beside(record: Record, figures: Figures, other: str) -> Interval | None:
+    """Return the time beside that of another benchmark of the same run, byte for byte, or None."""
+    reference = figures.record(f"{record.suite}/{other}") if other else None
+    if reference is None or record.run != reference.run:
         return None
-    if record.run != reference.run:
-        return None
-    factor = reference.case["bytes"] / record.case["bytes"] if reference.case["bytes"] else 1.0
-    return figures.ratio(id_, other).scaled(factor)
+    sizes = record.case["bytes"], reference.case["bytes"]
+    return figures.ratio(record.id, reference.id).scaled(sizes[1] / sizes[0] if all(sizes) else 1.0)
 
 
-def _best_peer(
-    record: Record, figures: Figures, rivals: list[Record]
-) -> tuple[Interval, str] | None:
-    """Return how many times faster than the fastest peer at the same job, and who that is."""
-    same = [
-        each for each in rivals if each.case["job"] == record.case["job"] and each.run == record.run
-    ]
-    if record.case["role"] != "ours" or not record.case["job"] or not same:
-        return None
-    best = min(same, key=lambda each: figures.median(each.id)[0])
-    return figures.ratio(best.id, record.id), f"{best.case['title']} ({best.case['package']})"
+def _best(record: Record, figures: Figures, rivals: Iterable[Record]) -> Record | None:
+    """Return the fastest of those that were measured in the same run."""
+    same = [each for each in rivals if each.run == record.run]
+    return min(same, key=lambda each: figures.median(each.id).value, default=None)
 
 
 def _stages(record: Record) -> dict[str, float]:
-    means = {}
-    for stage in STAGES:
-        values = record.by_process(f"stage_{stage}")
-        if values:
-            means[stage] = float(np.mean(np.concatenate(values)))
-    return means
+    found = {stage: record.by_process(f"stage_{stage}") for stage in STAGES}
+    return {stage: float(np.mean(np.concatenate(each))) for stage, each in found.items() if each}
 
 
 def _row(
     record: Record,
     figures: Figures,
-    rivals: list[Record],
+    peers: list[Record],
     change: Change | None,
     base: Record | None,
     history: list[float],
 ) -> Row:
-    suite, case = record.suite, record.case
-    median, resampled = figures.median(record.id)
-    throughput = None
-    if case["bytes"]:
-        throughput = figures.interval((case["bytes"] / median, case["bytes"] / resampled))
-    to_copy = _same_bytes(figures, record.id, f"{suite}/{case['copy']}") if case["copy"] else None
-    to_legacy = None
-    lists = figures.record(f"{suite}/{case['legacy']}") if case["legacy"] else None
-    if lists and lists.run == record.run:
-        to_legacy = figures.ratio(f"{suite}/{case['legacy']}", record.id)
-    peer = _best_peer(record, figures, rivals)
-    stages = _stages(record)
-    share = figures.interval(figures.share(record.id)) if record.by_process("stage_whole") else None
+    case = record.case
+    described = estimate(record.by_process(), figures.confidence)
+    lists = _beside(record, figures, case["legacy"])
+    is_rival = case["role"] == "ours" and case["job"]
+    rivals = [each for each in peers if is_rival and each.case["job"] == case["job"]]
+    peer = _best(record, figures, rivals)
     return Row(
         record=record,
-        estimate=estimate(record.by_process(), resampled, figures.confidence),
-        cpu=figures.median(record.id, "cpu")[0],
-        throughput=throughput,
-        to_copy=to_copy,
-        to_legacy=to_legacy,
-        to_peer=peer[0] if peer else None,
-        best_peer=peer[1] if peer else "",
+        estimate=described,
+        cpu=figures.median(record.id, "cpu").value,
+        throughput=described.median.inverse(case["bytes"]) if case["bytes"] else None,
+        to_copy=_beside(record, figures, case["copy"]) if case["bytes"] else None,
+        to_legacy=lists.inverse() if lists else None,
+        to_peer=figures.ratio(peer.id, record.id) if peer else None,
+        best_peer=f"{peer.case['title']} ({peer.case['package']})" if peer else "",
         change=change,
         base=base,
-        share=share,
-        stages=stages,
+        share=figures.share(record.id) if record.by_process("stage_whole") else None,
+        stages=_stages(record),
         history=history,
     )
 
@@ -189,11 +169,36 @@ def _restless(rows: list[Row]) -> list[str]:
     return [f"The reference itself is restless: {worst[1]} varies by {worst[0]:.0%} (MAD)."]
 
 
+def _history(store: Store) -> dict[str, list[float]]:
+    past: dict[str, list[float]] = {}
+    for run in store.history():
+        for case, median in run["medians"].items():
+            past.setdefault(f"{run['suite']}/{case}", []).append(median)
+    return past
+
+
+def _headline(headline: Headline, rows: dict[str, Row], figures: Figures) -> HeadlineRow:
+    row = rows.get(headline.of)
+    if row is None:
+        return HeadlineRow(headline.words, None, None, None)
+    beside = [rows[id_].record for id_ in headline.beside if id_ in rows]
+    rival = _best(row.record, figures, beside)
+    ratio = figures.ratio(rival.id, row.id) if rival else None
+    return HeadlineRow(headline.words, row, rows[rival.id] if rival else None, ratio)
+
+
+def _power(rows: Iterable[Row], doubt: Doubt) -> str:
+    judged = [row for row in rows if row.change and row.change.verdict]
+    rounds = min((len(row.record.by_process()) for row in judged), default=0)
+    return power_text(rounds, len(judged), doubt) if judged else ""
+
+
 def summarize(
     store: Store,
-    targets: list[Target],
+    targets: Sequence[Target],
     doubt: Doubt,
     *,
+    headlines: Sequence[Headline] = (),
     name: str = LATEST,
     baseline: str = PREVIOUS,
 ) -> Summary:
@@ -203,10 +208,12 @@ def summarize(
     ----------
     store : Store
         Read, and nothing else.
-    targets : list of Target
-        To be judged.
+    targets : sequence of Target
+        To be judged; none of a run that judges nothing.
     doubt : Doubt
         How sure intervals and verdicts are.
+    headlines : sequence of Headline
+        The figures that come first.
     name : str
         Whose figures: the latest, or those of a baseline.
     baseline : str
@@ -222,47 +229,39 @@ def summarize(
         # Another build is compared with this one where both ran in turn.
         and (baseline != AB or base.run == record.run)
     }
-    figures = Figures(records.get, doubt)
-    rivals = [each for each in records.values() if each.case["role"] == "peer"]
-    past: dict[str, list[float]] = {}
-    for run in store.history():
-        for case, median in run["medians"].items():
-            past.setdefault(f"{run['suite']}/{case}", []).append(median)
+    figures = Figures(records.get, doubt.confidence)
+    peers = [each for each in records.values() if each.case["role"] == "peer"]
+    found = changes([(records[id_], base) for id_, base in bases.items()], doubt)
+    past = _history(store)
     suites = []
     order = {name: place for place, name in enumerate(NAMES)}
     for suite in sorted(store.suites(), key=lambda each: order.get(each, len(order))):
         record = store.read_suite(suite, name)
-        mine = [each for each in records.values() if each.suite == suite]
-        if mine and record is None:
-            store.skipped.append(f"{suite}: its benchmarks, because suite-{name}.json is not there")
-        if record is None or not mine:
-            continue
-        found = changes([(each, bases[each.id]) for each in mine if each.id in bases], doubt)
         rows = [
-            _row(
-                each,
-                figures,
-                rivals,
-                found.get(each.id),
-                bases.get(each.id),
-                past.get(each.id, [])[-20:],
-            )
-            for each in mine
+            _row(each, figures, peers, found.get(id_), bases.get(id_), past.get(id_, [])[-20:])
+            for id_, each in records.items()
+            if each.suite == suite
         ]
-        said = [*warnings(record.environment, record.noise), *_restless(rows)]
-        suites.append(SuiteSummary(record, rows, said))
+        if record is None and rows:
+            store.skipped.append(f"{suite}: its benchmarks, because suite-{name}.json is not there")
+        elif record is not None and rows:
+            said = [*warnings(record.environment, record.noise), *_restless(rows)]
+            suites.append(SuiteSummary(record, rows, said))
+    rows_by_id = {row.id: row for each in suites for row in each.rows}
     return Summary(
         fingerprint=store.folder.name,
         baseline=baseline,
         suites=suites,
-        outcomes=outcomes(targets, figures),
+        outcomes=[outcome(each, figures) for each in targets],
         doubt=doubt,
+        headlines=[_headline(each, rows_by_id, figures) for each in headlines],
+        power=_power(rows_by_id.values(), doubt),
         skipped=list(dict.fromkeys(store.skipped)),
     )
 
 
-def _numbers(value: Interval | None) -> list[float] | None:
-    return [value.value, value.low, value.high] if value else None
+def _numbers(value: Interval | None) -> list[float | None] | None:
+    return value.numbers() if value else None
 
 
 def row_as_json(row: Row) -> dict[str, Any]:
@@ -295,6 +294,7 @@ def as_json(summary: Summary) -> str:
         {
             "fingerprint": summary.fingerprint,
             "baseline": summary.baseline,
+            "power": summary.power,
             "targets": [targets_module.as_json(each) for each in summary.outcomes],
             "suites": [
                 {
@@ -320,7 +320,7 @@ def as_csv(summary: Summary) -> str:
         line: dict[str, Any] = {}
         for key, value in row_as_json(row).items():
             if key == "change":
-                line["verdict"] = value["verdict"] if value else ""
+                line["verdict"] = value["verdict"] or value["reason"] if value else ""
             numbers = value["ratio"] if key == "change" and value else value
             if isinstance(numbers, list):
                 line |= dict(zip((key, f"{key}_low", f"{key}_high"), numbers, strict=True))

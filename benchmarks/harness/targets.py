@@ -1,25 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is promised, and whether the stored figures keep it."""
 
-import functools
-import math
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from benchmarks.harness.changes import Doubt
-from benchmarks.harness.stats import (
-    Interval,
-    Values,
-    fewest_for,
-    interval,
-    resampled_medians,
-    seed_of,
-)
+from benchmarks.harness.stats import Interval, difference, median_interval, quotient, witnesses
 from benchmarks.harness.store import Record
 
 TARGETS = Path(__file__).parents[1] / "targets.toml"
@@ -32,7 +20,17 @@ SYMBOLS: Mapping[State, str] = {
     "shown": "\u00b7",
 }
 _UNITS = {"x": 1.0, "us": 1e6, "ms": 1e3, "%": 100.0}
-_NUMBER_OF_OPERANDS = {"ratio": 2, "times": 2, "slope": 2, "overhead": 4, "share": 1, "value": 1}
+# From the figures of `of` to the figure of the target, before it is divided.
+_RULES: Mapping[str, Callable[..., Interval]] = {
+    "value": lambda one: one,
+    "share": lambda one: one,
+    "ratio": quotient,
+    "times": lambda one, other: quotient(other, one),
+    "slope": difference,
+    "saved": lambda one, other: difference(other, one),
+    "difference": difference,
+}
+_OPERANDS = {"value": 1, "share": 1, "ratio": 2, "times": 2, "slope": 2, "saved": 2}
 
 
 class NotMeasuredError(Exception):
@@ -68,30 +66,47 @@ class Target:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be judged."""
-        operands = _NUMBER_OF_OPERANDS.get(self.rule, len(self.of))
         if (
-            self.rule not in {*_NUMBER_OF_OPERANDS, "difference"}
+            self.rule not in _RULES
             or self.unit not in _UNITS
             or self.clock not in {"wall", "cpu"}
-            or len(self.of) != operands
-            or (self.at_most is None) == (self.at_least is None)
+            or len(self.of) != _OPERANDS.get(self.rule, max(2, len(self.of)))
+            or (self.at_most is not None and self.at_least is not None)
         ):
             message = f"targets.toml: {self.metric!r} cannot be judged as it is written"
             raise TargetError(message)
 
     @property
     def goal(self) -> str:
-        """The target in words: "<= 50 us"."""
+        """The target in words: "<= 50 us"; "" where nothing is judged."""
+        if self.at_most is None and self.at_least is None:
+            return ""
         bound = f"<= {self.at_most:g}" if self.at_most is not None else f">= {self.at_least:g}"
         return f"{bound} {self.unit}"
 
+    @property
+    def beside(self) -> str:
+        """The benchmark whose median stands beside the figure as the measured baseline, or ""."""
+        return self.baseline or (self.of[-1] if len(self.of) > 1 else "")
+
     def state(self, achieved: Interval) -> State:
-        """Judge a figure with its interval."""
+        """Judge a figure with its interval; one without decides nothing."""
         if self.at_most is not None:
             met, missed = achieved.high <= self.at_most, achieved.low > self.at_most
+        elif self.at_least is not None:
+            met, missed = achieved.low >= self.at_least, achieved.high < self.at_least
         else:
-            met, missed = achieved.low >= self.at_least, achieved.high < self.at_least  # type: ignore[operator]
+            return "shown"
         return "met" if met else "missed" if missed else "undecided"
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A figure that a user wants first, and those that may stand beside it."""
+
+    words: str
+    of: str
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,171 +120,113 @@ class Outcome:
     reason: str = ""
 
 
+def _read(path: Path, key: str, kind: Callable[..., Any]) -> list[Any]:
+    found = []
+    for table in tomllib.loads(path.read_text(encoding="utf-8")).get(key, []):
+        try:
+            lists = {name: tuple(each) for name, each in table.items() if isinstance(each, list)}
+            found.append(kind(**{**table, **lists}))
+        except TypeError as error:
+            message = f"{path.name}: {table} is no line of {key}: {error}"
+            raise TargetError(message) from None
+    return found
+
+
 def read_targets(path: Path = TARGETS) -> list[Target]:
     """Return the targets of a file in its order."""
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))["target"]
-    return [Target(**{**table, "of": tuple(table["of"])}) for table in tables]
+    return _read(path, "targets", Target)
 
 
-# A value with its resamples.
-Measured = tuple[float, Values]
+def read_headlines(path: Path = TARGETS) -> list[Headline]:
+    """Return the figures that come first, in their order."""
+    return _read(path, "headlines", Headline)
 
 
 class Figures:
-    """Medians of stored benchmarks and their resamples, each made once."""
+    """Medians of stored benchmarks and what is made of them."""
 
-    def __init__(self, find: Callable[[str], Record | None], doubt: Doubt) -> None:
-        self._find = find
-        self._doubt = doubt
-        self._made: dict[tuple[str, str], Measured] = {}
+    def __init__(self, find: Callable[[str], Record | None], confidence: float) -> None:
+        self.record = find
+        self.confidence = confidence
 
-    @property
-    def confidence(self) -> float:
-        """Of the intervals."""
-        return self._doubt.confidence
+    def _samples(self, id_: str, what: str) -> list[Any]:
+        record = self.record(id_)
+        processes = record.by_process(what) if record else []
+        if not processes:
+            raise NotMeasuredError(id_)
+        return processes
 
-    def record(self, id_: str) -> Record | None:
-        """Return a benchmark by "suite/id"."""
-        return self._find(id_)
+    def median(self, id_: str, what: str = "wall") -> Interval:
+        """Return the median of a clock or counter; each process is one witness."""
+        return median_interval(witnesses(self._samples(id_, what)), self.confidence)
 
-    def median(self, id_: str, what: str = "wall") -> Measured:
-        """Return the median of a clock or counter, and resampled medians."""
-        if (id_, what) not in self._made:
-            record = self._find(id_)
-            processes = record.by_process(what) if record else []
-            if not processes:
-                raise NotMeasuredError(id_)
-            random = seed_of(f"{id_} {what}")
-            resampled = resampled_medians(processes, self._doubt.resamples, random)
-            self._made[id_, what] = float(np.median(np.concatenate(processes))), resampled
-        return self._made[id_, what]
+    def share(self, id_: str) -> Interval:
+        """Return the part of what the caller waits for that calls spend outside the core.
 
-    def share(self, id_: str) -> Measured:
-        """Return the part of calls that they spend outside the core, by their own stamps.
-
-        Numerator and denominator come from the same calls. The whole is what the caller waits for
-        where the benchmark is one call, and what the calls' own stamps say where it is more. Pairs
-        are resampled, or whole processes where there are several.
+        Both come from the same calls: a share for each sample, and their median.
         """
-        if (id_, "share") not in self._made:
-            record = self._find(id_)
-            core = record.by_process("stage_core") if record else []
-            whole = record.by_process("stage_whole") if record else []
-            if not core or not whole:
-                raise NotMeasuredError(id_)
-            if len(core) > 1:
-                cores, wholes = (np.array([each.sum() for each in of]) for of in (core, whole))
-            else:
-                cores, wholes = core[0], whole[0]
-            random = seed_of(f"{id_} share")
-            count = min(self._doubt.resamples, 20_000)
-            picks = random.integers(0, len(cores), (count, len(cores)))
-            value = 1 - float(cores.sum() / wholes.sum())
-            many = 1 - cores[picks].sum(axis=1) / wholes[picks].sum(axis=1)
-            self._made[id_, "share"] = value, many
-        return self._made[id_, "share"]
+        pairs = zip(
+            self._samples(id_, "stage_core"), self._samples(id_, "stage_whole"), strict=True
+        )
+        shares = [1 - core / whole for core, whole in pairs]
+        return median_interval(witnesses(shares), self.confidence)
 
-    def interval(self, of: Measured) -> Interval:
-        """Return a value with the interval of its resamples."""
-        return interval(*of, self._doubt.confidence)
-
-    def seconds(self, id_: str, what: str = "wall") -> Interval:
-        """Return a median with its interval."""
-        return self.interval(self.median(id_, what))
+    def ratio(self, numerator: str, denominator: str, what: str = "wall") -> Interval:
+        """Return the ratio of two medians."""
+        return quotient(self.median(numerator, what), self.median(denominator, what))
 
     def check_run(self, ids: Iterable[str]) -> None:
         """Raise NotMeasuredError unless all were measured in one run: else they met other noise."""
         runs: dict[str, str] = {}
         for id_ in ids:
-            record = self._find(id_)
+            record = self.record(id_)
             if record is None:
                 raise NotMeasuredError(id_)
             runs.setdefault(record.run, id_)
         if len(runs) > 1:
             raise NotMeasuredError(*runs.values())
 
-    def fewest_samples(self, ids: Iterable[str]) -> int:
-        """Return how many samples the one with the fewest has."""
-        return min(len(record.samples) for id_ in ids if (record := self._find(id_)))
-
-    def ratio(self, numerator: str, denominator: str, what: str = "wall") -> Interval:
-        """Return the ratio of two medians."""
-        (a, many_a), (b, many_b) = self.median(numerator, what), self.median(denominator, what)
-        return self.interval((a / b, many_a / many_b))
-
-
-def _difference(one: Measured, other: Measured) -> Measured:
-    return one[0] - other[0], one[1] - other[1]
-
-
-def _quotient(one: Measured, other: Measured) -> Measured:
-    return one[0] / other[0], one[1] / other[1]
-
-
-def _times_less(one: Measured, other: Measured) -> Measured:
-    """Return other / one; where one is nothing, or less, it is less by any factor."""
-    value = other[0] / one[0] if one[0] > 0 else math.inf
-    positive = one[1] > 0
-    return value, np.where(positive, other[1] / np.where(positive, one[1], 1.0), np.inf)
-
-
-_RULES: Mapping[str, Callable[..., Measured]] = {
-    "value": lambda one: one,
-    "ratio": _quotient,
-    "times": lambda one, other: _quotient(other, one),
-    "slope": _difference,
-    "difference": lambda one, *others: functools.reduce(_difference, others, one),
-    "overhead": lambda a, b, c, d: _times_less(_difference(a, b), _difference(c, d)),
-}
+    def samples_of(self, ids: Iterable[str]) -> int:
+        """Return how many witnesses the one with the fewest has."""
+        return min(len(witnesses(self._samples(id_, "wall"))) for id_ in ids)
 
 
 def achieved(target: Target, figures: Figures) -> Interval:
     """Return what a target's rule makes of the figures, in its unit."""
     if target.rule == "share":
-        found = figures.share(target.of[0])
+        operands = [figures.share(target.of[0])]
     else:
-        first, *others = (figures.median(each, target.clock) for each in target.of)
-        spared = first[0] - target.spare, first[1] - target.spare
-        found = _RULES[target.rule](spared, *others)
-    value, many = found
-    return figures.interval((value / target.divide, many / target.divide)).scaled(
-        _UNITS[target.unit]
-    )
+        operands = [figures.median(each, target.clock) for each in target.of]
+    operands[0] = difference(operands[0], Interval(target.spare, target.spare, target.spare))
+    return _RULES[target.rule](*operands).scaled(_UNITS[target.unit] / target.divide)
 
 
-def outcomes(targets: list[Target], figures: Figures) -> list[Outcome]:
-    """Judge targets; what was not measured is said to be so."""
-    found = []
-    for target in targets:
-        baseline = None
-        if target.baseline and figures.record(target.baseline):
-            baseline = figures.seconds(target.baseline, target.clock)
-        try:
-            figures.check_run(target.of)
-            value = achieved(target, figures)
-        except NotMeasuredError as error:
-            found.append(Outcome(target, "not measured", None, baseline, str(error)))
-            continue
-        state, reason = target.state(value), ""
-        fewest = figures.fewest_samples(target.of)
-        if fewest < fewest_for(figures.confidence):
-            state, reason = "undecided", f"{fewest} samples are too few"
-        found.append(Outcome(target, state, value, baseline, reason))
-    return found
+def outcome(target: Target, figures: Figures) -> Outcome:
+    """Judge a target; what was not measured is said to be so."""
+    baseline = None
+    if target.beside and figures.record(target.beside):
+        baseline = figures.median(target.beside, target.clock)
+    try:
+        figures.check_run(target.of)
+        value = achieved(target, figures)
+    except NotMeasuredError as error:
+        return Outcome(target, "not measured", None, baseline, str(error))
+    reason = "" if value.known else f"{figures.samples_of(target.of)} samples are too few"
+    return Outcome(target, target.state(value), value, baseline, reason)
 
 
-def as_json(outcome: Outcome) -> dict[str, Any]:
+def as_json(of: Outcome) -> dict[str, Any]:
     """Return an outcome for a summary."""
-    target, value, base = outcome.target, outcome.achieved, outcome.baseline
+    target = of.target
     return {
         "metric": target.metric,
         "stated_baseline": target.stated,
         "stated_target": target.stated_target,
-        "baseline_seconds": [base.value, base.low, base.high] if base else None,
+        "baseline_seconds": of.baseline.numbers() if of.baseline else None,
         "target": target.goal,
-        "achieved": [value.value, value.low, value.high] if value else None,
+        "achieved": of.achieved.numbers() if of.achieved else None,
         "unit": target.unit,
         "peer": target.peer,
-        "state": outcome.state,
-        "reason": outcome.reason,
+        "state": of.state,
+        "reason": of.reason,
     }

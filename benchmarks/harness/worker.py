@@ -12,6 +12,7 @@ import resource
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,6 @@ from benchmarks.harness.settings import Settings
 from benchmarks.suites import load_suite
 
 STAGES = ("view", "alloc", "core", "export", "total")
-
-
 Tell = Callable[..., None]
 
 
@@ -48,16 +47,22 @@ class Block:
 
     wall: float
     cpu: float
+    page_faults: int
+    switches: int
     result: object
 
 
-def timed(call: Callable[[], object], calls: int) -> Block:
-    """Time a block of calls.
+def timed(job: Job, calls: int) -> Block:
+    """Time a block of calls, after what comes before it.
 
     The last result lives until the clocks have been read; those before it are dropped one by one,
     as a program that makes many small calls does.
     """
+    if job.before is not None:
+        job.before()
+    call = job.call
     result: object = None
+    usage = resource.getrusage(resource.RUSAGE_SELF)
     cpu = time.process_time()
     start = time.perf_counter()
     if calls == 1:
@@ -67,7 +72,9 @@ def timed(call: Callable[[], object], calls: int) -> Block:
             result = call()
     wall = time.perf_counter() - start
     cpu = time.process_time() - cpu
-    return Block(wall, cpu, result)
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    faults, switches = after.ru_minflt - usage.ru_minflt, after.ru_nivcsw - usage.ru_nivcsw
+    return Block(wall, cpu, faults, switches, result)
 
 
 class Body:
@@ -77,39 +84,34 @@ class Body:
         self.case = case
         self.job = job
         self.tell = tell
+        # The caller of a job that is one call of quarrow waits for all of it.
+        self.whole = job.whole or (case.calls == 1 and job.stats is call_stats)
 
     def __call__(self, state: Any) -> None:
         """Run the blocks of one repetition."""
-        calls = self.case.calls
-        cpu = free = 0.0
-        count = 0
-        stages = dict.fromkeys((*STAGES, "whole"), 0.0)
-        # The caller of a job that is one call of quarrow waits for all of it.
-        is_the_call = calls == 1 and self.job.stats is call_stats
-        usage = resource.getrusage(resource.RUSAGE_SELF)
+        calls, count = self.case.calls, 0
+        a_call: Counter[str] = Counter()
+        stages: Counter[str] = Counter()
         while state:
-            block = timed(self.job.call, calls)
+            block = timed(self.job, calls)
             state.set_iteration_time(block.wall)
-            cpu += block.cpu
-            for stats in self.job.stats(block.result):
-                for stage in STAGES:
-                    stages[stage] += getattr(stats, f"{stage}_seconds")
-                stages["whole"] += block.wall if is_the_call else stats.total_seconds
+            found = self.job.stats(block.result)
+            for stats in found:
+                stages.update({f"stage_{s}": getattr(stats, f"{s}_seconds") for s in STAGES})
+            if found:
+                inside = sum(stats.total_seconds for stats in found)
+                stages["stage_whole"] += block.wall / calls if self.whole else inside
+            counts = {"page_faults": block.page_faults, "switches": block.switches}
+            # Freeing the result is the work of the next call in a naive loop; here it is apart.
             start = time.perf_counter()
-            del block
-            free += time.perf_counter() - start
+            cpu = block.cpu
+            del block, found
+            a_call.update({"cpu": cpu, "free": time.perf_counter() - start, **counts})
             count += 1
-        after = resource.getrusage(resource.RUSAGE_SELF)
-        counters = {
-            "cpu": cpu / (count * calls),
-            "free": free / (count * calls),
-            "page_faults": (after.ru_minflt - usage.ru_minflt) / (count * calls),
-            "switches": (after.ru_nivcsw - usage.ru_nivcsw) / (count * calls),
-        }
-        if stages["total"] > 0:
-            counters |= {f"stage_{key}": value / count for key, value in stages.items()}
-        for key, value in counters.items():
-            state.counters[key] = value
+        for key, value in a_call.items():
+            state.counters[key] = value / (count * calls)
+        for key, value in stages.items():
+            state.counters[key] = value / count
         self.tell(event="sample", id=self.case.id)
 
 
@@ -126,61 +128,73 @@ def no_collection() -> Iterator[None]:
         gc.unfreeze()
 
 
-def prepared(case: Case) -> tuple[Job, float]:
-    """Return a job that has run once and computed the right thing, and its seconds."""
+def prepared(case: Case) -> tuple[Job, Block, float]:
+    """Return a job that has computed the right thing once, that block, and the wait before it."""
     job = case.prepare()
     with no_collection():
-        block = timed(job.call, case.calls)
+        start = time.perf_counter()
+        block = timed(job, case.calls)
+        waited = time.perf_counter() - start - block.wall
     job.verify(block.result)
-    return job, block.wall
+    block.result = None
+    return job, block, waited if job.before else 0.0
 
 
 def register(body: Body, samples: int | None) -> None:
     """Hand a benchmark to google-benchmark; with a number of samples they are its repetitions."""
-    made: Any = google_benchmark.option.use_manual_time()(body)
+    option = google_benchmark.option
+    made: Any = option.use_manual_time()(body)
     if samples is not None:
-        made = google_benchmark.option.repetitions(samples)(made)
+        made = option.repetitions(samples)(made)
+        if body.job.before is not None:
+            # A pause is no part of the time that google-benchmark would fill: one block a sample,
+            # and no warming up of what is to be cold.
+            made = option.iterations(1)(made)
     google_benchmark.register(made, name=body.case.id)
+
+
+def run_case(case: Case, settings: Settings, tell: Tell, *, test: bool) -> bool:
+    """Prepare a benchmark; measure it where it is too slow to be repeated, else register it.
+
+    Returns
+    -------
+    bool
+        Whether google-benchmark has something to do.
+    """
+    tell(event="prepare", id=case.id)
+    job, block, waited = prepared(case)
+    samples = settings.samples_of(block.wall, waited)
+    tell(event="prepared", id=case.id, seconds=block.wall / case.calls, samples=samples)
+    if test and block.wall <= 1:
+        register(Body(case, job, tell), None)
+        return True
+    if samples > 1 and not test:
+        register(Body(case, job, tell), samples)
+        return True
+    # google-benchmark would first look for the length of a block. The first run was a test's.
+    if not test:
+        with no_collection():
+            block = timed(job, case.calls)
+    tell(event="only", id=case.id, wall=block.wall / case.calls, cpu=block.cpu / case.calls)
+    return False
 
 
 def run(order: dict[str, Any], tell: Tell) -> int:
     """Prepare, verify and measure; return 3 where a benchmark failed."""
     suite = load_suite(order["suite"])
     settings = Settings(**order["settings"])
-    chosen = set(order["ids"])
     packages = {case.package for case in suite.cases if case.package}
     tell(event="environment", environment=environment(packages))
-    failed = False
-    repeated = 0
+    failed = repeated = False
     for case in suite.cases:
-        if case.id not in chosen:
+        if case.id not in order["ids"]:
             continue
-        tell(event="prepare", id=case.id)
         try:
-            job, seconds = prepared(case)
+            repeated |= run_case(case, settings, tell, test=order["test"])
         except Exception as error:  # noqa: BLE001 (whatever a peer raises: told, and no time shown)
             failed = True
-            tell(
-                event="failed",
-                id=case.id,
-                error=f"{type(error).__name__}: {error}",
-                trace=traceback.format_exc(),
-            )
-            continue
-        samples = settings.samples_of(seconds)
-        tell(event="prepared", id=case.id, seconds=seconds / case.calls, samples=samples)
-        if order["test"] and seconds > 1:
-            # It has run once; what takes long is not run again by google-benchmark.
-            tell(event="only", id=case.id, wall=seconds, cpu=seconds)
-            continue
-        if samples == 1 and not order["test"]:
-            # Too slow for google-benchmark, which would first look for the length of a block.
-            with no_collection():
-                block = timed(job.call, case.calls)
-            tell(event="only", id=case.id, wall=block.wall / case.calls, cpu=block.cpu / case.calls)
-            continue
-        register(Body(case, job, tell), None if order["test"] else samples)
-        repeated += 1
+            said, trace = f"{type(error).__name__}: {error}", traceback.format_exc()
+            tell(event="failed", id=case.id, error=said, trace=trace)
     if repeated:
         flags = python_flags(settings, Path(order["out"]), test=order["test"])
         google_benchmark.initialize([sys.argv[0], *flags])
