@@ -1,7 +1,7 @@
 # Every target does all its set-up first (tools/setup); a second call finds it done.
 PYTEST = .venv/bin/python -m pytest -q -n auto --maxprocesses=8 --dist worksteal
 
-.PHONY: help demo example-input test test-quick bench format lint clean
+.PHONY: help demo example-input test test-quick bench bench-peers format lint clean
 
 # Not Make's own rules: these are commands, not files, and none may run beside another.
 .NOTPARALLEL:
@@ -14,7 +14,9 @@ help:
 	@echo 'make test    build everything and run every C++ and Python test'
 	@echo 'make test-quick'
 	@echo '             the same without what takes long, and with fewer examples of each property'
-	@echo 'make bench   measure everything beside copies and peers, write build/benchmarks/report'
+	@echo 'make bench   measure everything that is installed, write build/benchmarks/report'
+	@echo 'make bench-peers'
+	@echo '             the same in .venv-peers, with the other libraries, which it installs there'
 	@echo 'make format  format the C++ and the Python sources'
 	@echo 'make lint    formatters, linters and type checker, without changing a file'
 	@echo 'make clean   remove everything that these commands made'
@@ -44,6 +46,14 @@ test-quick:
 bench:
 	@tools/setup package benchmarks kernels
 	@.venv/bin/python -m benchmarks $(BENCH)
+
+# torch comes by itself first, so that the others accept that build of it.
+bench-peers:
+	@tools/setup package benchmarks
+	@test -d .venv-peers || $${PYTHON:-python3} -m venv .venv-peers
+	@.venv-peers/bin/pip install -q "$$(grep '^torch==' requirements/oracles.txt)"
+	@.venv-peers/bin/pip install -q -r requirements/peers.txt .
+	@.venv-peers/bin/python -m benchmarks $(BENCH)
 
 format:
 	@tools/setup lint

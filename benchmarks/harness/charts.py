@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-from benchmarks.harness.stats import Interval
+from benchmarks.harness.stats import Interval, Values
 from benchmarks.harness.store import Record
 from benchmarks.harness.summary import Row
 from benchmarks.harness.svg import INKS, svg_of
@@ -82,7 +82,7 @@ def line_styles(lines: Sequence[Line]) -> list[dict[str, Any]]:
 
 
 def _time_ticks(axes: Axes) -> None:
-    """Name powers of ten on a logarithmic axis of seconds, and 2 and 5 times them if those are few."""
+    """Name powers of ten on a logarithmic axis of seconds, and what lies between if few do."""
     low, high = axes.get_ylim()
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
@@ -125,7 +125,7 @@ def _name_lines(axes: Axes, lines: Sequence[Line], styles: Sequence[dict[str, An
     """Write each line's name beside its end, after its marker."""
     to_place = axes.transData + axes.transAxes.inverted()
     ends = to_place.transform([(at, each.value) for at, each in (x.points[-1] for x in lines)])
-    heights = _places(ends[:, 1], 0.075)
+    heights = _places(ends[:, 1].tolist(), 0.075)
     beside: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
     axes.plot(
         _apart([(x + 0.01, 1.02) for x in ends[:, 0]]),
@@ -204,6 +204,15 @@ def _steps(record: Record) -> list[float]:
     return [at + 0.5 for at in range(1, len(processes)) if processes[at] != processes[at - 1]]
 
 
+def _strip(axes: Axes, place: float, width: float, walls: Values, look: dict[str, Any]) -> None:
+    """Draw samples beside each other, and their median through them."""
+    # By the golden ratio neighbours in order stand apart.
+    aside = (np.arange(len(walls)) * 0.618 % 1 - 0.5) * width
+    axes.plot(place + aside, walls, **look)
+    ends = [place - 0.7 * width, place + 0.7 * width]
+    axes.plot(ends, [np.median(walls)] * 2, color=INKS["ink"], linewidth=1.5)
+
+
 def samples(row: Row, baseline: str) -> Chart:
     """Draw every sample: in the order in which they were taken, and as strips beside the base."""
     median = row.estimate.median
@@ -223,24 +232,25 @@ def samples(row: Row, baseline: str) -> Chart:
     axes.vlines(_steps(row.record), low, high, color=INKS["line"], linewidth=1)
     places = [count * (1.12 + 0.2 * index) + 1 for index in range(len(shown))]
     for place, x, (_, _, ink, marker) in zip(places, walls, shown, strict=True):
-        x = np.where(x > high, math.nan, x)
-        points = {"linestyle": "none", "marker": marker, "color": INKS[ink], "markersize": 3}
+        look: dict[str, Any] = {
+            "linestyle": "none",
+            "marker": marker,
+            "markersize": 3,
+            "color": INKS[ink],
+            "fillstyle": "none",
+        }
         if place == places[0]:
-            axes.plot(np.arange(1, count + 1), x, **points, fillstyle="none")
-        # By the golden ratio neighbours in order stand apart.
-        aside = (np.arange(len(x)) * 0.618 % 1 - 0.5) * 0.1 * count
-        axes.plot(place + aside, x, **points, fillstyle="none")
-        wide, middle = 0.07 * count, float(np.nanmedian(x))
-        axes.plot([place - wide, place + wide], [middle] * 2, color=INKS["ink"], linewidth=1.5)
+            inside = np.flatnonzero(x <= high)
+            axes.plot(inside + 1, x[inside], **look)
+        _strip(axes, place, 0.1 * count, x[x <= high], look)
     axes.set_xlim(0, places[-1] + 0.1 * count + 0.5)
-    named = [(at, str(at)) for at in (1, count // 2, count) if at]
-    named += [(at, each[0][:14]) for at, each in zip(places, shown, strict=True)]
-    axes.set_xticks(*zip(*dict(named).items(), strict=True))
+    named: dict[float, str] = {at: str(at) for at in (1, count // 2, count) if at}
+    named |= {at: each[0][:14] for at, each in zip(places, shown, strict=True)}
+    axes.set_xticks(list(named), list(named.values()))
     axes.set_xlabel("sample, in the order taken, and all together", color=INKS["soft"])
     axes.set_ylabel(typeset(f"time of a call, {name}"), color=INKS["soft"])
     note = "A slope is drift, a step a process or a neighbour; the lines are medians."
-    if len(row.record.by_process()) > 1:
-        note += " Upright lines part processes."
+    note += " Upright lines part processes." * bool(_steps(row.record))
     if beyond:
         note += f" {beyond} far sample{'s lie' if beyond > 1 else ' lies'} above the frame."
     return Chart("Samples", note, svg_of(figure))
@@ -262,7 +272,7 @@ def bars(heading: str, groups: Sequence[tuple[str, Sequence[tuple[str, str, floa
             y += 1
             ink = {"ours": "series0", "copy": "soft"}.get(role, "series1")
             axes.barh(y, seconds, height=0.7, color=INKS[ink], linewidth=0)
-            words = {"va": "center_baseline", "color": INKS["ink"]}
+            words: dict[str, Any] = {"va": "center_baseline", "color": INKS["ink"]}
             weight = "bold" if role == "ours" else "normal"
             axes.annotate(name, (0, y), (-4, 0), textcoords="offset points", ha="right",
                           weight=weight, **words)  # fmt: skip

@@ -7,9 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -19,110 +18,109 @@ from benchmarks.harness.memory import Proof
 from benchmarks.harness.summary import Row, Summary
 from benchmarks.harness.words import (
     bytes_text,
+    change_text,
+    compared_text,
+    counted,
     digits,
     duration_text,
     interval_text,
     rate_text,
-    time_unit,
+    time_interval_text,
 )
 
-STATE_STYLES = {"met": "green", "missed": "red", "undecided": "yellow", "not measured": "dim"}
-VERDICT_STYLES = {
+STYLES = {
+    "met": "green",
+    "missed": "red",
+    "undecided": "yellow",
+    "not measured": "dim",
     "improved": "green",
-    "no change": "",
     "regressed": "red",
     "inconclusive": "yellow",
 }
 ROWS_OF_A_SCREEN = 12
+PEERS_WANTED = "other libraries: `make bench-peers` installs and measures them"
 
 
 class Watcher:
     """Shows which suite runs, which benchmark, and how long it may take."""
 
-    def __init__(self, console: Console, plans: list[Plan]) -> None:
-        self._plans = plans
-        self._done: dict[str, str] = {}
-        self._current = ""
-        self._doing = ""
-        self._counts: dict[str, int] = {}
+    def __init__(self, console: Console, plans: Sequence[Plan]) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}")
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[doing]}", markup=False),
+            console=console,
         )
-        self._task = self._progress.add_task("", total=1.0, left="")
-        self._began = time.monotonic()
-        self._live = Live(console=console, get_renderable=self._table, refresh_per_second=4)
+        self._tasks = {each.suite.name: self._add(each) for each in plans}
+        self._counts: collections.Counter[str] = collections.Counter()
+        self._task = TaskID(0)
+        self._began = 0.0
 
-    def _table(self) -> Group:
-        table = Table(box=None, padding=(0, 2, 0, 0))
-        for column in ("suite", "benchmarks", "expected", ""):
-            table.add_column(column)
-        for each in self._plans:
-            name = each.suite.name
-            state = self._done.get(name, self._doing if name == self._current else "")
-            expected = duration_text(each.expected_seconds)
-            table.add_row(name, str(len(each.cases)), expected, Text(state))
-        return Group(table, self._progress)
+    def _add(self, plan: Plan) -> TaskID:
+        said = f"{len(plan.cases)} benchmarks, about {duration_text(plan.expected_seconds)}"
+        total = max(plan.expected_seconds, 1e-9)
+        return self._progress.add_task(plan.suite.name, total=total, doing=said)
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Show the table while the block runs."""
-        with self._live:
+        """Show a line for each suite while the block runs."""
+        with self._progress:
             yield
 
     def begin(self, plan: Plan) -> None:
         """Show that a suite begins."""
-        self._current = plan.suite.name
-        self._doing = "starting"
-        self._counts = dict.fromkeys((case.id for case in plan.cases), 0)
-        self._progress.update(self._task, completed=self._finished_seconds())
+        self._task = self._tasks[plan.suite.name]
+        self._began = time.monotonic()
+        self._counts.clear()
+        self._progress.update(self._task, doing="starting")
 
     def end(self, plan: Plan, seconds: float) -> None:
         """Show that a suite has ended."""
-        self._done[plan.suite.name] = f"done in {duration_text(seconds)}"
-        self._current = ""
-        self._progress.update(self._task, completed=self._finished_seconds(), left="")
-
-    def _finished_seconds(self) -> float:
-        return sum(p.expected_seconds for p in self._plans if p.suite.name in self._done)
+        done = f"done in {duration_text(seconds)}"
+        self._progress.update(self._task, completed=max(plan.expected_seconds, 1e-9), doing=done)
 
     def see(self, event: dict[str, Any]) -> None:
         """Take an event of a worker."""
+        doing: dict[str, Any] = {}
         if event["event"] == "prepare":
-            self._doing = f"preparing and verifying {event['id']}"
+            doing = {"doing": f"preparing and verifying {event['id']}"}
         elif event["event"] == "sample":
-            self._counts[event["id"]] = self._counts.get(event["id"], 0) + 1
-            self._doing = f"{event['id']}, sample {self._counts[event['id']]}"
+            self._counts[event["id"]] += 1
+            doing = {"doing": f"{event['id']}, sample {self._counts[event['id']]}"}
         elif event["event"] == "failed":
-            self._live.console.print(f"[red]{event['id']}: {event['error']}[/red]")
-        total = sum(each.expected_seconds for each in self._plans)
-        left = max(0.0, total - (time.monotonic() - self._began))
-        completed = min(total, time.monotonic() - self._began)
-        self._progress.update(
-            self._task, total=total, completed=completed, left=f"about {duration_text(left)} to go"
-        )
+            said = f"{event['id']}: {event['error']}"
+            self._progress.console.print(said, style="red", markup=False)
+        self._progress.update(self._task, completed=time.monotonic() - self._began, **doing)
+
+
+def _table(*columns: str, right: Collection[str] = ()) -> Table:
+    """Return a table without lines; the first column is never cut."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for place, column in enumerate(columns):
+        aside = column in right
+        table.add_column(column, justify="right" if aside else "left", no_wrap=aside or place == 0)
+    return table
+
+
+def _state(word: str, symbol: str, more: str = "") -> Text:
+    return Text(f"{symbol} {word} {more}".strip(), STYLES.get(word, ""))
 
 
 def print_targets(console: Console, summary: Summary) -> None:
     """Print the promises and whether they are kept; what each is up against is in the report."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("", no_wrap=True)
-    table.add_column("target", overflow="fold")
-    for column in ("", "achieved"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = _table("", "target", "goal", "achieved", right={"goal", "achieved"})
     for each in summary.outcomes:
-        state = Text(f"{targets.SYMBOLS[each.state]} {each.state}", STATE_STYLES[each.state])
+        state = _state(each.state, targets.SYMBOLS[each.state])
         figures = interval_text(each.achieved, each.target.unit) if each.achieved else ""
         table.add_row(state, each.target.metric, each.target.goal, figures)
     console.print(table)
 
 
-def _change_text(row: Row) -> Text:
+def _change(row: Row) -> Text:
     if row.change is None:
         return Text("")
-    percent = 100 * (row.change.ratio.value - 1)
-    verdict = row.change.verdict
-    symbol = changes.SYMBOLS[verdict]
-    return Text(f"{symbol} {verdict} {percent:+.1f} %", VERDICT_STYLES[verdict])
+    said, verdict = change_text(row.change.ratio), row.change.verdict
+    return _state(verdict, changes.SYMBOLS[verdict], said) if verdict else Text(said)
 
 
 def _worth_a_line(rows: Sequence[Row]) -> list[Row]:
@@ -136,26 +134,26 @@ def _worth_a_line(rows: Sequence[Row]) -> list[Row]:
 
 def print_rows(console: Console, rows: Sequence[Row], baseline: str) -> None:
     """Print benchmarks, a line each."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("benchmark", no_wrap=True)
     compared = any(row.change for row in rows)
     cut = any(row.cut for row in rows)
-    against = [f"against {baseline}"] if compared else []
+    against = f"against {baseline}"
     # What a narrow window has no room for is in the report.
     wide = console.width >= 110
-    columns = ["median", "interval", *["throughput"] * wide, "x copy", *against]
-    for column in (*columns, *["samples"] * cut):
-        table.add_column(column, justify="right", no_wrap=True)
+    columns = [
+        "median",
+        *["throughput"] * wide,
+        "x copy",
+        *[against] * compared,
+        *["samples"] * cut,
+    ]
+    table = _table("benchmark", *columns, right=columns)
     for row in rows:
-        unit, length = time_unit(row.estimate.median.value)
-        median = row.estimate.median.scaled(1 / length)
         table.add_row(
             row.case["id"],
-            f"{digits(median.value)} {unit}",
-            f"[{digits(median.low)}, {digits(median.high)}]",
+            time_interval_text(row.estimate.median),
             *([rate_text(row.throughput.value) if row.throughput else ""] if wide else []),
             digits(row.to_copy.value) if row.to_copy else "",
-            *([_change_text(row)] if compared else []),
+            *([_change(row)] if compared else []),
             *([row.samples_text.partition(" samples")[0]] if cut else []),
         )
     console.print(table)
@@ -163,10 +161,9 @@ def print_rows(console: Console, rows: Sequence[Row], baseline: str) -> None:
 
 def targets_in_words(summary: Summary) -> str:
     """Count the targets by what became of them."""
-    counts = collections.Counter(each.state for each in summary.outcomes)
-    return "targets: " + ", ".join(
-        f"{counts[each]} {each}" for each in targets.SYMBOLS if counts[each]
-    )
+    order = list(targets.SYMBOLS)
+    states = sorted((each.state for each in summary.outcomes), key=order.index)
+    return f"targets: {counted(states)}"
 
 
 def print_summary(
@@ -191,33 +188,30 @@ def print_summary(
     print_rows(console, rows, summary.baseline)
     if len(asked) > len(rows):
         console.print(f"and {len(asked) - len(rows)} more in the report", style="dim")
-    console.print(f"{targets_in_words(summary)} (--check-targets lists them)")
-    verdicts = collections.Counter(row.change.verdict for row in asked if row.change)
-    if verdicts:
-        said = ", ".join(f"{verdicts[each]} {each}" for each in changes.SYMBOLS if verdicts[each])
+    if summary.outcomes:
+        console.print(f"{targets_in_words(summary)} (--check-targets lists them)")
+    said = compared_text(row.change for row in asked if row.change)
+    if said:
         console.print(f"against {summary.baseline}: {said}")
+    if summary.power:
+        console.print(summary.power, soft_wrap=True)
     for suite in suites:
         for warning in suite.warnings:
             console.print(f"{suite.record.name}: {warning}", style="yellow", markup=False)
         if suite.record.missing:
             names = ", ".join(suite.record.missing)
             console.print(f"{suite.record.name}: without {names} (--list says why)", style="dim")
+    if any(suite.record.missing for suite in suites):
+        console.print(PEERS_WANTED)
     for skipped in summary.skipped:
         console.print(f"skipped {skipped}", style="yellow", markup=False, soft_wrap=True)
 
 
 def print_proofs(console: Console, proofs: list[Proof]) -> None:
     """Print what each call did to memory."""
-    table = Table(title="Memory", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for column in ("", "benchmark", "peak grew by", "its result has", "input copied"):
-        table.add_column(column)
+    table = _table("", "benchmark", "peak grew by", "its result has", "input copied")
     for proof in proofs:
         state = Text("\u2713 holds", "green") if proof.holds else Text("\u2717 broken", "red")
-        table.add_row(
-            state,
-            proof.id,
-            bytes_text(proof.peak),
-            bytes_text(proof.allowed),
-            bytes_text(proof.copied),
-        )
+        figures = (proof.peak, proof.allowed, proof.copied)
+        table.add_row(state, proof.id, *map(bytes_text, figures))
     console.print(table)

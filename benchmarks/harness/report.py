@@ -2,8 +2,8 @@
 """The report: pages for a browser that need no server and no network, made from the store alone.
 
     FOLDER/index.html          targets, all benchmarks, suites, environment
-    FOLDER/<suite>/index.html  a suite: how it scales, its benchmarks
-    FOLDER/<suite>/<id>.html   a benchmark: its samples from every side
+    FOLDER/<suite>/index.html  a suite: its charts, its benchmarks
+    FOLDER/<suite>/<id>.html   a benchmark: its samples, stages, memory
     FOLDER/<suite>/<id>.json   those samples, as they are stored
     FOLDER/summary.{json,csv}  all figures for a program
 
@@ -15,32 +15,34 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from importlib.resources import files
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
 
-from benchmarks.harness import changes, plots, suite_plots, targets
-from benchmarks.harness.plots import typeset
+from benchmarks.harness import changes, charts, targets
 from benchmarks.harness.store import SCHEMA, SuiteRecord, write_atomically
 from benchmarks.harness.summary import Row, SuiteSummary, Summary, as_csv, as_json
+from benchmarks.harness.svg import STYLE
 from benchmarks.harness.words import (
     bytes_text,
+    change_text,
+    compared_text,
     digits,
     duration_text,
     interval_text,
     rate_text,
     time_interval_text,
     time_text,
-    time_unit,
+    typeset,
 )
 
 TEMPLATES = Path(__file__).with_name("templates")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _TAKEN = {"index"}
+_STAGES = {"view": "take the input", "alloc": "allocate", "core": "core", "export": "hand out"}
 _COUNTERS = {
     "page_faults": "page faults of a call",
     "free": "freeing the result",
@@ -51,7 +53,6 @@ _MEMORY = {
     "allowed": "its result has",
     "copied": "input copied",
 }
-_SPARKLINE = (96, 24, 3)
 
 
 def file_name(id_: str) -> str:
@@ -59,37 +60,6 @@ def file_name(id_: str) -> str:
     if _FILE_NAME.fullmatch(id_) and id_ not in _TAKEN:
         return id_
     return re.sub(r"[^A-Za-z0-9_-]", "_", id_)[:80] + f"-{zlib.crc32(id_.encode()):08x}"
-
-
-@dataclass(frozen=True)
-class Sparkline:
-    """Medians of runs as the points of a small picture."""
-
-    points: list[tuple[float, float]]
-    label: str
-    width: int = _SPARKLINE[0]
-    height: int = _SPARKLINE[1]
-
-
-def sparkline(history: list[float]) -> Sparkline | None:
-    """Return the picture of a history, or None where there is no second run."""
-    if len(history) < 2:
-        return None
-    width, height, margin = _SPARKLINE
-    low, high = min(history), max(history)
-    # Less than a tenth of difference does not fill the height: noise is not to look like news.
-    span = max(high - low, 0.1 * high)
-    middle = (low + high) / 2
-    step = (width - 2 * margin) / (len(history) - 1)
-    points = [
-        (
-            round(margin + index * step, 1),
-            round(height / 2 - (value - middle) / span * (height - 2 * margin), 1),
-        )
-        for index, value in enumerate(history)
-    ]
-    label = f"medians of {len(history)} runs, oldest first: "
-    return Sparkline(points, label + ", ".join(typeset(time_text(value)) for value in history))
 
 
 def flat(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
@@ -104,16 +74,32 @@ def flat(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]
             yield where, str(value)
 
 
-def environments(suites: list[SuiteRecord]) -> list[tuple[str, list[tuple[str, str]]]]:
+def environments(suites: list[SuiteRecord]) -> list[tuple[str, str]]:
     """Return each line of the environments once, with the suites it is of where they differ."""
     found: dict[str, dict[str, list[str]]] = {}
     for suite in suites:
         for where, what in flat(suite.environment):
             found.setdefault(where, {}).setdefault(what, []).append(suite.name)
     return [
-        (where, [(what, "" if len(said) == 1 else ", ".join(of)) for what, of in said.items()])
+        (where, "; ".join(f"{what} ({', '.join(of)})" for what, of in said.items()))
+        if len(said) > 1
+        else (where, next(iter(said)))
         for where, said in found.items()
     ]
+
+
+def stage_lines(row: Row) -> list[tuple[str, str]]:
+    """Return the mean time of each stage of a call, what lies between them, and the share."""
+    times = {_STAGES[stage]: seconds for stage, seconds in row.stages.items()}
+    totals = row.record.by_process("stage_total")
+    if totals and times:
+        whole = float(np.mean(np.concatenate(totals)))
+        times["between"] = max(whole - sum(times.values()), 0.0)
+    total = sum(times.values())
+    lines = [(word, f"{time_text(each)}, {each / total:.1%}") for word, each in times.items()]
+    if row.share:
+        lines.append(("outside the core", interval_text(row.share.scaled(100), "%")))
+    return lines
 
 
 def memory_lines(row: Row) -> list[tuple[str, str]]:
@@ -127,15 +113,30 @@ def memory_lines(row: Row) -> list[tuple[str, str]]:
         if name.startswith("stage_"):
             continue
         middle = float(np.median(np.concatenate(row.record.by_process(name))))
-        said = typeset(time_text(middle)) if name == "free" else digits(middle)
+        said = time_text(middle) if name == "free" else digits(middle)
         lines.append((_COUNTERS.get(name, name), f"{said} (median)"))
     return lines
 
 
-def fastest(summary: Summary) -> Row | None:
-    """Return the benchmark of ours that takes the smallest part of a copy's time."""
-    ours = [row for row in summary.rows if row.case["role"] == "ours" and row.to_copy]
-    return min(ours, key=lambda row: row.to_copy.value if row.to_copy else 0.0, default=None)
+def estimate_lines(row: Row) -> list[tuple[str, str]]:
+    """Return what the samples say, and what they are compared with."""
+    estimate = row.estimate
+    times = {
+        "mean": estimate.mean,
+        "standard deviation": estimate.deviation,
+        "median absolute deviation": estimate.median_absolute_deviation,
+        "least": estimate.minimum,
+        "most": estimate.maximum,
+        "CPU, median": row.cpu,
+    }
+    outliers = f"{estimate.outliers}, of them {estimate.severe_outliers} severe"
+    return [
+        ("median", time_interval_text(estimate.median)),
+        *((what, time_text(seconds)) for what, seconds in times.items()),
+        ("samples", row.samples_text),
+        ("outliers", outliers),
+        ("medians of runs, oldest first", ", ".join(time_text(each) for each in row.history)),
+    ]
 
 
 def sample_file(row: Row) -> str:
@@ -160,24 +161,22 @@ class _Pages:
         )
         self._environment.filters.update(
             bytes=bytes_text,
-            digits=digits,
+            change=lambda value: typeset(change_text(value)),
             duration=duration_text,
             file=file_name,
             interval=lambda value, unit="": typeset(interval_text(value, unit)),
             rate=rate_text,
-            sparkline=sparkline,
             time=lambda seconds: typeset(time_text(seconds)),
             time_interval=lambda value: typeset(time_interval_text(value)),
             typeset=typeset,
-            unit=lambda seconds: typeset(f" {time_unit(seconds)[0]}").strip(),
         )
         self._environment.globals.update(
             baseline=summary.baseline,
-            confidence=summary.doubt.confidence,
+            doubt=summary.doubt,
             fingerprint=summary.fingerprint,
-            noise_threshold=summary.doubt.noise,
-            state_symbols=targets.SYMBOLS,
-            verdict_symbols=changes.SYMBOLS,
+            power=summary.power,
+            symbols=dict([*targets.SYMBOLS.items(), *changes.SYMBOLS.items()]),
+            verdicts=list(changes.SYMBOLS),
         )
 
     def write(self, path: str, template: str, **values: Any) -> Path:
@@ -198,11 +197,13 @@ class _Pages:
             row=row,
             before=suite.rows[index - 1] if index else None,
             after=suite.rows[index + 1] if index + 1 < len(suite.rows) else None,
-            plots=plots.of_benchmark(row, self._summary.baseline),
-            stages=plots.stage_times(row),
-            memory=memory_lines(row),
-            environment=environments([suite.record]),
-            settings=list(flat(row.record.settings)),
+            chart=charts.samples(row, self._summary.baseline),
+            tables=[
+                ("Estimates", estimate_lines(row)),
+                ("Stages", stage_lines(row)),
+                ("Memory and counters", memory_lines(row)),
+            ],
+            environment=[*environments([suite.record]), *flat(row.record.settings)],
         )
         write_atomically(self._folder / f"{path}.json", sample_file(row))
 
@@ -212,26 +213,24 @@ class _Pages:
             f"{file_name(suite.record.name)}/index.html",
             "suite.html.j2",
             suite=suite,
-            plots=suite_plots.of_suite(suite.rows),
-            environment=environments([suite.record]),
-            settings=list(flat(suite.record.settings)),
+            charts=charts.of_suite(suite.rows),
+            environment=[*environments([suite.record]), *flat(suite.record.settings)],
         )
 
     def index(self) -> Path:
         """Write the first page."""
         summary = self._summary
-        states = Counter(each.state for each in summary.outcomes)
-        verdicts = Counter(row.change.verdict for row in summary.rows if row.change)
         return self.write(
             "index.html",
             "index.html.j2",
             summary=summary,
             rows=[(suite, row) for suite in summary.suites for row in suite.rows],
-            pages={row.id: (suite, row) for suite in summary.suites for row in suite.rows},
-            counts={state: states[state] for state in targets.SYMBOLS},
-            verdicts={verdict: verdicts[verdict] for verdict in changes.SYMBOLS},
-            fastest=fastest(summary),
-            warnings=[(suite, said) for suite in summary.suites for said in suite.warnings],
+            pages={
+                row.id: f"{file_name(row.record.suite)}/{file_name(row.case['id'])}.html"
+                for row in summary.rows
+            },
+            counts=Counter(each.state for each in summary.outcomes),
+            compared=compared_text(row.change for row in summary.rows if row.change),
             environment=environments([suite.record for suite in summary.suites]),
         )
 
@@ -252,10 +251,9 @@ def write_report(summary: Summary, folder: Path) -> Path:
         The page to open.
     """
     pages = _Pages(summary, folder)
-    for asset in ("report.css", "report.js"):
-        write_atomically(folder / asset, (TEMPLATES / asset).read_text(encoding="utf-8"))
-    script = files("plotly").joinpath("package_data/plotly.min.js")
-    write_atomically(folder / "plotly.min.js", script.read_text(encoding="utf-8"))
+    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    write_atomically(folder / "report.css", STYLE + style)
+    write_atomically(folder / "report.js", (TEMPLATES / "report.js").read_text(encoding="utf-8"))
     write_atomically(folder / "summary.json", as_json(summary))
     write_atomically(folder / "summary.csv", as_csv(summary))
     for suite in summary.suites:

@@ -53,11 +53,11 @@ _NEEDLESS = re.compile(
     r"(?s)^.*?(?=<svg)|<!--.*?-->|<defs>\s*<style.*?</defs>"
     r'|<path d="[^"]*" style="fill: none"/>|<clipPath.*?</clipPath>'
 )
-_SHORTER = (
-    (r' width="[\d.]+pt" height="[\d.]+pt"| xmlns:xlink="[^"]*"| version="1.1"|xlink:(?=href)', ""),
-    (r' clip-path="[^"]*"', ""),
-    (r"font-family: [^;\"]*;? ?|text-anchor: start;? ?|stroke-dashoffset: 0; | transform=\"rotate\(-?0 [^)]*\)\"", ""),
-    (r"(?<=\d)\s+(?=[LMCQzZ])|(?<=[LMCQ])\s+|(?<=[zZ\d])\s+(?=\")|(?<=[:;])\s+", ""),
+_SHORTER = re.compile(
+    r' width="[\d.]+pt" height="[\d.]+pt"| xmlns:xlink="[^"]*"| version="1.1"|xlink:(?=href)'
+    r'| clip-path="[^"]*"|font-family: [^;"]*;? ?|text-anchor: start;? ?|stroke-dashoffset: 0; '
+    r'| transform="rotate\(-?0 [^)]*\)"|(?<=\d)\s+(?=[LMCQzZ])|(?<=[LMCQ])\s+|(?<=[zZ\d])\s+(?=")'
+    r"|(?<=[:;])\s+"
 )
 _SAME_STYLE = re.compile(r'(?:<use [^>]*?( style="[^"]*")/>\s*){2,}')
 
@@ -65,9 +65,7 @@ _SAME_STYLE = re.compile(r'(?:<use [^>]*?( style="[^"]*")/>\s*){2,}')
 def _shorter(tag: re.Match[str]) -> str:
     """Return a tag with a digit after the point, a tenth of what one can see."""
     text = re.sub(r"-?\d+\.\d{2,}", lambda m: f"{float(m[0]):.1f}".removesuffix(".0"), tag[0])
-    for pattern, short in _SHORTER:
-        text = re.sub(pattern, short, text)
-    return text
+    return _SHORTER.sub("", text)
 
 
 def _without_plain_groups(svg: str) -> str:
@@ -84,7 +82,7 @@ def _without_plain_groups(svg: str) -> str:
 
 
 def svg_of(figure: Figure) -> str:
-    """Return a figure as SVG for the inside of a page; it draws nothing beyond its frames."""
+    """Return a figure as SVG for the inside of a page; nothing in it is cut."""
     text = io.StringIO()
     figure.savefig(text, format="svg", transparent=True, metadata=_NOTHING)
     svg = re.sub(r"<[^>]+>", _shorter, _NEEDLESS.sub("", text.getvalue()))

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Numbers as people read them."""
 
+from collections import Counter
+from collections.abc import Iterable
+
+from benchmarks.harness.changes import Change
 from benchmarks.harness.stats import Interval
 
 _TIME_UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9))
@@ -22,16 +26,11 @@ def typeset(text: str) -> str:
 
 def digits(value: float) -> str:
     """Return three significant digits, without an exponent."""
-    magnitude = abs(value)
-    if magnitude >= 100:
-        return f"{value:,.0f}"
-    if magnitude >= 10:
-        return f"{value:.1f}"
-    if magnitude == 0:
-        return "0"
-    if magnitude >= 1:
-        return f"{value:.2f}"
-    return f"{value:.3f}"
+    # 99.96 is 100, not 100.0.
+    for places, least in enumerate((99.95, 9.995, 0.9995)):
+        if abs(value) >= least:
+            return f"{value:,.{places}f}"
+    return f"{value:.3f}" if value else "0"
 
 
 def time_unit(seconds: float) -> tuple[str, float]:
@@ -68,6 +67,16 @@ def change_text(ratio: Interval) -> str:
     numbers = [ratio.value, ratio.low, ratio.high] if ratio.known else [ratio.value]
     first, *rest = (f"{100 * (each - 1):+.1f}" for each in numbers)
     return f"{first} [{', '.join(rest)}] %" if rest else f"{first} %"
+
+
+def counted(words: Iterable[str]) -> str:
+    """Return how often each word is there: "3 met, 1 missed"."""
+    return ", ".join(f"{count} {word}" for word, count in Counter(words).items())
+
+
+def compared_text(found: Iterable[Change]) -> str:
+    """Count verdicts, and what has none."""
+    return counted(each.verdict or f"with {each.reason}" for each in found)
 
 
 def rate_text(bytes_per_second: float) -> str:

@@ -147,7 +147,7 @@ def sizes_suite() -> SimulatedSuite:
     """Return copies, ours and lists over three sizes."""
     found = []
     for size in SIZES:
-        common: dict[str, Any] = {"size": size, "bytes": size * 1_000_000}
+        common: dict[str, Any] = {"size": size, "bytes": size * 1_000_000, "chart": "int8 per row"}
         measured: dict[str, Any] = {**common, "copy": f"copy_{size}mb", "job": f"int8, {size} MB"}
         ours: dict[str, Any] = {**measured, "threads": 2, "legacy": f"legacy_{size}mb"}
         copied = 1e-4 * size
@@ -211,7 +211,7 @@ def make_store(folder: Path, *, factor: float = 1.0) -> Store:
         for day in range(1, 5):
             write_run(store, suite, f"2026-01-0{day}T08:00:00+00:00", factor=1 + 0.01 * day)
         last = "2026-01-05T08:00:00+00:00"
-        write_run(store, suite, last, factor=factor, processes=5)
+        write_run(store, suite, last, factor=factor)
     figures = {"peak": 1_200_000, "allowed": 1_000_000, "copied": 0}
     store.write_memory("numpy_vs_legacy", "numpy_4mb", figures)
     return store
@@ -223,6 +223,7 @@ HOSTILE = "=<img src=x onerror=document.title='owned'>\"</script><b>'{{ 7 * 7 }}
 def hostile_suite() -> SimulatedSuite:
     """Return a suite whose every text looks like markup."""
     rest: dict[str, Any] = {
+        "chart": HOSTILE,
         "line": HOSTILE,
         "package": HOSTILE,
         "job": HOSTILE,
