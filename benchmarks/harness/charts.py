@@ -39,9 +39,21 @@ def _axes(figure: Figure, place: tuple[float, float, float, float], **rest: Any)
     axes = figure.add_axes(place, **rest)
     axes.tick_params(color=INKS["soft"], labelcolor=INKS["soft"], length=0, which="both")
     axes.spines[["left", "bottom"]].set_color(INKS["soft"])
-    axes.set_axisbelow(True)
-    axes.grid(color=INKS["line"], linewidth=0.6)
     return axes
+
+
+def _apart(pairs: Sequence[tuple[float, float]]) -> list[float]:
+    """Return both ends of many strokes, so that one line draws them all."""
+    return [value for one, other in pairs for value in (one, other, math.nan)]
+
+
+def _grid(axes: Axes, x: Sequence[float], y: Sequence[float]) -> None:
+    """Draw a line at each tick, all as one."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    across = _apart([*((at, at) for at in x), *((left, right) for _ in y)])
+    along = _apart([*((low, high) for _ in x), *((at, at) for at in y)])
+    axes.plot(across, along, color=INKS["line"], linewidth=0.6, zorder=0)
+    axes.set(xlim=(left, right), ylim=(low, high))
 
 
 @dataclass(frozen=True)
@@ -74,14 +86,14 @@ def line_styles(lines: Sequence[Line]) -> list[dict[str, Any]]:
         {
             "linestyle": DASHES[line.role],
             "marker": MARKERS[index],
-            "color": INKS["ink" if line.role == "copy" else f"series{index}"],
+            "color": INKS["ink" if line.role == "copy" else f"s{index}"],
             "linewidth": 2 if line.role in {"ours", "copy"} else 1.2,
         }
         for index, line in enumerate(lines)
     ]
 
 
-def _time_ticks(axes: Axes) -> None:
+def _time_ticks(axes: Axes) -> list[float]:
     """Name powers of ten on a logarithmic axis of seconds, and what lies between if few do."""
     low, high = axes.get_ylim()
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -93,17 +105,19 @@ def _time_ticks(axes: Axes) -> None:
     words = [typeset(f"{tick / time_unit(tick)[1]:g} {time_unit(tick)[0]}") for tick in ticks]
     axes.set_yticks(ticks, words)
     axes.set_yticks([], minor=True)
+    return ticks
 
 
-def _size_ticks(axes: Axes, sizes: Sequence[float]) -> None:
+def _size_ticks(axes: Axes, sizes: Sequence[float]) -> list[float]:
     """Name the sizes, but for those that stand too close beside one that is named."""
-    room = 0.07 * math.log(sizes[-1] / sizes[0]) if len(sizes) > 1 else 0
+    room = 0.09 * math.log(sizes[-1] / sizes[0]) if len(sizes) > 1 else 0
     named: list[float] = []
     for size in sizes:
         if not named or math.log(size / named[-1]) > room:
             named.append(size)
-    axes.set_xticks(named, [f"{size:,g}" for size in named])
+    axes.set_xticks(named, [f"{float(f'{size:.3g}'):,g}" for size in named])
     axes.set_xticks([], minor=True)
+    return named
 
 
 def _places(wanted: Sequence[float], room: float) -> NDArray[np.float64]:
@@ -114,11 +128,6 @@ def _places(wanted: Sequence[float], room: float) -> NDArray[np.float64]:
     places = np.empty(len(wanted))
     places[order] = np.clip(fitted, 0, 1 - steps[-1]) + steps
     return places
-
-
-def _apart(pairs: Sequence[tuple[float, float]]) -> list[float]:
-    """Return both ends of many strokes, so that one line draws them all."""
-    return [value for one, other in pairs for value in (one, other, math.nan)]
 
 
 def _name_lines(axes: Axes, lines: Sequence[Line], styles: Sequence[dict[str, Any]]) -> None:
@@ -156,8 +165,7 @@ def over_sizes(heading: str, lines: Sequence[Line], unit: str) -> Chart:
             alpha=0.35,
         )
     sizes = sorted({at for line in lines for at, _ in line.points})
-    _size_ticks(axes, sizes)
-    _time_ticks(axes)
+    _grid(axes, _size_ticks(axes, sizes), _time_ticks(axes))
     axes.set_xlabel(unit, color=INKS["soft"])
     axes.set_ylabel("time of a call", color=INKS["soft"])
     _name_lines(axes, lines, styles)
@@ -217,7 +225,7 @@ def samples(row: Row, baseline: str) -> Chart:
     """Draw every sample: in the order in which they were taken, and as strips beside the base."""
     median = row.estimate.median
     name, length = time_unit(median.value)
-    shown = [("this run", row.record, "series0", "o")]
+    shown = [("this run", row.record, "s0", "o")]
     if row.base:
         shown.append((baseline, row.base, "soft", "x"))
     walls = [np.array([sample.wall for sample in each.samples]) / length for _, each, *_ in shown]
@@ -229,7 +237,6 @@ def samples(row: Row, baseline: str) -> Chart:
     if median.known:
         axes.axhspan(median.low / length, median.high / length, color=INKS["line"], zorder=0)
     count = len(walls[0])
-    axes.vlines(_steps(row.record), low, high, color=INKS["line"], linewidth=1)
     places = [count * (1.12 + 0.2 * index) + 1 for index in range(len(shown))]
     for place, x, (_, _, ink, marker) in zip(places, walls, shown, strict=True):
         look: dict[str, Any] = {
@@ -247,6 +254,7 @@ def samples(row: Row, baseline: str) -> Chart:
     named: dict[float, str] = {at: str(at) for at in (1, count // 2, count) if at}
     named |= {at: each[0][:14] for at, each in zip(places, shown, strict=True)}
     axes.set_xticks(list(named), list(named.values()))
+    _grid(axes, _steps(row.record), [tick for tick in axes.get_yticks() if low < tick < high])
     axes.set_xlabel("sample, in the order taken, and all together", color=INKS["soft"])
     axes.set_ylabel(typeset(f"time of a call, {name}"), color=INKS["soft"])
     note = "A slope is drift, a step a process or a neighbour; the lines are medians."
@@ -270,7 +278,7 @@ def bars(heading: str, groups: Sequence[tuple[str, Sequence[tuple[str, str, floa
                   transform=axes.get_yaxis_transform())  # fmt: skip
         for name, role, seconds in members:
             y += 1
-            ink = {"ours": "series0", "copy": "soft"}.get(role, "series1")
+            ink = {"ours": "s0", "copy": "soft"}.get(role, "s1")
             axes.barh(y, seconds, height=0.7, color=INKS[ink], linewidth=0)
             words: dict[str, Any] = {"va": "center_baseline", "color": INKS["ink"]}
             weight = "bold" if role == "ours" else "normal"

@@ -29,14 +29,14 @@ _COLOURS = {
     "ink": ("#1b1f24", "#e6e9ec"),
     "soft": ("#59636e", "#9ea9b4"),
     "line": ("#dde1e6", "#323a42"),
-    "series0": ("#0b5cad", "#62abff"),
-    "series1": ("#c2500f", "#ff9f5f"),
-    "series2": ("#1a7f43", "#62cf8a"),
-    "series3": ("#8a2fa8", "#d497ee"),
-    "series4": ("#00798c", "#4fc9dc"),
-    "series5": ("#a8324f", "#ff8fa6"),
-    "series6": ("#6b6b00", "#d6d05c"),
-    "series7": ("#5a5fc7", "#a5a9ff"),
+    "s0": ("#0b5cad", "#62abff"),
+    "s1": ("#c2500f", "#ff9f5f"),
+    "s2": ("#1a7f43", "#62cf8a"),
+    "s3": ("#8a2fa8", "#d497ee"),
+    "s4": ("#00798c", "#4fc9dc"),
+    "s5": ("#a8324f", "#ff8fa6"),
+    "s6": ("#6b6b00", "#d6d05c"),
+    "s7": ("#5a5fc7", "#a5a9ff"),
 }
 # What matplotlib draws with, until the name of the property takes its place.
 INKS = {name: f"#0102{index:02x}" for index, name in enumerate(_COLOURS)}
@@ -54,12 +54,13 @@ _NEEDLESS = re.compile(
     r'|<path d="[^"]*" style="fill: none"/>|<clipPath.*?</clipPath>'
 )
 _SHORTER = re.compile(
-    r' width="[\d.]+pt" height="[\d.]+pt"| xmlns:xlink="[^"]*"| version="1.1"|xlink:(?=href)'
-    r'| clip-path="[^"]*"|font-family: [^;"]*;? ?|text-anchor: start;? ?|stroke-dashoffset: 0; '
-    r'| transform="rotate\(-?0 [^)]*\)"|(?<=\d)\s+(?=[LMCQzZ])|(?<=[LMCQ])\s+|(?<=[zZ\d])\s+(?=")'
-    r"|(?<=[:;])\s+"
+    r' width="[\d.]+pt" height="[\d.]+pt"| xmlns(?::xlink)?="[^"]*"| version="1.1"|xlink:(?=href)'
+    r"|font-family: [^;\"]*;? ?|font-size: 9px;? ?|text-anchor: start;? ?"
+    r"|;? stroke-(?:dashoffset: 0|linejoin: miter|linecap: square)"
+    r'| clip-path="[^"]*"| transform="rotate\(-?0 [^)]*\)"'
+    r'|(?<=\d)\s+(?=[LMCQzZ])|(?<=[LMCQ])\s+|(?<=[zZ\d])\s+(?=")|(?<=[:;])\s+'
 )
-_SAME_STYLE = re.compile(r'(?:<use [^>]*?( style="[^"]*")/>\s*){2,}')
+_MARKER = re.compile(r'(<path id="(m\w+)"[^>]*? style=")[^"]*')
 
 
 def _shorter(tag: re.Match[str]) -> str:
@@ -88,13 +89,21 @@ def svg_of(figure: Figure) -> str:
     svg = re.sub(r"<[^>]+>", _shorter, _NEEDLESS.sub("", text.getvalue()))
     used = set(re.findall(r"#([\w-]+)[\")]", svg))
     svg = re.sub(r' id="([^"]+)"', lambda m: m[0] * (m[1] in used), svg)
-    svg = _SAME_STYLE.sub(lambda m: f"<g{m[1]}>{m[0].replace(m[1], '')}</g>", svg)
+    # A marker has one style wherever it stands: that of its definition will do.
+    looks = dict(re.findall(r'<use href="#(\w+)"[^>]* style="([^"]*)"', svg))
+    svg = re.sub(r'(<use [^>]*?) style="[^"]*"', r"\1", svg)
+    svg = _MARKER.sub(lambda m: m[1] + looks[m[2]], svg)
     svg = re.sub(r"<(defs|g)>\s*</\1>", "", _without_plain_groups(svg))
     for name, ink in INKS.items():
         svg = svg.replace(ink, f"var(--{name})")
+    svg = svg.replace("<svg ", '<svg font-size="9" ', 1)
     return "\n".join(line for each in svg.splitlines() if (line := each.strip()))
 
 
 def alone(svg: str) -> str:
     """Return a picture with its colours, for a file of its own."""
-    return svg.replace(">", f"><style>{STYLE}</style>".replace("\n", ""), 1) + "\n"
+    used = set(re.findall(r"var\((--\w+)\)", svg))
+    style = re.sub(r"(--\w+):#\w+;", lambda m: m[0] * (m[1] in used), STYLE).replace("\n", "")
+    head, rest = svg.split(">", 1)
+    name = ' xmlns="http://www.w3.org/2000/svg"'
+    return f"{head}{name}><style>{style}</style>{rest}\n"

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A page taken apart by the standard library's parser."""
 
-import json
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 VOID = {"meta", "link", "input", "br", "img"}
 
@@ -19,9 +17,7 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.texts: list[str] = []
         self.tables: list[list[list[str]]] = []
-        self.figures: dict[str, dict[str, Any]] = {}
         self._open: list[str] = []
-        self._figure = ""
         self.feed(self.source)
         self.close()
         assert self._open == [], path
@@ -38,23 +34,17 @@ class Page(HTMLParser):
             self.tables[-1].append([])
         elif tag in {"td", "th"}:
             self.tables[-1][-1].append("")
-        elif tag == "script" and given.get("class") == "figure":
-            self._figure = given["data-plot"] or ""
 
     def handle_endtag(self, tag: str) -> None:
         if tag not in VOID and not (self.get_starttag_text() or "").endswith("/>"):
             assert self._open.pop() == tag, (self.path, self.getpos())
         elif tag not in VOID and self._open and self._open[-1] == tag:
             self._open.pop()
-        self._figure = ""
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
-        if self._figure:
-            self.figures[self._figure] = json.loads(data)
-            return
         self.texts.append(data)
         if "td" in self._open or "th" in self._open:
             self.tables[-1][-1][-1] += data
