@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from benchmarks.array_peers.peer import is_installed
+from benchmarks.array_peers import is_installed
 
-FileJob = Callable[[Path, Path], None]
+FileWay = Callable[[Path, Path], object]
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,12 @@ class FilePeer:
     ----------
     id, title, package : str
         As of a benchmark.
-    module : str
-        What is looked for, and imported before anything is timed.
+    modules : tuple of str
+        What is imported before anything is timed; the first is the library's own.
     run : callable
         The job, from a file to a file.
     seconds_per_gb : float
         About, of its input.
-    inner : str
-        A module inside of `module` that the job imports.
     needs : str
         Another module that it imports, and that its package does not always bring.
     """
@@ -39,22 +37,21 @@ class FilePeer:
     id: str
     title: str
     package: str
-    module: str
-    run: FileJob
+    modules: tuple[str, ...]
+    run: FileWay
     seconds_per_gb: float
-    inner: str = ""
     needs: str = ""
 
     @property
     def lacks(self) -> str:
         """Why it cannot run here; "" where it can, as far as one sees without importing it."""
-        if not is_installed(self.module):
+        if not is_installed(self.modules[0]):
             return "not installed"
         return f"needs {self.needs}" if self.needs and not is_installed(self.needs) else ""
 
     def load(self) -> None:
         """Import what the job needs, so that no time is that of an import; two threads for it."""
-        for name in ("torch", "safetensors.torch", self.inner or self.module):
+        for name in ("torch", "safetensors.torch", *self.modules):
             importlib.import_module(name)
         importlib.import_module("torch").set_num_threads(2)
 
@@ -71,14 +68,8 @@ def _through_torch(source: Path, out: Path, quantize: Callable[[Any], tuple[Any,
 
 
 def _torch(source: Path, out: Path) -> None:
-    torch = importlib.import_module("torch")
-
-    def quantize(w: Any) -> tuple[Any, Any]:
-        x = w.float()
-        scale = (x.abs().amax(dim=1, keepdim=True) / 127).clamp(min=1e-30)
-        return (x / scale).round().clamp(-127, 127).to(torch.int8), scale
-
-    _through_torch(source, out, quantize)
+    rowwise = importlib.import_module("benchmarks.array_peers.torch_peers").eager_rowwise
+    _through_torch(source, out, lambda w: rowwise(w.float()))
 
 
 def _comfy_kitchen(source: Path, out: Path) -> None:
@@ -109,38 +100,20 @@ def _convert_to_quant(source: Path, out: Path) -> None:
         program.main()
 
 
-ALL = (
-    FilePeer("torch", "torch, eager", "torch", "torch", _torch, 5.0),
-    FilePeer(
-        "comfy_kitchen", "comfy-kitchen", "comfy-kitchen", "comfy_kitchen", _comfy_kitchen, 3.0
-    ),
-    FilePeer(
-        "torchao",
-        "torchao, to a torch file",
-        "torchao",
-        "torchao",
-        _torchao,
-        6.0,
-        inner="torchao.quantization",
-    ),
-    FilePeer(
-        "convert_to_quant",
-        "convert_to_quant",
-        "convert-to-quant",
-        "convert_to_quant",
-        _convert_to_quant,
-        40.0,
-        inner="convert_to_quant.convert_to_quant",
-        needs="triton",
-    ),
+# fmt: off
+PEERS = (
+    FilePeer("torch", "torch eager", "torch", ("torch",), _torch, 5.0),
+    FilePeer("comfy_kitchen", "comfy-kitchen", "comfy-kitchen", ("comfy_kitchen",),
+             _comfy_kitchen, 3.0),
+    FilePeer("torchao", "torchao, to a torch file", "torchao",
+             ("torchao", "torchao.quantization"), _torchao, 6.0),
+    FilePeer("convert_to_quant", "convert_to_quant", "convert-to-quant",
+             ("convert_to_quant", "convert_to_quant.convert_to_quant"), _convert_to_quant, 40.0,
+             needs="triton"),
 )
-
-
-def installed() -> list[FilePeer]:
-    """Return those that can be imported."""
-    return [each for each in ALL if not each.lacks]
+# fmt: on
 
 
 def missing() -> dict[str, str]:
-    """Return the other packages and why."""
-    return {each.package: each.lacks for each in ALL if each.lacks}
+    """Return the packages that are not here and why."""
+    return {peer.package: peer.lacks for peer in PEERS if peer.lacks}

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inputs, made once in a process and shared by its benchmarks, and the copies beside them."""
 
+import ctypes
 import functools
+import importlib
 import itertools
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +19,8 @@ from benchmarks.verification import require
 
 COLUMNS = 1024
 SIZES = (4, 40, 400)
-Array = NDArray[np.float32]
+COPY_LIBRARY = Path(__file__).parents[1] / "build/bench/libquarrow_copy.so"
+Array = NDArray[Any]
 
 
 def matrix_bytes(megabytes: int) -> int:
@@ -55,36 +60,87 @@ def cold_weights(megabytes: int) -> Sequence[Array]:
     return [whole[start : start + rows] for start in range(0, len(whole) - rows + 1, rows)]
 
 
-def in_turn(call: Callable[[Array], object], inputs: Sequence[Array]) -> Callable[[], object]:
-    """Return a job that takes the next input each time."""
-    endless = itertools.cycle(inputs)
-    return lambda: call(next(endless))
+def random_layers(shapes: Sequence[tuple[int, ...]]) -> dict[str, Array]:
+    """Return a layer of each shape, all of them different."""
+    random = np.random.default_rng(len(shapes))
+    return {
+        f"layers.{i}.weight": random.standard_normal(shape, np.float32)
+        for i, shape in enumerate(shapes)
+    }
 
 
-@functools.cache
-def _two_threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(2)
+def in_turn(calls: Sequence[Callable[[], object]]) -> Callable[[], object]:
+    """Return what makes the next of some calls each time; one call stays what it is."""
+    endless = itertools.cycle(calls)
+
+    def call() -> object:
+        return next(endless)()
+
+    return calls[0] if len(calls) == 1 else call
 
 
-def _copy_job(megabytes: int, threads: int) -> Job:
-    source = weights(megabytes)
-    target = np.zeros_like(source)
+def column(layers: Mapping[str, Array]) -> Any:
+    """Return layers as rows of a record batch; pyarrow puts several one behind another first."""
+    pa = importlib.import_module("pyarrow")
+    chunks = [pa.array(w.ravel()) for w in layers.values()]
+    offsets = pa.array(np.cumsum([0, *(w.size for w in layers.values())]))
+    values = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
+    shapes = pa.array([list(w.shape) for w in layers.values()], pa.list_(pa.int64()))
+    rows = pa.LargeListArray.from_arrays(offsets, values)
+    return pa.record_batch({"layer_name": list(layers), "weights": rows, "shape": shapes})
 
-    def one() -> object:
-        np.copyto(target, source)
-        return target
 
-    half = len(source) // 2
-    parts = [(target[:half], source[:half]), (target[half:], source[half:])]
+def tensors(layers: Mapping[str, Array]) -> dict[str, Any]:
+    """Return the same layers as torch tensors over the same memory."""
+    torch = importlib.import_module("torch")
+    return {name: torch.from_numpy(w) for name, w in layers.items()}
 
-    def two() -> object:
-        list(_two_threads().map(lambda part: np.copyto(*part), parts))
-        return target
 
-    def verify(result: object) -> None:
-        require(np.array_equal(np.asarray(result), source), "the copy differs from its source")
+def no_stats(result: object) -> list[Any]:
+    """Return the stamps of what has none."""
+    del result
+    return []
 
-    return Job(one if threads == 1 else two, verify, lambda _: [])
+
+def copy_library() -> Path:
+    """Return where the copy by two threads is; QUARROW_COPY names another place."""
+    return Path(os.environ.get("QUARROW_COPY", COPY_LIBRARY))
+
+
+def missing_copy() -> dict[str, str]:
+    """Return what a suite lacks where that was not built."""
+    path = copy_library()
+    words = "not built, tools/setup benchmarks builds it: no copy by two threads"
+    return {} if path.exists() else {path.name: words}
+
+
+def copy_job(layers: Sequence[Array], threads: int = 1) -> Job:
+    """Return the job that copies arrays: np.copyto by one thread, a program in C++ by two."""
+    targets = [np.zeros_like(w) for w in layers]
+    way: Callable[[Array, Array], object] = np.copyto
+    if threads == 2:
+        copy = ctypes.CDLL(str(copy_library())).quarrow_copy
+        copy.argtypes, copy.restype = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t], None
+
+        def way(target: Array, w: Array) -> object:
+            return copy(target.ctypes.data, w.ctypes.data, w.nbytes)
+
+    calls = [functools.partial(way, *both) for both in zip(targets, layers, strict=True)]
+
+    def call() -> object:
+        for each in calls:
+            each()
+        return targets
+
+    def verify(result: Any) -> None:
+        same = all(np.array_equal(*both) for both in zip(result, layers, strict=True))
+        require(same, "the copy differs from its source")
+
+    return Job(call, verify, no_stats)
+
+
+def _matrix_copy(megabytes: int, threads: int) -> Job:
+    return copy_job([weights(megabytes)], threads)
 
 
 def copy_id(megabytes: int, threads: int = 1) -> str:
@@ -92,20 +148,27 @@ def copy_id(megabytes: int, threads: int = 1) -> str:
     return f"copy_{megabytes}mb" + "_2_threads" * (threads == 2)
 
 
-def copies(sizes: Sequence[int] = SIZES) -> list[Case]:
-    """Return the references of a suite: np.copyto of the inputs, by one thread and by two."""
+def sized(megabytes: int) -> dict[str, Any]:
+    """Return what the benchmarks of a size have in common."""
+    bytes_ = matrix_bytes(megabytes)
+    return {"size": megabytes, "bytes": bytes_, "copy": copy_id(megabytes)}
+
+
+def copies(sizes: Sequence[int] = SIZES, chart: str = "*") -> list[Case]:
+    """Return the references of a suite: a copy of the inputs, by one thread and by two."""
     return [
         Case(
+            **{**sized(megabytes), "copy": ""},
             id=copy_id(megabytes, threads),
-            title=f"np.copyto of {megabytes} MB, {threads} thread{'s' * (threads > 1)}",
-            prepare=functools.partial(_copy_job, megabytes, threads),
+            title=f"{words}, {megabytes} MB, {threads} thread{'s' * (threads > 1)}",
+            prepare=functools.partial(_matrix_copy, megabytes, threads),
             role="copy",
-            package="numpy",
+            package=package,
+            chart=chart,
             line=f"copy, {threads} thread{'s' * (threads > 1)}",
-            size=megabytes,
-            bytes=matrix_bytes(megabytes),
             threads=threads,
         )
         for megabytes in sizes
-        for threads in (1, 2)
+        for threads, words, package in ((1, "np.copyto", "numpy"), (2, "memcpy in C++", ""))
+        if threads == 1 or not missing_copy()
     ]

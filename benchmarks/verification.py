@@ -3,6 +3,7 @@
 
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,26 +62,33 @@ def check_quantized(q: qr.QuantizedTensor, w: NDArray[Any]) -> None:
         wanted = expected.codes
     require(np.array_equal(codes, wanted), f"{q.format.name}: codes differ from the reference")
 
-    def of_chosen(parameters: NDArray[Any]) -> NDArray[Any]:
-        return parameters if one_scale else parameters.reshape(len(matrix), -1)[chosen]
-
-    same = np.array_equal(of_chosen(q.scales).ravel(), expected.scales.ravel())
-    require(same, f"{q.format.name}: scales differ from the reference")
-    there = (q.zero_points is None) == (expected.zero_points is None)
-    require(there, f"{q.format.name}: zero points where there should be none, or none")
-    if expected.zero_points is not None and q.zero_points is not None:
-        same = np.array_equal(of_chosen(q.zero_points).ravel(), expected.zero_points.ravel())
-        require(same, f"{q.format.name}: zero points differ from the reference")
+    for part in ("scales", "zero_points"):
+        given, wanted = getattr(q, part), getattr(expected, part)
+        words = f"{q.format.name}: {part.replace('_', ' ')}"
+        require((given is None) == (wanted is None), f"{words} where there should be none, or none")
+        if wanted is not None:
+            given = given if one_scale else given.reshape(len(matrix), -1)[chosen]
+            same = np.array_equal(given.ravel(), wanted.ravel())
+            require(same, f"{words} differ from the reference")
 
 
-def check_layers(result: Any, layers: dict[str, NDArray[Any]]) -> None:
-    """Compare the first and the last layer of a batch with the reference, and count them."""
+def _same(one: Any, other: Any) -> bool:
+    return one is other or np.array_equal(one, other)
+
+
+def check_layers(result: Any, layers: Mapping[str, NDArray[Any]]) -> None:
+    """Compare every layer with a call of its own, the first and the last with the reference."""
     require(len(result) == len(layers), f"{len(result)} layers instead of {len(layers)}")
-    for name in (next(iter(layers)), next(reversed(layers))):
+    for name, w in layers.items():
+        q, alone = result[name], qr.quantize(w, result[name].format)
+        for part in ("codes", "scales", "zero_points"):
+            same = _same(getattr(q, part), getattr(alone, part))
+            require(same, f"{name}: {part} differ from those of a call of its own")
+    for name in (next(iter(layers)), next(reversed(list(layers)))):
         check_quantized(result[name], layers[name])
 
 
-def check_lists(result: dict[str, Any], layers: dict[str, NDArray[Any]]) -> None:
+def check_lists(result: Mapping[str, Any], layers: Mapping[str, NDArray[Any]]) -> None:
     """Compare what the list call returned with the numpy call, byte for byte."""
     require(len(result) == len(layers), f"{len(result)} layers instead of {len(layers)}")
     for name, w in layers.items():

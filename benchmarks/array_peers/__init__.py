@@ -1,31 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Other libraries' ways from a float32 matrix in memory to fewer bits, where installed.
 
-A new one is a line of `PEERS` in one of the modules here. Nothing of a library is imported before
+A new one is a row of `PEERS` in one of the modules here. Nothing of a library is imported before
 its benchmark is prepared.
 """
 
-from benchmarks.array_peers import (
-    block_format_peers,
-    numpy_peers,
-    torch_library_peers,
-    torch_peers,
-)
-from benchmarks.array_peers.peer import ArrayPeer
+from benchmarks.array_peers import other_peers, torch_peers
+from benchmarks.array_peers.peer import Peer, is_installed, peer_job
 
-ALL: tuple[ArrayPeer, ...] = (
-    *torch_peers.PEERS,
-    *torch_library_peers.PEERS,
-    *block_format_peers.PEERS,
-    *numpy_peers.PEERS,
-)
+__all__ = ["PEERS", "Peer", "is_installed", "missing", "peer_job"]
 
-
-def installed() -> list[ArrayPeer]:
-    """Return those whose modules are there."""
-    return [peer for peer in ALL if not peer.lacks]
+PEERS: tuple[Peer, ...] = (*torch_peers.PEERS, *other_peers.PEERS)
 
 
 def missing() -> dict[str, str]:
-    """Return the other packages and why."""
-    return {peer.package: peer.lacks for peer in ALL if peer.lacks}
+    """Return the packages that are not here and why."""
+    return {peer.package: peer.lacks for peer in PEERS if peer.lacks}

@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""torch itself: its eager operations, and FBGEMM's row-wise quantizers inside it.
-
-How many threads torch uses is a setting of the process, which many benchmarks share: each call
-sets its own, which takes less than a microsecond.
-"""
+"""torch itself (its eager operations, FBGEMM's row-wise quantizers) and libraries over it."""
 
 import importlib
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from benchmarks.array_peers.peer import CHECKED_ROWS, ArrayPeer, check_restored, check_shape
+from benchmarks.array_peers.peer import (
+    Call,
+    Head,
+    Peer,
+    check_fp8,
+    restore_affine,
+    restore_packed,
+    restore_rowwise,
+    steps,
+)
 from benchmarks.fixtures import Array
-from benchmarks.harness.case import Job
-from benchmarks.verification import require
 
 
 def torch() -> Any:
@@ -23,168 +25,191 @@ def torch() -> Any:
     return importlib.import_module("torch")
 
 
-def with_threads(threads: int, call: Callable[[], object]) -> Callable[[], object]:
-    """Return a call for which torch uses so many threads; 0 leaves them as they are."""
-    if not threads:
-        return call
-    set_threads = torch().set_num_threads
-
-    def run() -> object:
-        set_threads(threads)
-        return call()
-
-    return run
+def _tensor(w: Array, width: int = 0) -> Any:
+    return torch().from_numpy(w).view(-1, width or w.shape[1])
 
 
-def _affine(x: Any, bits: int) -> Any:
-    """Return codes, scales and zero points of the rows of `x`."""
+def eager_affine(x: Any, bits: int) -> tuple[Any, Any, Any]:
+    """Return codes, scales and zero points of the rows of a tensor; 4-bit codes are packed."""
     last = (1 << bits) - 1
     low, high = torch().aminmax(x, dim=-1, keepdim=True)
     low, high = low.clamp_(max=0), high.clamp_(min=0)
     scales = high.sub_(low).div_(last).clamp_(min=2.0**-126)
     zero_points = low.div_(scales).round_().neg_().clamp_(0, last)
-    codes = (x * scales.reciprocal()).round_().add_(zero_points).clamp_(0, last)
-    return codes.to(torch().uint8), scales, zero_points
+    codes = (x * scales.reciprocal()).round_().add_(zero_points).clamp_(0, last).to(torch().uint8)
+    if bits == 4:
+        codes = codes[:, 1::2].bitwise_left_shift(4).bitwise_or_(codes[:, ::2])
+    return codes, scales, zero_points
 
 
-def eager_int4(w: Array, threads: int) -> Job:
-    """Return the job of int4 in groups of 128, two codes a byte."""
-    x = torch().from_numpy(w).view(-1, 128)
-
-    def call() -> object:
-        codes, scales, zero_points = _affine(x, 4)
-        return codes[:, 1::2].bitwise_left_shift(4).bitwise_or_(codes[:, ::2]), scales, zero_points
-
-    def verify(result: Any) -> None:
-        packed, scales, zero_points = result
-        check_shape(packed, (w.size // 128, 64), "codes")
-        codes = torch().stack([packed & 15, packed >> 4], -1).view(-1, 128)
-        restored = ((codes - zero_points) * scales).numpy()
-        check_restored(restored, w, group=128, bits=4, most=0.501)
-
-    return Job(with_threads(threads, call), verify)
+def eager_rowwise(x: Any) -> tuple[Any, Any]:
+    """Return signed codes and a scale for each row of a tensor."""
+    scales = x.abs().amax(1, keepdim=True).div_(127).clamp_(min=1e-30)
+    return (x / scales).round_().clamp_(-128, 127).to(torch().int8), scales
 
 
-def _eager_int8(w: Array, threads: int) -> Job:
-    x = torch().from_numpy(w)
-
-    def verify(result: Any) -> None:
-        codes, scales, zero_points = (each[:CHECKED_ROWS] for each in result)
-        check_shape(result[0], w.shape, "codes")
-        restored = ((codes - zero_points) * scales).numpy()
-        check_restored(restored, w, group=w.shape[1], bits=8, most=0.51)
-
-    return Job(with_threads(threads, lambda: _affine(x, 8)), verify)
+def _eager_fp8(x: Any) -> tuple[Any, Any]:
+    scale = x.abs().amax().div_(448)
+    return (x / scale).clamp_(-448, 448).to(torch().float8_e4m3fn), scale
 
 
-def check_rowwise(result: Any, w: Array) -> None:
-    """Check signed codes and a scale per row."""
-    codes, scales = result
-    check_shape(codes, w.shape, "codes")
-    restored = codes[:CHECKED_ROWS].float() * scales.view(-1, 1)[:CHECKED_ROWS]
-    check_restored(restored.numpy(), w, group=w.shape[1], bits=8, most=0.51, symmetric=True)
+def _fbgemm(w: Array, name: str, width: int = 0) -> Call:
+    # Looked up once: a small call takes little longer than that.
+    prepack = getattr(torch().ops.quantized, f"embedding_bag_{name}_prepack")
+    return partial(prepack, _tensor(w, width))
 
 
-def _eager_int8_rowwise(w: Array, threads: int) -> Job:
-    x = torch().from_numpy(w)
+def _fbgemm_restored(result: Any, head: Head, name: str) -> Any:
+    return getattr(torch().ops.quantized, f"embedding_bag_{name}_unpack")(head(result))
+
+
+def _torchao(w: Array, bits: int, width: int = 0) -> Call:
+    library = importlib.import_module("torchao.quantization.quant_primitives")
+    x, byte, block = _tensor(w), torch().uint8, (1, width or w.shape[1])
+    last = (1 << bits) - 1
 
     def call() -> object:
-        scales = x.abs().amax(1, keepdim=True).div_(127).clamp_(min=1e-30)
-        return (x / scales).round_().clamp_(-128, 127).to(torch().int8), scales
+        scales, zero_points = library.choose_qparams_affine(
+            x, library.MappingType.ASYMMETRIC, block, byte, 0, last, eps=2.0**-126
+        )
+        codes = library.quantize_affine(x, block, scales, zero_points, byte, 0, last)
+        return codes, scales, zero_points
 
-    return Job(with_threads(threads, call), partial(check_rowwise, w=w))
-
-
-def check_fp8(result: Any, w: Array) -> None:
-    """Check e4m3 codes with one scale: three bits follow the first, 2**-9 is the smallest."""
-    codes, scale = result
-    check_shape(codes, w.shape, "codes")
-    rows = w[:CHECKED_ROWS]
-    error = np.abs((codes[:CHECKED_ROWS].float() * scale).numpy() - rows)
-    near = np.all(error <= 1.001 * np.maximum(np.abs(rows) / 16, float(scale) * 2**-10))
-    require(near, "values are more than half a code from their input")
+    return call
 
 
-def _eager_fp8(w: Array, threads: int) -> Job:
-    x = torch().from_numpy(w)
+def _torchao_restored(result: Any, head: Head) -> Any:
+    codes, scales, zero_points = (np.asarray(head(each), np.float32) for each in result)
+    groups = codes.reshape(scales.size, -1)
+    return (groups - zero_points.reshape(-1, 1)) * scales.reshape(-1, 1)
+
+
+def _quanto_int4(w: Array) -> Call:
+    library = importlib.import_module("optimum.quanto")
+    x, qint4, ranges = _tensor(w), library.qint4, library.MaxOptimizer()
+
+    def call() -> object:
+        scales, shifts = ranges(x, qint4, 0, 128)
+        made = library.quantize_weight(x, qint4, 0, scales, shifts, group_size=128, optimized=False)
+        return made._data._data, made._scale, made._shift
+
+    return call
+
+
+def _quanto_restored(result: Any, head: Head) -> Any:
+    # Its dequantize builds a C++ extension first, in the installed package: by hand instead. The
+    # first half of the groups is in the low bits.
+    codes, scales, shifts = (head(each) for each in result)
+    count = len(codes)
+    return (codes & 15) * scales[:count] - shifts[:count]
+
+
+def _quanto_int8(w: Array) -> Call:
+    library = importlib.import_module("optimum.quanto")
+    x, qint8, ranges = _tensor(w), library.qint8, library.AbsmaxOptimizer()
+
+    def call() -> object:
+        made = library.quantize_weight(x, qint8, 0, ranges(x, qint8, 0), optimized=False)
+        return made._data, made._scale
+
+    return call
+
+
+def _hqq(w: Array) -> Call:
+    library = importlib.import_module("hqq.core.quantize").Quantizer
+    how = {"nbits": 4, "group_size": 128, "axis": 1, "device": "cpu"}
+    return partial(library.quantize, _tensor(w), **how, compute_dtype=torch().float32)
+
+
+def _hqq_restored(result: Any, head: Head) -> Any:
+    library = importlib.import_module("hqq.core.quantize").Quantizer
+    return head(library.dequantize(*result)).float()
+
+
+def _bitsandbytes(w: Array, name: str, **how: Any) -> Call:
+    quantize = getattr(importlib.import_module("bitsandbytes.functional"), name)
+    return partial(quantize, _tensor(w), **how)
+
+
+def _bitsandbytes_restored(result: Any, head: Head, name: str) -> Any:
+    restore = getattr(importlib.import_module("bitsandbytes.functional"), name)
+    return head(restore(*result))
+
+
+def _bitsandbytes_rowwise(result: Any, head: Head) -> Any:
+    return restore_rowwise((result[0], result[1] / 127), head)
+
+
+def _comfy_kitchen(w: Array) -> Call:
+    return partial(importlib.import_module("comfy_kitchen").quantize_int8_rowwise, _tensor(w))
+
+
+def _comfy_kitchen_fp8(w: Array) -> Call:
+    library, x = importlib.import_module("comfy_kitchen"), _tensor(w)
 
     def call() -> object:
         scale = x.abs().amax().div_(448)
-        return (x / scale).clamp_(-448, 448).to(torch().float8_e4m3fn), scale
+        return library.quantize_per_tensor_fp8(x, scale, torch().float8_e4m3fn), scale
 
-    return Job(with_threads(threads, call), partial(check_fp8, w=w))
-
-
-def fbgemm_int4(w: Array, threads: int) -> Job:
-    """Return FBGEMM's job of 4 bits in rows of 128, with their scale and bias behind them."""
-    quantized = torch().ops.quantized
-    # Looked up once: a small call takes little longer than that.
-    prepack = quantized.embedding_bag_4bit_prepack
-    rows = torch().from_numpy(w).view(-1, 128)
-
-    def verify(result: Any) -> None:
-        check_shape(result, (len(rows), 64 + 2 * 2), "rows")
-        restored = quantized.embedding_bag_4bit_unpack(result[: CHECKED_ROWS * w.shape[1] // 128])
-        # Scale and bias are float16.
-        check_restored(restored.numpy(), w, group=128, bits=4, most=0.55)
-
-    return Job(with_threads(threads, partial(prepack, rows)), verify)
+    return call
 
 
-def _fbgemm_int8(w: Array, threads: int) -> Job:
-    quantized = torch().ops.quantized
-    prepack = quantized.embedding_bag_byte_prepack
-    rows = torch().from_numpy(w)
-
-    def verify(result: Any) -> None:
-        check_shape(result, (len(rows), w.shape[1] + 2 * 4), "rows")
-        restored = quantized.embedding_bag_byte_unpack(result[:CHECKED_ROWS])
-        check_restored(restored.numpy(), w, group=w.shape[1], bits=8, most=0.51)
-
-    return Job(with_threads(threads, partial(prepack, rows)), verify)
+def _fp8_restored(result: Any, head: Head) -> Any:
+    codes, scale = result
+    return head(codes).float() * scale
 
 
-def _peer(id_: str, title: str, job: str, way: Any, seconds_per_mb: float, **how: Any) -> ArrayPeer:
-    return ArrayPeer(
-        id=id_,
-        title=title,
-        package="torch",
-        needs=("torch",),
-        job=job,
-        way=way,
-        seconds_per_mb=seconds_per_mb,
-        **how,
-    )
-
-
+INT4, INT8 = steps(128, 4, 0.51), steps(0, 8, 0.51)
+ROWWISE = steps(0, 8, 0.51, symmetric=True)
+NF4: dict[str, Any] = {"blocksize": 64, "quant_type": "nf4"}
+# fmt: off
 PEERS = (
-    _peer(
-        "fbgemm_int4",
-        "FBGEMM in torch, 4 bit in rows of 128, float16 scale and bias in the row",
-        "int4",
-        fbgemm_int4,
-        0.0001,
-        one_thread=True,
-    ),
-    _peer(
-        "fbgemm_int8",
-        "FBGEMM in torch, 8 bit per row, float32 scale and bias in the row",
-        "int8",
-        _fbgemm_int8,
-        0.0001,
-        one_thread=True,
-    ),
-    _peer(
-        "torch_eager_int4", "torch eager, int4 in groups of 128, packed", "int4", eager_int4, 0.002
-    ),
-    _peer("torch_eager_int8", "torch eager, int8 per row", "int8", _eager_int8, 0.001),
-    _peer(
-        "torch_eager_int8_rowwise",
-        "torch eager, int8_rowwise",
-        "int8_rowwise",
-        _eager_int8_rowwise,
-        0.001,
-        one_thread=True,
-    ),
-    _peer("torch_eager_fp8", "torch eager, fp8 e4m3, one scale", "fp8_e4m3", _eager_fp8, 0.001),
+    Peer("fbgemm_int4", "torch", "FBGEMM",
+         "in torch, 4 bit in rows of 128, float16 scale and bias in the row", "int4",
+         partial(_fbgemm, name="4bit", width=128), partial(_fbgemm_restored, name="4bit"),
+         # The two are rounded to float16.
+         steps(128, 4, 0.55), 68 / 128, 0.0001, one_thread=True),
+    Peer("fbgemm_int8", "torch", "FBGEMM",
+         "in torch, 8 bit per row, float32 scale and bias in the row", "int8",
+         partial(_fbgemm, name="byte"), partial(_fbgemm_restored, name="byte"),
+         INT8, 1032 / 1024, 0.0001, one_thread=True),
+    Peer("torch_eager_int4", "torch", "torch eager", "int4 in groups of 128, packed", "int4",
+         lambda w: partial(eager_affine, _tensor(w, 128), 4), restore_packed, INT4, 0.5, 0.002),
+    Peer("torch_eager_int8", "torch", "torch eager", "int8 per row", "int8",
+         lambda w: partial(eager_affine, _tensor(w), 8), restore_affine, INT8, 1, 0.001),
+    Peer("torch_eager_int8_rowwise", "torch", "torch eager", "int8_rowwise", "int8_rowwise",
+         lambda w: partial(eager_rowwise, _tensor(w)), restore_rowwise, ROWWISE, 1, 0.001,
+         one_thread=True),
+    Peer("torch_eager_fp8", "torch", "torch eager", "fp8 e4m3, one scale", "fp8_e4m3",
+         lambda w: partial(_eager_fp8, _tensor(w)), _fp8_restored, check_fp8, 1, 0.001),
+    Peer("torchao_int4", "torchao", "torchao",
+         "affine int4 in groups of 128, a byte for each code", "int4",
+         partial(_torchao, bits=4, width=128), _torchao_restored, INT4, 1, 0.003),
+    Peer("torchao_int8", "torchao", "torchao", "affine int8 per row", "int8",
+         partial(_torchao, bits=8), _torchao_restored, INT8, 1, 0.002),
+    Peer("quanto_int4", "optimum-quanto", "quanto", "qint4 in groups of 128, float shifts", "int4",
+         _quanto_int4, _quanto_restored, INT4, 0.5, 0.003, charted=False),
+    Peer("quanto_int8_rowwise", "optimum-quanto", "quanto", "qint8 per row, symmetric",
+         "int8_rowwise", _quanto_int8, restore_rowwise, ROWWISE, 1, 0.002),
+    Peer("hqq_int4", "hqq", "hqq", "4 bit in groups of 128, with its search for better zeros",
+         # It looks for a smaller error of all values, for which outer ones may be cut off.
+         "int4", _hqq, _hqq_restored, steps(128, 4, 3.0), 0.5, 0.15, charted=False),
+    Peer("bitsandbytes_nf4", "bitsandbytes", "bitsandbytes", "nf4 in blocks of 64", "nf4",
+         partial(_bitsandbytes, name="quantize_4bit", **NF4),
+         partial(_bitsandbytes_restored, name="dequantize_4bit"),
+         # The widest gap between two values of nf4 is 0.304 of the largest magnitude.
+         steps(64, 4, 1.15, symmetric=True), 0.5, 0.01),
+    Peer("bitsandbytes_int8_blockwise", "bitsandbytes", "bitsandbytes",
+         "its 8 bit code in blocks of 4096", "int8_blockwise",
+         partial(_bitsandbytes, name="quantize_blockwise", blocksize=4096),
+         partial(_bitsandbytes_restored, name="dequantize_blockwise"),
+         steps(4096, 8, 1.0, symmetric=True), 1, 0.003),
+    Peer("bitsandbytes_int8_rowwise", "bitsandbytes", "bitsandbytes", "LLM.int8 vector-wise",
+         "int8_rowwise", partial(_bitsandbytes, name="int8_vectorwise_quant"),
+         _bitsandbytes_rowwise, ROWWISE, 1, 0.002),
+    Peer("comfy_kitchen_int8_rowwise", "comfy-kitchen", "comfy-kitchen", "int8_rowwise",
+         "int8_rowwise", _comfy_kitchen, restore_rowwise, ROWWISE, 1, 0.002),
+    Peer("comfy_kitchen_fp8", "comfy-kitchen", "comfy-kitchen", "fp8 e4m3, one scale", "fp8_e4m3",
+         _comfy_kitchen_fp8, _fp8_restored, check_fp8, 1, 0.001),
 )
+# fmt: on

@@ -9,7 +9,9 @@ from benchmarks.harness.case import Suite
 NAMES = (
     "numpy_vs_legacy",
     "batch_overhead",
+    "pauses",
     "arrow_ipc",
+    "online",
     "end_to_end",
     "kernels",
     "peers",

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arrow data: quantized in place, and what moving it costs without us."""
 
-import functools
 import importlib
-import importlib.util
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -11,8 +9,20 @@ from typing import Any
 import numpy as np
 import quarrow as qr
 
-from benchmarks.fixtures import SIZES, Array, copies, copy_id, matrix_bytes, weights
+from benchmarks.array_peers import is_installed
+from benchmarks.fixtures import (
+    SIZES,
+    Array,
+    column,
+    copies,
+    matrix_bytes,
+    missing_copy,
+    no_stats,
+    sized,
+    weights,
+)
 from benchmarks.harness.case import Case, Job, Suite
+from benchmarks.jobs import list_job, quantize_job
 from benchmarks.verification import check_quantized, require
 
 ABOUT = (
@@ -21,29 +31,28 @@ ABOUT = (
     " memory, 'round trip' does both. These move or alias bytes: only the variants with 'touch'"
     " read every value, and only they say anything about bytes a second. 'quantize' reads the"
     " batch in place and returns Arrow data (int4, groups of 128), beside 'numpy' for the same"
-    " values; 'quantize from ipc' reads the stream first. 'small' is a layer of 4,096 values:"
-    " our share of an import is what its call takes beyond the numpy call and pyarrow's own"
-    " export."
+    " values; 'quantize from ipc' reads the stream first. 'int8' makes int8 of one scale and hands"
+    " the result to pyarrow, beside 'lists', where the same values leave Arrow by to_pylist and go"
+    " through the list call to the same codes. 'small' is a layer of 4,096 values: our share of an"
+    " import is what its call takes beyond the numpy call and pyarrow's own export."
 )
-INSTALLED = importlib.util.find_spec("pyarrow") is not None
+INSTALLED = is_installed("pyarrow")
 SMALL_CALLS = 200
+LISTS_SECONDS_PER_MB = 0.02
+Move = Callable[[], Any]
 
 
-def pyarrow() -> Any:
-    """Return the module."""
+def _pyarrow() -> Any:
     return importlib.import_module("pyarrow")
 
 
-def record_batch(w: Array) -> Any:
+def _row(w: Array) -> Any:
     """Return one layer as a row, over the memory of `w`."""
-    pa = pyarrow()
-    offsets = pa.array([0, w.size], pa.int64())
-    values = pa.LargeListArray.from_arrays(offsets, pa.array(w.ravel()))
-    return pa.record_batch({"layer_name": ["a"], "weights": values})
+    return column({"a": w.ravel()})
 
 
-def _stream(batch: Any) -> Any:
-    pa = pyarrow()
+def _write(batch: Any) -> Any:
+    pa = _pyarrow()
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
@@ -51,7 +60,7 @@ def _stream(batch: Any) -> Any:
 
 
 def _read(stream: Any) -> Any:
-    return pyarrow().ipc.open_stream(stream).read_next_batch()
+    return _pyarrow().ipc.open_stream(stream).read_next_batch()
 
 
 def _values(batch: Any) -> Array:
@@ -60,15 +69,23 @@ def _values(batch: Any) -> Array:
 
 
 def _through_cdata(batch: Any) -> Any:
-    return pyarrow().RecordBatch._import_from_c_capsule(*batch.__arrow_c_array__())
+    return _pyarrow().RecordBatch._import_from_c_capsule(*batch.__arrow_c_array__())
 
 
-def _transport_job(make: Callable[[Any], Callable[[], Any]], megabytes: int, *, touch: bool) -> Job:
+# Name, words, from a batch to the move, whether bytes are copied, whether to read them after it.
+TRANSPORTS: tuple[tuple[str, str, Callable[[Any], Move], bool, tuple[bool, ...]], ...] = (
+    ("cdata", "through the C data interface", lambda b: partial(_through_cdata, b),
+     False, (False, True)),
+    ("ipc_write", "written to a stream", lambda b: partial(_write, b), True, (False,)),
+    ("ipc_read", "read from a stream", lambda b: partial(_read, _write(b)), False, (False, True)),
+    ("ipc_roundtrip", "written to a stream and read", lambda b: lambda: _read(_write(b)),
+     True, (False, True)),
+)  # fmt: skip
+
+
+def _transport(make: Callable[[Any], Move], megabytes: int, *, touch: bool) -> Job:
     w = weights(megabytes)
-    move = make(record_batch(w))
-
-    def moved() -> object:
-        return move()
+    move = make(_row(w))
 
     def touched() -> object:
         batch = move()
@@ -76,162 +93,146 @@ def _transport_job(make: Callable[[Any], Callable[[], Any]], megabytes: int, *, 
 
     def verify(result: Any) -> None:
         batch = result[0] if touch else result
-        if isinstance(batch, pyarrow().Buffer):
-            batch = _read(batch)
+        batch = _read(batch) if isinstance(batch, _pyarrow().Buffer) else batch
         require(np.array_equal(_values(batch), w.ravel()), "other values arrived")
 
-    return Job(touched if touch else moved, verify, lambda _: [])
+    return Job(touched if touch else move, verify, no_stats)
 
 
-def _cdata(batch: Any) -> Callable[[], Any]:
-    return partial(_through_cdata, batch)
-
-
-def _write(batch: Any) -> Callable[[], Any]:
-    return partial(_stream, batch)
-
-
-def _read_of(batch: Any) -> Callable[[], Any]:
-    return partial(_read, _stream(batch))
-
-
-def _round_trip(batch: Any) -> Callable[[], Any]:
-    return lambda: _read(_stream(batch))
-
-
-# Name, words, how, and whether reading every value afterwards means anything.
-TRANSPORTS = (
-    ("cdata", "through the C data interface", _cdata, True),
-    ("ipc_write", "written to a stream", _write, False),
-    ("ipc_read", "read from a stream", _read_of, True),
-    ("ipc_roundtrip", "written to a stream and read", _round_trip, True),
-)
-
-
-def _rows_of(result: Any) -> Any:
-    return result.to_pyarrow().to_pylist()
-
-
-def _check_rows(result: Any, w: Array) -> None:
-    (row,) = _rows_of(result)
-    q = qr.quantize(w.reshape(1, -1), "int4")
-    check_quantized(q, w.reshape(1, -1))
+def _check_row(result: Any, w: Array, q: qr.QuantizedTensor) -> None:
+    (row,) = result.to_pyarrow().to_pylist()
+    check_quantized(q, w)
     require(row["codes"] == q.codes.tobytes(), "codes differ from those of the array")
+    require(row["scales"] == q.scales.ravel().tolist(), "scales differ from those of the array")
     require(result.stats.bytes_copied == 0, "the column was copied")
 
 
-def _quantize_job(megabytes: int, *, from_stream: bool) -> Job:
+def _quantize(megabytes: int, *, stream: bool) -> Job:
     w = weights(megabytes)
-    batch = record_batch(w)
-    stream = _stream(batch) if from_stream else None
+    given = _write(_row(w)) if stream else _row(w)
+    one_row = w.reshape(1, -1)
 
     def call() -> object:
-        given: Any = batch if stream is None else _read(stream)
-        return qr.quantize_arrow(given, "int4", threads=2)
+        batch: Any = _read(given) if stream else given
+        return qr.quantize_arrow(batch, "int4", threads=2)
 
-    return Job(call, partial(_check_rows, w=w))
-
-
-def _numpy_job(megabytes: int) -> Job:
-    w = weights(megabytes).reshape(1, -1)
-    return Job(
-        lambda: qr.quantize(w, "int4", threads=2),
-        lambda result: check_quantized(result, w),
-    )
+    return Job(call, lambda result: _check_row(result, one_row, qr.quantize(one_row, "int4")))
 
 
-@functools.cache
-def _small() -> tuple[Array, Any]:
-    w = np.random.default_rng(0).standard_normal((1, 4096), np.float32)
-    return w, record_batch(w)
+def _int8(megabytes: int) -> Job:
+    """Return the job from a batch of pyarrow to one of pyarrow, of int8 with one scale."""
+    w = weights(megabytes).ravel()
+    batch = _row(w)
+
+    def call() -> object:
+        result: Any = qr.quantize_arrow(batch, "int8", group_size="tensor", threads=2)
+        return result, result.to_pyarrow()
+
+    q = qr.quantize(w, "int8", group_size="tensor")
+    return Job(call, lambda result: _check_row(result[0], w, q), lambda result: [result[0].stats])
 
 
-def _small_arrow_job() -> Job:
-    _, batch = _small()
+def _lists(megabytes: int) -> Job:
+    """Return the job from the same batch to the same codes through lists."""
+    w = weights(megabytes).ravel()
+    batch = _row(w)
+
+    def call() -> object:
+        lists = dict(zip(*(batch.column(i).to_pylist() for i in (0, 1)), strict=True))
+        return qr.legacy.quantize(lists, bit_width=8)
+
+    return Job(call, list_job({"a": w}).verify)
+
+
+def _numpy(megabytes: int) -> Job:
+    return quantize_job([weights(megabytes).reshape(1, -1)], "int4", threads=2)
+
+
+def _small() -> Array:
+    return weights(4)[:4].reshape(1, -1)
+
+
+def _small_arrow() -> Job:
+    w = _small()
+    batch = _row(w)
 
     def call() -> object:
         result: Any = qr.quantize_arrow(batch, "int4")
         return result, result.__arrow_c_array__()
 
-    return Job(call, lambda result: _check_rows(result[0], _small()[0]), lambda r: [r[0].stats])
+    q = qr.quantize(w, "int4")
+    return Job(call, lambda result: _check_row(result[0], w, q), lambda result: [result[0].stats])
 
 
-def _small_numpy_job() -> Job:
-    w, _ = _small()
-    return Job(lambda: qr.quantize(w, "int4"), lambda result: check_quantized(result, w))
+# Name, words, from MB to the job, the chart, the role, the sizes.
+QUANTIZED: tuple[tuple[str, str, Callable[[int], Job], str, str, tuple[int, ...]], ...] = (
+    ("quantize", "quantize_arrow of a column", partial(_quantize, stream=False),
+     "int4", "ours", SIZES),
+    ("quantize_ipc", "quantize_arrow of a column read from a stream",
+     partial(_quantize, stream=True), "int4", "ours", SIZES),
+    ("numpy", "quantize of the same as an array", _numpy, "int4", "ours", SIZES),
+    ("int8", "quantize_arrow of a column, int8 of one scale, to pyarrow", _int8,
+     "int8 of one scale", "ours", SIZES[:2]),
+    ("lists", "to_pylist and legacy.quantize of a column", _lists,
+     "int8 of one scale", "legacy", SIZES[:2]),
+)  # fmt: skip
 
 
-def _export_job() -> Job:
-    _, batch = _small()
-    return Job(batch.__arrow_c_array__, stats=lambda _: [])
-
-
-def _transports(megabytes: int) -> Iterator[Case]:
-    for name, words, make, touchable in TRANSPORTS:
-        for touch in (False, True) if touchable else (False,):
-            copied = (name != "cdata" and "write" in name) or "roundtrip" in name or touch
+def _sized_cases(megabytes: int) -> Iterator[Case]:
+    for name, words, make, copied, touches in TRANSPORTS:
+        for touch in touches:
+            common = sized(megabytes)
+            if not (copied or touch):
+                common["bytes"] = 0
             yield Case(
+                **common,
                 id=f"{name}_{megabytes}mb" + "_touch" * touch,
                 title=f"{megabytes} MB {words}" + ", every value read" * touch,
-                prepare=partial(_transport_job, make, megabytes, touch=touch),
+                prepare=partial(_transport, make, megabytes, touch=touch),
                 role="control",
                 package="pyarrow",
+                chart="moving alone" if copied or touch else "",
                 line=name.replace("_", " ") + ", touched" * touch,
-                size=megabytes,
-                bytes=matrix_bytes(megabytes) if copied else 0,
-                calls=1 if copied else 100,
-                copy=copy_id(megabytes),
+                calls=1 if copied or touch else 100,
             )
-
-
-def _quantized(megabytes: int) -> Iterator[Case]:
-    case = partial(
-        Case,
-        size=megabytes,
-        bytes=matrix_bytes(megabytes),
-        threads=2,
-        copy=copy_id(megabytes),
-        job=f"int4 of a column, {megabytes} MB",
-    )
-    yield case(
-        id=f"quantize_{megabytes}mb",
-        title=f"quantize_arrow of a {megabytes} MB column",
-        prepare=partial(_quantize_job, megabytes, from_stream=False),
-        line="quantize",
-        memory=matrix_bytes(megabytes) // 8 + matrix_bytes(megabytes) // 128 // 4 * 5,
-    )
-    yield case(
-        id=f"quantize_ipc_{megabytes}mb",
-        title=f"quantize_arrow of a {megabytes} MB column read from a stream",
-        prepare=partial(_quantize_job, megabytes, from_stream=True),
-        line="quantize from ipc",
-    )
-    yield case(
-        id=f"numpy_{megabytes}mb",
-        title=f"quantize of the same {megabytes} MB as an array",
-        prepare=partial(_numpy_job, megabytes),
-        line="numpy",
-    )
+    bytes_ = matrix_bytes(megabytes)
+    for name, words, prepare, chart, role, sizes in QUANTIZED:
+        if megabytes in sizes:
+            yield Case(
+                **sized(megabytes),
+                id=f"{name}_{megabytes}mb",
+                title=f"{words}, {megabytes} MB",
+                prepare=partial(prepare, megabytes),
+                role=role,  # type: ignore[arg-type]
+                chart=chart,
+                line=name.replace("_", " "),
+                threads=1 if role == "legacy" else 2,
+                job=f"{chart}, a column of {megabytes} MB",
+                legacy=f"lists_{megabytes}mb" if name == "int8" else "",
+                seconds=LISTS_SECONDS_PER_MB * megabytes if role == "legacy" else 0.0,
+                memory=bytes_ // 8 + bytes_ // 128 // 4 * 5 if name == "quantize" else None,
+            )
 
 
 def _cases() -> Iterator[Case]:
     yield from copies()
     for megabytes in SIZES:
-        yield from _transports(megabytes)
-        yield from _quantized(megabytes)
+        yield from _sized_cases(megabytes)
     small = partial(Case, calls=SMALL_CALLS)
     yield small(
         id="small_arrow",
         title="quantize_arrow of 4,096 values and the export of its result",
-        prepare=_small_arrow_job,
+        prepare=_small_arrow,
     )
     yield small(
-        id="small_numpy", title="quantize of the same 4,096 values", prepare=_small_numpy_job
+        id="small_numpy",
+        title="quantize of the same 4,096 values",
+        prepare=lambda: quantize_job([_small()], "int4"),
     )
     yield small(
         id="small_export",
         title="pyarrow's export of 4,096 values",
-        prepare=_export_job,
+        prepare=lambda: Job(_row(_small()).__arrow_c_array__, stats=no_stats),
         role="control",
         package="pyarrow",
     )
@@ -241,4 +242,4 @@ def suite() -> Suite:
     """Return the suite."""
     missing = {} if INSTALLED else {"pyarrow": "not installed: the suite is empty"}
     cases = tuple(_cases()) if INSTALLED else ()
-    return Suite("arrow_ipc", "Arrow data", ABOUT, cases, missing)
+    return Suite("arrow_ipc", "Arrow data", ABOUT, cases, missing | missing_copy())

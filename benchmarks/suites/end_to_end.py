@@ -1,241 +1,287 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An adapter and a ControlNet arrive as float16 files and leave quantized, by every way."""
+"""An adapter and a whole ControlNet arrive as float16 files and leave quantized, by every way."""
 
+import functools
 import importlib
-import importlib.util
-import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import quarrow as qr
-from numpy.typing import NDArray
 
-from benchmarks import file_peers, small_files, whole_files
-from benchmarks.fixtures import copies
-from benchmarks.harness.case import Case, Job, Suite
-from benchmarks.models import CONTROLNET, LORA, Model, folder, source_of
-from benchmarks.verification import check_quantized, require
+from benchmarks import file_peers
+from benchmarks.array_peers import is_installed
+from benchmarks.file_peers import FileWay
+from benchmarks.fixtures import Array, column, copies, missing_copy, random_layers
+from benchmarks.harness.case import Case, Job, Role, Suite
+from benchmarks.jobs import one_batch, one_list_at_a_time, single_calls
+from benchmarks.models import CONTROLNET, LORAS, Model, folder, layers_of, source_of
+from benchmarks.plain_file import copy_plainly
+from benchmarks.verification import check_layers, require
 
 ABOUT = (
     "Every job reads a safetensors file and writes a file that holds the result; both stay in"
-    " the page cache. 'legacy', 'numpy', 'batch' and 'arrow' make int8 with one scale for each"
-    " 2-D weight of a float16 file, the same bytes: loaded by safetensors, written by it (by"
-    " pyarrow from Arrow data). 'state dict' and 'file' make int8_rowwise in ComfyUI's layout."
-    " The binding share is what quarrow's calls spend outside the core, from stamps of these"
-    " very calls. The FLUX ControlNet of 1.1 GB (bfloat16) goes from file to file alone, beside"
-    " its peers and a plain program that reads the input and writes as many bytes as the output"
-    " has; only 'synced' waits for the disk. A file of 20 KB shows what a job costs besides its"
-    " bytes."
+    " the page cache, and only 'synced' waits for the disk. 'numpy', 'batch', 'arrow' and 'legacy'"
+    " make int8 with one scale for each matrix, the same bytes: loaded by safetensors, written by"
+    " it (by pyarrow from Arrow data); 'legacy' takes one layer at a time, whose lists are freed"
+    " before the next. 'state dict' and 'file' make int8_rowwise in ComfyUI's layout, as the other"
+    " libraries do. 'plain' is a program of two threads that reads the input and writes as many"
+    " bytes as the int8_rowwise file has (sendfile and pread), and computes nothing. The binding's"
+    " share is what quarrow's calls spend outside the core, from stamps of these very calls. A file"
+    " of 20 KB shows what a job costs besides its bytes."
 )
-PYARROW = importlib.util.find_spec("pyarrow") is not None
-Tensors = dict[str, NDArray[Any]]
+Tensors = dict[str, Array]
+INT8 = {"format_": "int8", "group_size": "tensor", "threads": 2}
+ROWWISE = "int8_rowwise"
+SMALL_BYTES = 20_480
+LORA = LORAS["lora_sd15_r16"]
 
 
-def _safetensors() -> Any:
+@dataclass(frozen=True)
+class Source:
+    """What stands in a file: a model, or four small layers; `threads` may work on it."""
+
+    name: str
+    words: str
+    bytes: int
+    path: Callable[[], Path]
+    threads: int = 2
+
+
+@functools.cache
+def _small_file() -> Path:
+    path = folder() / "small.safetensors"
+    layers = random_layers([(32, 80)] * 4)
+    _files().save_file({name: w.astype("f2") for name, w in layers.items()}, path)
+    return path
+
+
+def _of(model: Model, name: str) -> Source:
+    return Source(name, model.words, model.bytes, partial(source_of, model))
+
+
+SOURCES = (
+    Source("small", "a file of 20 KB", SMALL_BYTES, _small_file, threads=1),
+    _of(LORA, "lora"),
+    _of(CONTROLNET, "controlnet"),
+)
+
+
+def _files() -> Any:
     return importlib.import_module("safetensors.numpy")
+
+
+def _pyarrow() -> Any:
+    return importlib.import_module("pyarrow")
 
 
 def _load(source: Path) -> tuple[Tensors, Tensors]:
     """Return what is quantized, and the rest."""
-    tensors: Tensors = _safetensors().load_file(source)
-    weights = {name: w for name, w in tensors.items() if w.ndim == 2}
-    return weights, {name: w for name, w in tensors.items() if w.ndim != 2}
+    tensors: Tensors = _files().load_file(source)
+    layers = layers_of(tensors)
+    return layers, {name: w for name, w in tensors.items() if name not in layers}
 
 
-def _entries(name: str, q: Any) -> Tensors:
-    """Return what a file holds of a layer."""
-    return {name: q.codes, f"{name}.scale": q.scales, f"{name}.zero_point": q.zero_points}
-
-
-def _legacy(source: Path, out: Path) -> list[Any]:
-    weights, rest = _load(source)
-    result = qr.legacy.quantize({name: w.tolist() for name, w in weights.items()}, bit_width=8)
-    for name, layer in result.items():
-        rest[name] = np.array(layer["codes"], np.uint8).reshape(layer["shape"])
-        rest[f"{name}.scale"] = np.array([layer["scales"]], np.float32)
-        rest[f"{name}.zero_point"] = np.array([layer["zero_points"]], np.uint8)
-    _safetensors().save_file(rest, out)
-    return []
-
-
-def _quantize(name: str, w: NDArray[Any]) -> qr.QuantizedTensor:
-    return qr.quantize(w, "int8", group_size="tensor", name=name, threads=2)
+def _write(layers: Any, rest: Tensors, out: Path) -> None:
+    for name, q in layers.items():
+        rest |= {name: q.codes, f"{name}.scale": q.scales, f"{name}.zero_point": q.zero_points}
+    _files().save_file(rest, out)
 
 
 def _numpy(source: Path, out: Path) -> list[Any]:
-    weights, rest = _load(source)
-    stats = []
-    for name, w in weights.items():
-        q = _quantize(name, w)
-        stats.append(q.stats)
-        rest |= _entries(name, q)
-    _safetensors().save_file(rest, out)
-    return stats
+    layers, rest = _load(source)
+    made = single_calls(layers, **INT8)  # type: ignore[arg-type]
+    _write(made, rest, out)
+    return [q.stats for q in made.values()]
 
 
 def _batch(source: Path, out: Path) -> list[Any]:
-    weights, rest = _load(source)
-    result = qr.quantize_batch(weights, "int8", group_size="tensor", threads=2)
-    for name, q in result.items():
-        rest |= _entries(name, q)
-    _safetensors().save_file(rest, out)
-    return [result.stats]
-
-
-def _column(weights: Tensors) -> Any:
-    """Return layers as rows; pyarrow puts their weights one behind another first."""
-    pa = importlib.import_module("pyarrow")
-    chunks = [pa.array(w.ravel()) for w in weights.values()]
-    offsets = np.cumsum([0, *(w.size for w in weights.values())])
-    values = pa.LargeListArray.from_arrays(pa.array(offsets), pa.concat_arrays(chunks))
-    shapes = pa.array([list(w.shape) for w in weights.values()], pa.list_(pa.int64()))
-    return pa.record_batch({"layer_name": list(weights), "weights": values, "shape": shapes})
+    layers, rest = _load(source)
+    made: Any = one_batch(layers, **INT8)  # type: ignore[arg-type]
+    _write(made, rest, out)
+    return [made.stats]
 
 
 def _arrow(source: Path, out: Path) -> list[Any]:
-    pa = importlib.import_module("pyarrow")
-    weights, _ = _load(source)
-    result: Any = qr.quantize_arrow(_column(weights), "int8", group_size="tensor", threads=2)
+    pa = _pyarrow()
+    layers, _ = _load(source)
+    result: Any = qr.quantize_arrow(column(layers), "int8", group_size="tensor", threads=2)
     batch = pa.record_batch(result)
     with pa.OSFile(str(out), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
         writer.write_batch(batch)
     return [result.stats]
 
 
-def _state_dict(source: Path, out: Path) -> list[Any]:
-    tensors: Tensors = _safetensors().load_file(source)
-    result = qr.quantize_state_dict(tensors, "int8_rowwise", runtime="none", threads=2)
-    _safetensors().save_file(dict(result), out, metadata=result.metadata)
-    return []
+def _legacy(source: Path, out: Path) -> None:
+    layers, rest = _load(source)
+
+    def keep(name: str, layer: Any) -> None:
+        rest[name] = np.array(layer["codes"], np.uint8).reshape(layer["shape"])
+        rest[f"{name}.scale"] = np.array([layer["scales"]], np.float32)
+        rest[f"{name}.zero_point"] = np.array([layer["zero_points"]], np.uint8)
+
+    one_list_at_a_time(layers, keep)
+    _files().save_file(rest, out)
 
 
-def _file(source: Path, out: Path) -> list[Any]:
-    qr.quantize_file(source, out, "int8_rowwise", runtime="none", sync=False, threads=2)
-    return []
+def _state_dict(source: Path, out: Path) -> None:
+    result = qr.quantize_state_dict(_files().load_file(source), ROWWISE, runtime="none", threads=2)
+    _files().save_file(dict(result), out, metadata=result.metadata)
 
 
-def _copy_file(source: Path, out: Path) -> list[Any]:
-    shutil.copyfile(source, out)
-    return []
+def _file(source: Path, out: Path, **how: Any) -> None:
+    qr.quantize_file(source, out, ROWWISE, runtime="none", **{"sync": False, "threads": 2, **how})
 
 
-def _same_as_numpy(source: Path, out: Path) -> None:
-    expected = folder() / "expected.safetensors"
-    _numpy(source, expected)
-    _same_tensors(expected, out)
+def _plain(source: Path, out: Path, **how: Any) -> None:
+    copy_plainly(source, out, written=_result_bytes(source), **{"sync": False, **how})
 
 
-def _same_tensors(expected: Path, out: Path) -> None:
-    load = _safetensors().load_file
-    wanted, got = load(expected), load(out)
-    require(wanted.keys() == got.keys(), "other tensors were written")
-    for name, w in wanted.items():
-        require(np.array_equal(w.ravel(), got[name].ravel()), f"{name} differs")
+@functools.cache
+def _result_bytes(source: Path) -> int:
+    return qr.quantize_file(
+        source, folder() / "no", ROWWISE, runtime="none", dry_run=True
+    ).bytes_out
 
 
-def _as_the_reference(source: Path, out: Path) -> None:
-    """Compare what was written with the slow reference, layer by layer."""
-    weights, rest = _load(source)
-    written = _safetensors().load_file(out)
-    layers = {name: _quantize(name, w) for name, w in weights.items()}
-    names = set(rest).union(*(_entries(name, q) for name, q in layers.items()))
-    require(written.keys() == names, "other tensors were written")
-    for name, q in layers.items():
-        check_quantized(q, weights[name])
-        for entry, array in _entries(name, q).items():
-            require(np.array_equal(written[entry], array), f"{entry} differs")
+def _check_entries(source: Path, out: Path) -> None:
+    """Require the tensors that calls for each layer give, and of these the right ones."""
+    layers, rest = _load(source)
+    written = _files().load_file(out)
+    made = single_calls(layers, **INT8)  # type: ignore[arg-type]
+    check_layers(made, layers)
+    expected = dict(rest)
+    _write(made, expected, folder() / "expected.safetensors")
+    require(written.keys() == expected.keys(), "other tensors were written")
+    for name, array in expected.items():
+        require(np.array_equal(written[name].ravel(), array.ravel()), f"{name} differs")
 
 
-def _arrow_as_numpy(source: Path, out: Path) -> None:
-    expected = folder() / "expected.safetensors"
-    _numpy(source, expected)
-    tensors = _safetensors().load_file(expected)
-    pa = importlib.import_module("pyarrow")
+def _check_rows(source: Path, out: Path) -> None:
+    """Require the same codes and scales in an Arrow file."""
+    layers, _ = _load(source)
+    made = single_calls(layers, **INT8)  # type: ignore[arg-type]
+    pa = _pyarrow()
     with pa.OSFile(str(out), "rb") as file:
-        rows = pa.ipc.open_file(file).read_all().to_pylist()
-    require(len(rows) == len(_load(source)[0]), f"{len(rows)} layers were written")
-    for row in rows:
-        name = row["layer_name"]
-        require(row["codes"] == tensors[name].tobytes(), f"{name} differs")
-        for key, entry in (("scales", "scale"), ("zero_points", "zero_point")):
-            same = row[key] == tensors[f"{name}.{entry}"].ravel().tolist()
+        rows = pa.ipc.open_file(file).read_all()
+    require(rows["layer_name"].to_pylist() == list(layers), "other layers were written")
+    for i, (name, q) in enumerate(made.items()):
+        codes = rows["codes"][i].as_buffer()
+        require(codes.to_pybytes() == q.codes.tobytes(), f"{name}: codes differ")
+        for key in ("scales", "zero_points"):
+            same = rows[key][i].as_py() == getattr(q, key).ravel().tolist()
             require(same, f"{key} of {name} differ")
 
 
-def _same_file(source: Path, out: Path) -> None:
-    require(source.read_bytes() == out.read_bytes(), "the copy differs")
+def check_restored(source: Path, out: Path) -> None:
+    """Require that the file gives back its input within half a step, by row."""
+    quantized = 0
+    with qr.open(source) as originals, qr.open(out) as file:
+        for name, value in file.items():
+            if isinstance(value, qr.QuantizedTensor):
+                quantized += 1
+                original: Any = originals[name]
+                error = np.abs(value.dequantize() - original.numpy().astype(np.float32))
+                scales = value.scales.reshape(-1, 1)
+                require(np.all(error <= 0.51 * scales), f"{name} is too far from its input")
+    require(quantized, "nothing was quantized")
 
 
-def _job(
-    model: Model,
-    way: Callable[[Path, Path], list[Any] | None],
-    check: Callable[[Path, Path], None],
-) -> Job:
-    source, out = source_of(model), folder() / f"{way.__name__}.out"
+def _check_size(source: Path, out: Path) -> None:
+    """Require a file of about half the size: what is in it is the peer's affair."""
+    share = out.stat().st_size / source.stat().st_size
+    require(0.4 < share < 0.75, f"the file has {share:.2f} of the bytes of its source")
 
-    def call() -> object:
-        return way(source, out)
+
+def _check_plain(source: Path, out: Path) -> None:
+    require(out.stat().st_size == _result_bytes(source), "another number of bytes was written")
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way from a file to a file; `of` are the sources that it is measured with."""
+
+    name: str
+    words: str
+    run: Callable[..., Any]
+    check: FileWay
+    of: tuple[str, ...] = ("lora", "controlnet")
+    job: str = ROWWISE
+    role: Role = "ours"
+    package: str = "quarrow"
+    seconds_per_gb: float = 1.0
+    load: Callable[[], object] | None = None
+
+
+ALL = ("small", "lora", "controlnet")
+SYNCED = ("small", "controlnet")
+# fmt: off
+WAYS = (
+    Way("plain", "read, and as many bytes written", _plain, _check_plain, ALL, "", "copy", ""),
+    Way("plain_synced", "read, and as many bytes written, synced", partial(_plain, sync=True),
+        _check_plain, SYNCED, "", "copy", "", 2.0),
+    Way("legacy", "a list call for each layer", _legacy, _check_entries, job="int8",
+        role="legacy", seconds_per_gb=12.0),
+    Way("numpy", "numpy", _numpy, _check_entries, job="int8"),
+    Way("batch", "a batch", _batch, _check_entries, job="int8"),
+    *((Way("arrow", "Arrow", _arrow, _check_rows, job="int8"),)
+      if is_installed("pyarrow") else ()),
+    Way("state_dict", "a state dict", _state_dict, check_restored),
+    Way("file", "quantize_file", _file, check_restored, ALL),
+    Way("file_synced", "quantize_file, synced", partial(_file, sync=True), check_restored, SYNCED,
+        f"{ROWWISE}, synced", seconds_per_gb=2.0),
+    Way("file_mapped", "quantize_file, mapped input", partial(_file, io="mmap"), check_restored,
+        ("controlnet",)),
+    *(Way(peer.id, peer.title, peer.run, _check_size, ("controlnet",), ROWWISE, "peer",
+          peer.package, peer.seconds_per_gb, peer.load)
+      for peer in file_peers.PEERS if not peer.lacks),
+)
+# fmt: on
+
+
+def _job(source: Source, way: Way) -> Job:
+    if way.load:
+        way.load()
+    given, out = source.path(), folder() / f"{source.name}_{way.name}.out"
+    how = {"threads": source.threads} if source.threads == 1 else {}
 
     def verify(result: object) -> None:
         del result
-        check(source, out)
+        way.check(given, out)
 
-    return Job(call, verify, lambda result: result or [])
+    return Job(lambda: way.run(given, out, **how), verify, lambda result: result or [])
 
 
-def _cases_of(model: Model) -> Iterator[Case]:
-    case = partial(
-        Case, bytes=model.megabytes * 1_000_000, threads=2, legacy=f"{model.name}_legacy"
-    )
-    ways: list[tuple[str, Callable[[Path, Path], list[Any]], Callable[[Path, Path], None]]] = [
-        ("numpy", _numpy, _as_the_reference),
-        ("batch", _batch, _same_as_numpy),
-        *([("arrow", _arrow, _arrow_as_numpy)] if PYARROW else []),
-        ("state_dict", _state_dict, whole_files.check_restored),
-        ("file", _file, whole_files.check_restored),
-    ]
-    by_row = f"int8_rowwise file of the {model.words}"
-    for name, way, check in ways:
-        yield case(
-            id=f"{model.name}_{name}",
-            title=f"{model.words}: {name.replace('_', ' ')}",
-            prepare=partial(_job, model, way, check),
-            copy=f"{model.name}_copyfile",
-            job=by_row if name in {"state_dict", "file"} else f"int8 of the {model.words}",
-        )
-    yield case(
-        id=f"{model.name}_copyfile",
-        title=f"{model.words}: a copy of the file",
-        prepare=partial(_job, model, _copy_file, _same_file),
-        role="copy",
-        package="",
-        legacy="",
-    )
-    yield case(
-        id=f"{model.name}_legacy",
-        title=f"{model.words}: legacy lists",
-        prepare=partial(_job, model, _legacy, _same_as_numpy),
-        role="legacy",
-        seconds=model.legacy_seconds,
-        legacy="",
-        copy=f"{model.name}_copyfile",
-        job=f"int8 of the {model.words}",
-    )
+def _cases() -> Iterator[Case]:
+    yield from copies((4, 40))
+    for source in SOURCES:
+        for way in WAYS:
+            if source.name not in way.of:
+                continue
+            listed = source.name != "small" and way.role not in {"copy", "legacy"}
+            synced = "_synced" * way.name.endswith("_synced")
+            yield Case(
+                id=f"{source.name}_{way.name}",
+                title=f"{source.words}: {way.words}",
+                prepare=partial(_job, source, way),
+                role=way.role,
+                package=way.package,
+                bytes=source.bytes,
+                threads=1 if way.role == "legacy" else source.threads,
+                copy="" if way.role == "copy" else f"{source.name}_plain" + synced,
+                legacy=f"{source.name}_legacy" if listed else "",
+                job=f"{way.job}, {source.name}" if way.job else "",
+                seconds=way.seconds_per_gb * source.bytes / 1e9,
+                alone=way.role == "legacy" and source.name == "controlnet",
+            )
 
 
 def suite() -> Suite:
     """Return the suite."""
-    cases = [
-        *copies((4, 40)),
-        *small_files.cases(),
-        *_cases_of(LORA),
-        *_cases_of(CONTROLNET),
-        *whole_files.cases(),
-    ]
-    missing = file_peers.missing()
-    if not PYARROW:
+    missing = file_peers.missing() | missing_copy()
+    if not is_installed("pyarrow"):
         missing["pyarrow"] = "not installed"
-    return Suite("end_to_end", "From file to file", ABOUT, tuple(cases), missing)
+    return Suite("end_to_end", "From file to file", ABOUT, tuple(_cases()), missing)

@@ -4,22 +4,18 @@
 import gc
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
-
-import quarrow as qr
 
 from benchmarks.fixtures import (
     SIZES,
-    Array,
     cold_weights,
     copies,
-    copy_id,
-    in_turn,
     matrix_bytes,
+    missing_copy,
+    sized,
     weights,
 )
 from benchmarks.harness.case import Case, Job, Suite
-from benchmarks.verification import check_lists, check_quantized, require
+from benchmarks.jobs import list_job, quantize_job
 
 ABOUT = (
     "One matrix [rows, 1024] of float32 becomes int8 with one scale and zero point. 'numpy'"
@@ -29,106 +25,83 @@ ABOUT = (
     " lists already. Freeing the result is not in the time; it is the counter 'free'. Sizes are"
     " of the input."
 )
-# What a list call takes, about.
-LEGACY_SECONDS_PER_MB = 0.05
-
-
-def _quantize(w: Array, out: qr.QuantizedTensor | None = None) -> qr.QuantizedTensor:
-    return qr.quantize(w, "int8", group_size="tensor", out=out, threads=2)
+# What tolist and a list call take together, about.
+LEGACY_SECONDS_PER_MB = 0.012
+# The id's beginning, the words, whether memory exists, whether the input is out of the caches.
+NUMPY = (
+    ("numpy", "quantize, new memory", False, False),
+    ("numpy_into", "quantize, existing memory", True, False),
+    ("numpy_cold", "quantize, new memory, cold input", False, True),
+    ("numpy_into_cold", "quantize, existing memory, cold input", True, True),
+)
+# The id's beginning, the words, whether the lists exist, the sizes.
+LISTS = (
+    ("legacy", "tolist and legacy.quantize", False, SIZES),
+    ("legacy_call", "legacy.quantize of lists that exist", True, SIZES[:2]),
+)
 
 
 def _numpy(megabytes: int, *, into: bool, cold: bool) -> Job:
     inputs = cold_weights(megabytes) if cold else [weights(megabytes)]
-    out = _quantize(inputs[0]) if into else None
-    call = in_turn(partial(_quantize, out=out), inputs)
-
-    def verify(result: Any) -> None:
-        check_quantized(result, inputs[0])
-        require(result.stats.bytes_copied == 0, "the input was copied")
-
-    return Job(call, verify)
+    return quantize_job(inputs, "int8", into=into, group_size="tensor", threads=2)
 
 
-def _legacy(megabytes: int, *, lists_ready: bool, collect: bool = False) -> Job:
-    w = weights(megabytes)
-    ready = {"a": w.tolist()} if lists_ready else None
+def _lists(megabytes: int, *, ready: bool) -> Job:
+    return list_job({"a": weights(megabytes)}, ready=ready)
+
+
+def _with_collector() -> Job:
+    job = _lists(4, ready=False)
 
     def call() -> object:
-        return qr.legacy.quantize(ready or {"a": w.tolist()}, bit_width=8)
-
-    def with_collector() -> object:
         gc.enable()
         try:
-            return call()
+            return job.call()
         finally:
             gc.disable()
 
-    def verify(result: Any) -> None:
-        check_lists(result, {"a": w})
-
-    return Job(with_collector if collect else call, verify)
-
-
-def _numpy_cases(megabytes: int) -> Iterator[Case]:
-    out_bytes = matrix_bytes(megabytes) // 4
-    for into in (False, True):
-        for cold in (False, True):
-            name = "numpy" + "_into" * into
-            yield Case(
-                id=f"{name}_{megabytes}mb" + "_cold" * cold,
-                title=f"quantize, {'existing' if into else 'new'} memory, {megabytes} MB"
-                + ", cold input" * cold,
-                prepare=partial(_numpy, megabytes, into=into, cold=cold),
-                line=name.replace("_", " ") + ", cold" * cold,
-                size=megabytes,
-                bytes=matrix_bytes(megabytes),
-                threads=2,
-                copy=copy_id(megabytes),
-                legacy=f"legacy_{megabytes}mb",
-                job=f"int8 of one scale, {megabytes} MB",
-                memory=None if cold else (0 if into else out_bytes),
-            )
-
-
-def _legacy_case(megabytes: int, id_: str, title: str, line: str, **how: bool) -> Case:
-    return Case(
-        id=id_,
-        title=f"{title}, {megabytes} MB",
-        prepare=partial(_legacy, megabytes, **{"lists_ready": False, **how}),
-        role="legacy",
-        line=line,
-        size=megabytes,
-        bytes=matrix_bytes(megabytes),
-        copy=copy_id(megabytes),
-        job=f"int8 of one scale, {megabytes} MB",
-        seconds=LEGACY_SECONDS_PER_MB * megabytes,
-    )
+    return Job(call, job.verify)
 
 
 def _cases() -> Iterator[Case]:
     yield from copies()
     for megabytes in SIZES:
-        yield from _numpy_cases(megabytes)
-    for megabytes in SIZES:
-        name = f"legacy_{megabytes}mb"
-        yield _legacy_case(megabytes, name, "tolist and legacy.quantize", "legacy")
-    for megabytes in SIZES[:2]:
-        yield _legacy_case(
-            megabytes,
-            f"legacy_call_{megabytes}mb",
-            "legacy.quantize of lists that exist",
-            "legacy call",
-            lists_ready=True,
-        )
-    yield _legacy_case(
-        4,
-        "legacy_4mb_with_collector",
-        "tolist and legacy.quantize with garbage collection on",
-        "",
-        collect=True,
+        common = sized(megabytes) | {"chart": "time", "job": f"int8 of one scale, {megabytes} MB"}
+        for name, words, into, cold in NUMPY:
+            result = 0 if into else matrix_bytes(megabytes) // 4
+            yield Case(
+                **common,
+                id=f"{name.removesuffix('_cold')}_{megabytes}mb" + "_cold" * cold,
+                title=f"{words}, {megabytes} MB",
+                prepare=partial(_numpy, megabytes, into=into, cold=cold),
+                line=name.replace("_", " "),
+                threads=2,
+                legacy=f"legacy_{megabytes}mb",
+                memory=None if cold else result,
+            )
+        for name, words, ready, sizes in LISTS:
+            if megabytes in sizes:
+                yield Case(
+                    **common | {"chart": "" if ready else "time"},
+                    id=f"{name}_{megabytes}mb",
+                    title=f"{words}, {megabytes} MB",
+                    prepare=partial(_lists, megabytes, ready=ready),
+                    role="legacy",
+                    line=name.replace("_", " "),
+                    seconds=LEGACY_SECONDS_PER_MB * megabytes,
+                    alone=megabytes == max(SIZES),
+                )
+    yield Case(
+        **sized(4),
+        id="legacy_4mb_with_collector",
+        title="tolist and legacy.quantize with garbage collection on, 4 MB",
+        prepare=_with_collector,
+        role="legacy",
+        seconds=LEGACY_SECONDS_PER_MB * 4,
     )
 
 
 def suite() -> Suite:
     """Return the suite."""
-    return Suite("numpy_vs_legacy", "Arrays beside lists", ABOUT, tuple(_cases()))
+    title = "Arrays beside lists"
+    return Suite("numpy_vs_legacy", title, ABOUT, tuple(_cases()), missing_copy())

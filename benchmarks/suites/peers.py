@@ -7,38 +7,45 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import quarrow as qr
 
 from benchmarks import array_peers
-from benchmarks.array_peers.peer import ArrayPeer, is_installed
-from benchmarks.array_peers.torch_peers import eager_int4, fbgemm_int4, torch
-from benchmarks.fixtures import SIZES, Array, copies, copy_id, matrix_bytes, weights
+from benchmarks.array_peers import PEERS, Peer, is_installed, peer_job
+from benchmarks.fixtures import (
+    SIZES,
+    Array,
+    copies,
+    matrix_bytes,
+    missing_copy,
+    no_stats,
+    sized,
+    tensors,
+    weights,
+)
 from benchmarks.harness.case import Case, Job, Suite
-from benchmarks.verification import check_quantized, require
+from benchmarks.jobs import quantize_job, read_job
+from benchmarks.verification import require
 
 ABOUT = (
     "One matrix [rows, 1024] of float32 in memory, quantized by quarrow and by the libraries that"
-    " are installed, beside np.copyto. 'into' writes arrays that exist (out=), 'fresh' makes new"
+    " are installed, beside a copy. 'into' writes arrays that exist (out=), 'fresh' makes new"
     " ones, as most of the others always do: that is compared with who does the same job. The title"
     " says where a peer's format or work is not quite the same. Others (nf4, fp8, Q4_0...) stand"
     " beside the copy alone. Two threads may work, where a library uses threads. ggml's functions"
     " use none: a half of the rows goes to each of two threads. One-thread figures are benchmarks"
-    " of their own. 'small' is a call on 32 x 128 values, in blocks of calls; 'small no-op' is a"
-    " Python function that takes the array and does nothing. 'read' adds the input up; 'tolist' is"
+    " of their own. 'small' is a call on 32 x 128 values, in blocks of calls; 'read' goes on until"
+    " codes, scales and zero points are in the caller's hands; 'small no-op' is a Python function"
+    " that takes the array and does nothing. 'read' of 4 MB and more adds the input up; 'tolist' is"
     " what a list API costs before any work. Every result is checked, most by restoring values."
 )
+# The words, and the result's bytes for each value: codes, float32 scales, zero points.
 FORMATS = {
-    "int4": "int4 in groups of 128, packed",
-    "int8": "int8 per row",
-    "int8_rowwise": "int8_rowwise",
+    "int4": ("int4 in groups of 128, packed", 1 / 2 + 5 / 128),
+    "int8": ("int8 per row", 1 + 5 / 1024),
+    "int8_rowwise": ("int8_rowwise", 1 + 5 / 1024),
 }
 SMALL_CALLS = 200
-# Of these one takes 100 us and more.
-SLOW_SMALL_CALLS = 20
-SMALL_JOB = "int4, 32 x 128"
-SMALL_TORCH = ("small_int4_torch", "small_fbgemm_int4", "small_torch_eager_int4")
 # Seconds for 1 MB as a list.
-TOLIST_SECONDS_PER_MB = 0.007
+TOLIST_SECONDS_PER_MB = 0.0035
 
 
 def job_word(format_: str, megabytes: int, threads: int = 2) -> str:
@@ -46,91 +53,73 @@ def job_word(format_: str, megabytes: int, threads: int = 2) -> str:
     return f"{format_}, {megabytes} MB" + ", one thread" * (threads == 1)
 
 
-def _check(result: Any, w: Array) -> None:
-    check_quantized(result, w)
-    require(result.stats.bytes_copied == 0, "the input was copied")
-
-
-def _quantize_job(format_: str, megabytes: int, threads: int, *, into: bool) -> Job:
-    w = weights(megabytes)
-    out = qr.quantize(w, format_) if into else None
-
-    call = partial(qr.quantize, w, format_, out=out, threads=threads)
-    return Job(call, partial(_check, w=w))
-
-
-def _result_bytes(format_: str, megabytes: int) -> int:
-    """Return about the bytes of a result: codes, float32 scales, zero points."""
-    values = matrix_bytes(megabytes) // 4
-    return values // 2 + values // 128 * 5 if format_ == "int4" else values + values // 1024 * 5
+def _quantize(format_: str, megabytes: int, threads: int, *, into: bool) -> Job:
+    return quantize_job([weights(megabytes)], format_, into=into, threads=threads)
 
 
 def _ours(format_: str, megabytes: int) -> Iterator[Case]:
-    words = FORMATS[format_]
+    words, stored = FORMATS[format_]
     for into, threads in ((True, 2), (True, 1), (False, 2), (False, 1)):
         one = threads == 1
-        name = f"{format_} {'into' if into else 'fresh'}"
+        name = "into" if into else "fresh"
         yield Case(
-            id=f"{name.replace(' ', '_')}_{megabytes}mb" + "_1_thread" * one,
+            **sized(megabytes),
+            id=f"{format_}_{name}_{megabytes}mb" + "_1_thread" * one,
             title=f"{words}, {'existing' if into else 'new'} memory, {megabytes} MB"
             + ", one thread" * one,
-            prepare=partial(_quantize_job, format_, megabytes, threads, into=into),
-            line=name + ", one thread" * one,
-            size=megabytes,
-            bytes=matrix_bytes(megabytes),
+            prepare=partial(_quantize, format_, megabytes, threads, into=into),
+            chart="" if into or one else format_,
+            line="quarrow",
             threads=threads,
-            copy=copy_id(megabytes),
             # The others make new memory for their results: only that is the same job.
             job="" if into else job_word(format_, megabytes, threads),
-            memory=0 if into else _result_bytes(format_, megabytes),
+            memory=0 if into else int(matrix_bytes(megabytes) / 4 * stored),
         )
 
 
-def _peer_job(peer: ArrayPeer, megabytes: int, threads: int) -> Job:
-    return peer.way(weights(megabytes), threads)
+def chart_of(peer: Peer) -> str:
+    """Return the chart of a peer: that of our format, or one of formats that we have not."""
+    if not peer.charted:
+        return ""
+    if peer.format in FORMATS:
+        return peer.format
+    return "ggml's formats" if peer.package == "pywhispercpp" else "other formats"
 
 
-def _peer_cases(peer: ArrayPeer) -> Iterator[Case]:
+def _peer(peer: Peer, megabytes: int, threads: int) -> Job:
+    return peer_job(peer, [weights(megabytes)], threads)
+
+
+def peer_cases(peer: Peer) -> Iterator[Case]:
+    """Return a peer's benchmarks."""
+    named = peer.format in FORMATS or peer.format in peer.name.lower()
+    line = peer.name if named else f"{peer.name} {peer.format}"
     for megabytes in peer.sizes:
         for threads in (peer.threads, 1) if peer.one_thread else (peer.threads,):
             one = threads == 1 and peer.one_thread
             yield Case(
+                **sized(megabytes),
                 id=f"{peer.id}_{megabytes}mb" + "_1_thread" * one,
-                title=f"{peer.title}, {megabytes} MB" + ", one thread" * one,
-                prepare=partial(_peer_job, peer, megabytes, threads),
+                title=f"{peer.name}, {peer.words}, {megabytes} MB" + ", one thread" * one,
+                prepare=partial(_peer, peer, megabytes, threads),
                 role="peer",
                 package=peer.package,
-                line=peer.title.split(",")[0].split(":")[0]
-                + f", {peer.job}"
-                + ", one thread" * one,
-                size=megabytes,
-                bytes=matrix_bytes(megabytes),
+                chart="" if one else chart_of(peer),
+                line=line,
                 threads=threads,
-                copy=copy_id(megabytes),
-                job=job_word(peer.job, megabytes, 1 if one else 2),
+                job=job_word(peer.format, megabytes, 1 if one else 2),
                 seconds=peer.seconds_per_mb * megabytes,
             )
 
 
 @functools.cache
-def _small() -> Array:
+def small() -> Array:
+    """Return 32 x 128 weights."""
     return weights(4)[:4].reshape(32, 128).copy()
 
 
-def _small_job() -> Job:
-    w = _small()
-    return Job(lambda: qr.quantize(w, "int4"), partial(_check, w=w))
-
-
-def _small_tensor_job() -> Job:
-    w = _small()
-    tensor = torch().from_numpy(w)
-    return Job(lambda: qr.quantize(tensor, "int4"), partial(_check, w=w))
-
-
-def _small_peer_job(way: Callable[[Array, int], Job]) -> Job:
-    # Setting the number of threads would be a tenth of such a call.
-    return way(_small(), 0)
+def _small_tensor() -> Any:
+    return tensors({"a": small()})["a"]
 
 
 def takes_array(w: Array) -> None:
@@ -138,53 +127,49 @@ def takes_array(w: Array) -> None:
     del w
 
 
-def _no_op_job() -> Job:
-    w = _small()
-    return Job(lambda: takes_array(w), stats=lambda _: [])
+def _small_peer(name: str) -> Job:
+    # Setting the number of threads would be a tenth of such a call.
+    return peer_job(next(peer for peer in PEERS if peer.id == name), [small()], 0)
+
+
+# The id's end, the title's, the job, the role, the package, calls in a block.
+SMALL: tuple[tuple[str, str, Callable[[], Job], str, str, int], ...] = (
+    ("int4", "int4, a numpy array", lambda: quantize_job([small()], "int4"),
+     "ours", "quarrow", SMALL_CALLS),
+    ("int4_read", "int4, a numpy array, its arrays read", lambda: read_job(small(), "int4"),
+     "ours", "quarrow", SMALL_CALLS),
+    ("int4_torch", "int4, a torch tensor", lambda: quantize_job([_small_tensor()], "int4"),
+     "ours", "quarrow", SMALL_CALLS),
+    ("noop", "a Python function that takes the array",
+     lambda: Job(partial(takes_array, small()), stats=no_stats), "control", "", SMALL_CALLS),
+    ("fbgemm_int4", "FBGEMM in torch, 4 bit", partial(_small_peer, "fbgemm_int4"),
+     "peer", "torch", SMALL_CALLS),
+    # One takes 100 us.
+    ("torch_eager_int4", "torch eager, int4", partial(_small_peer, "torch_eager_int4"),
+     "peer", "torch", 20),
+)  # fmt: skip
 
 
 def _small_cases() -> Iterator[Case]:
-    case = partial(Case, calls=SMALL_CALLS, job=SMALL_JOB)
-    yield case(id="small_int4", title="int4 of 32 x 128 values, a numpy array", prepare=_small_job)
-    yield case(
-        id="small_noop",
-        title="a Python function that takes the array of 32 x 128 values",
-        prepare=_no_op_job,
-        role="control",
-        package="",
-        job="",
-    )
-    if not is_installed("torch"):
-        return
-    yield case(
-        id="small_int4_torch",
-        title="int4 of 32 x 128 values, a torch tensor",
-        prepare=_small_tensor_job,
-    )
-    yield case(
-        id="small_fbgemm_int4",
-        title="FBGEMM in torch, 4 bit, 32 x 128 values",
-        prepare=partial(_small_peer_job, fbgemm_int4),
-        role="peer",
-        package="torch",
-    )
-    yield case(
-        id="small_torch_eager_int4",
-        title="torch eager, int4, 32 x 128 values",
-        prepare=partial(_small_peer_job, eager_int4),
-        role="peer",
-        package="torch",
-        calls=SLOW_SMALL_CALLS,
-    )
+    for name, words, prepare, role, package, calls in SMALL:
+        if ("torch" in name or package == "torch") and not is_installed("torch"):
+            continue
+        yield Case(
+            id=f"small_{name}",
+            title=f"32 x 128 values: {words}",
+            prepare=prepare,
+            role=role,  # type: ignore[arg-type]
+            package=package,
+            calls=calls,
+            job="" if role == "control" else "int4, 32 x 128",
+        )
 
 
 def _read_job(megabytes: int) -> Job:
-    values = weights(megabytes).ravel()
-
     def verify(result: Any) -> None:
         require(np.isfinite(result), "the sum is not a number")
 
-    return Job(partial(np.add.reduce, values), verify, lambda _: [])
+    return Job(partial(np.add.reduce, weights(megabytes).ravel()), verify, no_stats)
 
 
 def _list_job(megabytes: int) -> Job:
@@ -193,30 +178,21 @@ def _list_job(megabytes: int) -> Job:
     def verify(result: Any) -> None:
         require(len(result) == len(w) and result[-1] == w[-1].tolist(), "other values")
 
-    return Job(w.tolist, verify, lambda _: [])
+    return Job(w.tolist, verify, no_stats)
 
 
 def _controls(megabytes: int) -> Iterator[Case]:
-    case = partial(
-        Case,
-        role="control",
-        package="numpy",
-        size=megabytes,
-        bytes=matrix_bytes(megabytes),
-        copy=copy_id(megabytes),
-    )
-    yield case(
+    control = partial(Case, role="control", package="numpy", **sized(megabytes))
+    yield control(
         id=f"read_{megabytes}mb",
         title=f"np.add.reduce of {megabytes} MB",
         prepare=partial(_read_job, megabytes),
-        line="read",
     )
     if megabytes <= 40:
-        yield case(
+        yield control(
             id=f"tolist_{megabytes}mb",
             title=f"w.tolist() of {megabytes} MB",
             prepare=partial(_list_job, megabytes),
-            line="tolist",
             seconds=TOLIST_SECONDS_PER_MB * megabytes,
         )
 
@@ -228,13 +204,16 @@ def _cases() -> Iterator[Case]:
         for format_ in FORMATS:
             yield from _ours(format_, megabytes)
     yield from _small_cases()
-    for peer in array_peers.installed():
-        yield from _peer_cases(peer)
+    for peer in PEERS:
+        if not peer.lacks:
+            yield from peer_cases(peer)
 
 
 def suite() -> Suite:
     """Return the suite."""
     missing = array_peers.missing()
     if "torch" in missing:
-        missing["torch"] += f": no {', '.join(SMALL_TORCH)}"
-    return Suite("peers", "Beside other libraries", ABOUT, tuple(_cases()), missing)
+        names = [name for name, *_, package, _ in SMALL if "torch" in name or package == "torch"]
+        missing["torch"] += "".join(f", no small_{name}" for name in names)
+    title = "Beside other libraries"
+    return Suite("peers", title, ABOUT, tuple(_cases()), missing | missing_copy())
