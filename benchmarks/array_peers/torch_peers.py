@@ -200,7 +200,7 @@ PEERS = (
          # The widest gap between two values of nf4 is 0.304 of the largest magnitude.
          steps(64, 4, 1.15, symmetric=True), 0.5, 0.01),
     Peer("bitsandbytes_int8_blockwise", "bitsandbytes", "bitsandbytes",
-         "its 8 bit code in blocks of 4096", "int8_blockwise",
+         "its 8 bit code in blocks of 4096", "blockwise",
          partial(_bitsandbytes, name="quantize_blockwise", blocksize=4096),
          partial(_bitsandbytes_restored, name="dequantize_blockwise"),
          steps(4096, 8, 1.0, symmetric=True), 1, 0.003),

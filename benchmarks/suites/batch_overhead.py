@@ -4,6 +4,7 @@
 import functools
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from benchmarks.fixtures import (
     random_layers,
     tensors,
 )
-from benchmarks.harness.case import Case, Job, Suite
+from benchmarks.harness.case import Case, Job, Role, Suite
 from benchmarks.jobs import Layers, layers_job, list_job, one_batch, single_calls
 from benchmarks.verification import check_quantized
 
@@ -33,62 +34,55 @@ ABOUT = (
     " layer are in the caller's hands, and that is what is judged. 'torch' gives the same layers"
     " as tensors. The lists of 'lists' become int4 with one scale for each layer."
 )
-COUNTS = (1, 10, 100, 1000)
 TINY_VALUES = 256_000
 # Down and up of attention and of its MLP in a model of 3,072 channels.
 REAL_SHAPES = [(16, 3072), (3072, 16), (16, 12288), (12288, 16), (16, 3072), (9216, 16)]
-# The copies nearest to them in bytes: 0.46 MB a layer.
-REAL_COPIES = {10: 4, 100: 40, 1000: 400}
-TORCH = is_installed("torch")
-# The id's beginning, the title, the line, whether as torch tensors.
-WAYS = (
-    ("batch", "one batch", one_batch, False),
-    ("single", "a call for each", single_calls, False),
-    *((("batch", "one batch of torch tensors", one_batch, True),) if TORCH else ()),
+# The kind of layers, how many, the copies nearest to them in bytes, how many threads.
+KINDS = (
+    ("tiny", {1: 1, 10: 1, 100: 1, 1000: 1}, 1),
+    ("real", {10: 4, 100: 40, 1000: 400}, 2),
 )
 
 
-@functools.cache
-def tiny_layers(count: int) -> dict[str, Array]:
-    """Return layers of one size, of TINY_VALUES together."""
-    return random_layers([(TINY_VALUES // count,)] * count)
-
-
-def real_shapes(count: int) -> list[tuple[int, int]]:
-    """Return the shapes of layers of an adapter."""
+def shapes(kind: str, count: int) -> list[tuple[int, ...]]:
+    """Return the shapes of so many layers: of one size, or those of an adapter."""
+    if kind == "tiny":
+        return [(TINY_VALUES // count,)] * count
     return [REAL_SHAPES[i % len(REAL_SHAPES)] for i in range(count)]
 
 
 @functools.cache
-def real_layers(count: int) -> dict[str, Array]:
-    """Return the layers of an adapter."""
-    return random_layers(real_shapes(count))
+def layers_of(kind: str, count: int) -> dict[str, Array]:
+    """Return layers, all of them different."""
+    return random_layers(shapes(kind, count))
 
 
-def _layers(make: Callable[[], Layers], way: Any, threads: int, *, read: bool, torch: bool) -> Job:
-    layers = make()
+def _ours(
+    layers: Layers, threads: int, *, way: Any = one_batch, read: bool = False, torch: bool = False
+) -> Job:
     given = tensors(layers) if torch else layers
     return layers_job(partial(way, given, "int4", threads=threads), layers, read=read)
 
 
-def _copy(make: Callable[[], Layers]) -> Job:
-    return copy_job(list(make().values()))
+def _copy(layers: Layers, threads: int) -> Job:
+    del threads
+    return copy_job(list(layers.values()))
 
 
-def _lists(count: int) -> Job:
-    return list_job(tiny_layers(count), bits=4, ready=True)
+def _lists(layers: Layers, threads: int) -> Job:
+    del threads
+    return list_job(layers, bits=4, ready=True)
 
 
-def _whole(count: int) -> Job:
+def _whole(layers: Layers, threads: int) -> Job:
     """Return the same rows in as few tensors as there are widths: the same work for the kernels."""
-    layers = list(real_layers(count).values())
     wholes = [
-        np.concatenate([w for w in layers if w.shape[1] == width])
-        for width in sorted({w.shape[1] for w in layers})
+        np.concatenate([w for w in layers.values() if w.shape[1] == width])
+        for width in sorted({w.shape[1] for w in layers.values()})
     ]
 
     def call() -> list[qr.QuantizedTensor]:
-        return [qr.quantize(w, "int4", threads=2) for w in wholes]
+        return [qr.quantize(w, "int4", threads=threads) for w in wholes]
 
     def verify(result: list[qr.QuantizedTensor]) -> None:
         for q, w in zip(result, wholes, strict=True):
@@ -97,93 +91,80 @@ def _whole(count: int) -> Job:
     return Job(call, verify, lambda result: [q.stats for q in result])
 
 
-def _cases_of(
-    kind: str, count: int, make: Callable[[], Layers], memory: int | None = None, **common: Any
-) -> Iterator[Case]:
-    """Return every way of some layers, quantized and read, and their copy."""
-    of = partial(Case, size=count, size_unit="layers", chart=kind, **common)
-    for name, words, way, torch in WAYS:
-        for read in (False, True):
-            line = f"{'batch' if name == 'batch' else 'calls'}{', torch' * torch}{', read' * read}"
-            yield of(
-                id=f"{name}_{count}_{kind}" + "_torch" * torch + "_read" * read,
-                title=f"{words}, {common['job']}" + ", every array read" * read,
-                prepare=partial(_layers, make, way, common["threads"], read=read, torch=torch),
-                line=line,
-                memory=memory if way is one_batch and not (torch or read) else None,
-            )
-    copied: dict[str, Any] = {"threads": 1, "copy": "", "legacy": "", "job": "", "calls": 1}
-    yield Case(
-        **{"size": count, "size_unit": "layers", "chart": kind, **common, **copied},
-        id=f"copy_{count}_{kind}",
-        title=f"np.copyto, a call for each, {common['job']}",
-        prepare=partial(_copy, make),
-        role="copy",
-        package="numpy",
-        line="np.copyto of each",
-    )
+@dataclass(frozen=True)
+class Way:
+    """A way to quantize many layers; `kinds` are those that it is measured with."""
+
+    name: str
+    ending: str
+    words: str
+    line: str
+    job: Callable[[Layers, int], Job]
+    role: Role = "ours"
+    package: str = "quarrow"
+    kinds: tuple[str, ...] = ("tiny", "real")
 
 
-def _tiny(count: int) -> Iterator[Case]:
-    common: dict[str, Any] = {
-        "bytes": 4 * TINY_VALUES,
-        "copy": "copy_1mb",
-        "job": f"1 MB in {count} layers",
-    }
-    yield from _cases_of(
-        "tiny",
-        count,
-        partial(tiny_layers, count),
-        **common,
-        threads=1,
-        calls=max(1, 10 // count),
-        legacy=f"lists_{count}_tiny",
-    )
-    yield Case(
-        **common,
-        id=f"lists_{count}_tiny",
-        title=f"legacy.quantize of lists, 1 MB in {count} layers",
-        prepare=partial(_lists, count),
-        role="legacy",
-        chart="tiny",
-        line="lists",
-        size=count,
-        size_unit="layers",
-    )
+# fmt: off
+WAYS = (
+    Way("batch", "", "one batch", "batch", _ours),
+    Way("batch", "_read", "one batch, every array read", "batch, read", partial(_ours, read=True)),
+    Way("single", "", "a call for each", "calls", partial(_ours, way=single_calls)),
+    Way("single", "_read", "a call for each, every array read", "calls, read",
+        partial(_ours, way=single_calls, read=True)),
+    Way("batch", "_torch", "one batch of torch tensors", "batch, torch",
+        partial(_ours, torch=True)),
+    Way("batch", "_torch_read", "one batch of torch tensors, every array read",
+        "batch, torch, read", partial(_ours, torch=True, read=True)),
+    Way("copy", "", "np.copyto of each", "np.copyto of each", _copy, "copy", "numpy"),
+    Way("lists", "", "legacy.quantize of lists", "lists", _lists, "legacy", kinds=("tiny",)),
+    Way("whole", "", "their rows in a tensor for each width", "a tensor for each width", _whole,
+        kinds=("real",)),
+)
+# fmt: on
 
 
-def _real(count: int) -> Iterator[Case]:
-    bytes_ = sum(4 * math.prod(shape) for shape in real_shapes(count))
-    common: dict[str, Any] = {
-        "bytes": bytes_,
-        "copy": copy_id(REAL_COPIES[count]),
-        "job": f"{count} layers of an adapter",
-        "threads": 2,
-    }
-    # Codes, scales and zero points; narrow layers have a scale for every 16 values.
-    memory = bytes_ // 8 + bytes_ // 64 * 5 if count == 1000 else None
-    yield from _cases_of("real", count, partial(real_layers, count), memory, **common)
-    yield Case(
-        **common,
-        id=f"whole_{count}_real",
-        title=f"the rows of {count} layers of an adapter, a tensor for each width",
-        prepare=partial(_whole, count),
-        chart="real",
-        line="a tensor for each width",
-        size=count,
-        size_unit="layers",
-    )
+def _job(way: Way, kind: str, count: int, threads: int) -> Job:
+    return way.job(layers_of(kind, count), threads)
+
+
+def _cases_of(kind: str, count: int, copied: int, threads: int) -> Iterator[Case]:
+    bytes_ = sum(4 * math.prod(shape) for shape in shapes(kind, count))
+    for way in WAYS:
+        if kind not in way.kinds or ("torch" in way.ending and not is_installed("torch")):
+            continue
+        ours, is_copy = way.role == "ours", way.role == "copy"
+        # Codes, scales and zero points; narrow layers have a scale for every 16 values.
+        proven = (way.name + way.ending, kind, count) == ("batch", "real", 1000)
+        yield Case(
+            id=f"{way.name}_{count}_{kind}{way.ending}",
+            title=f"{count} {kind} layers: {way.words}",
+            prepare=partial(_job, way, kind, count, threads),
+            role=way.role,
+            package=way.package,
+            chart=kind,
+            line=way.line,
+            size=count,
+            size_unit="layers",
+            bytes=bytes_,
+            threads=threads if ours else 1,
+            calls=max(1, 10 // count) if ours and kind == "tiny" else 1,
+            copy="" if is_copy else copy_id(copied),
+            legacy=f"lists_{count}_tiny" if ours and kind == "tiny" else "",
+            job="" if is_copy else f"int4, {count} {kind} layers",
+            memory=bytes_ // 8 + bytes_ // 64 * 5 if proven else None,
+        )
 
 
 def _cases() -> Iterator[Case]:
-    yield from copies((1, *REAL_COPIES.values()), chart="")
-    for count in COUNTS:
-        yield from _tiny(count)
-    for count in COUNTS[1:]:
-        yield from _real(count)
+    yield from copies((1, 4, 40, 400), chart="")
+    for kind, counts, threads in KINDS:
+        for count, copied in counts.items():
+            yield from _cases_of(kind, count, copied, threads)
 
 
 def suite() -> Suite:
     """Return the suite."""
-    missing = missing_copy() | ({} if TORCH else {"torch": "not installed: no batches of tensors"})
-    return Suite("batch_overhead", "Many layers in one call", ABOUT, tuple(_cases()), missing)
+    absent = {} if is_installed("torch") else {"torch": "not installed: no batches of tensors"}
+    title = "Many layers in one call"
+    return Suite("batch_overhead", title, ABOUT, tuple(_cases()), missing_copy() | absent)

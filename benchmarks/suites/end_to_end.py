@@ -3,7 +3,7 @@
 
 import functools
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -214,6 +214,7 @@ class Way:
     package: str = "quarrow"
     seconds_per_gb: float = 1.0
     load: Callable[[], object] | None = None
+    needs: str = "numpy"
 
 
 ALL = ("small", "lora", "controlnet")
@@ -227,8 +228,7 @@ WAYS = (
         role="legacy", seconds_per_gb=12.0),
     Way("numpy", "numpy", _numpy, _check_entries, job="int8"),
     Way("batch", "a batch", _batch, _check_entries, job="int8"),
-    *((Way("arrow", "Arrow", _arrow, _check_rows, job="int8"),)
-      if is_installed("pyarrow") else ()),
+    Way("arrow", "Arrow", _arrow, _check_rows, job="int8", needs="pyarrow"),
     Way("state_dict", "a state dict", _state_dict, check_restored),
     Way("file", "quantize_file", _file, check_restored, ALL),
     Way("file_synced", "quantize_file, synced", partial(_file, sync=True), check_restored, SYNCED,
@@ -237,7 +237,7 @@ WAYS = (
         ("controlnet",)),
     *(Way(peer.id, peer.title, peer.run, _check_size, ("controlnet",), ROWWISE, "peer",
           peer.package, peer.seconds_per_gb, peer.load)
-      for peer in file_peers.PEERS if not peer.lacks),
+      for peer in file_peers.PEERS),
 )
 # fmt: on
 
@@ -255,11 +255,11 @@ def _job(source: Source, way: Way) -> Job:
     return Job(lambda: way.run(given, out, **how), verify, lambda result: result or [])
 
 
-def _cases() -> Iterator[Case]:
+def _cases(absent: Collection[str]) -> Iterator[Case]:
     yield from copies((4, 40))
     for source in SOURCES:
         for way in WAYS:
-            if source.name not in way.of:
+            if source.name not in way.of or way.package in absent or not is_installed(way.needs):
                 continue
             listed = source.name != "small" and way.role not in {"copy", "legacy"}
             synced = "_synced" * way.name.endswith("_synced")
@@ -281,7 +281,7 @@ def _cases() -> Iterator[Case]:
 
 def suite() -> Suite:
     """Return the suite."""
-    missing = file_peers.missing() | missing_copy()
-    if not is_installed("pyarrow"):
-        missing["pyarrow"] = "not installed"
-    return Suite("end_to_end", "From file to file", ABOUT, tuple(_cases()), missing)
+    absent = file_peers.missing()
+    pyarrow = {} if is_installed("pyarrow") else {"pyarrow": "not installed"}
+    cases = tuple(_cases(absent))
+    return Suite("end_to_end", "From file to file", ABOUT, cases, absent | pyarrow | missing_copy())

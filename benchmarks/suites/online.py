@@ -45,7 +45,6 @@ ABOUT = (
     " 'lists' is a program with a list API: int8 with one scale for a layer; of the ControlNet"
     " layer by layer, each layer's lists freed before the next, in a process of its own."
 )
-TORCH, PYARROW = is_installed("torch"), is_installed("pyarrow")
 STRENGTHS = (0.35, 0.6, 0.8, 1.25)
 
 
@@ -187,106 +186,87 @@ def _copy(model: Model, threads: int) -> Job:
 
 @dataclass(frozen=True)
 class Way:
-    """A way from a model in memory to quantized arrays; `seconds_per_gb` is about its time."""
+    """A way from a model in memory to quantized arrays.
+
+    `of` are the models that it is measured with and `int4` those of int4 too, as their ids begin;
+    `seconds_per_gb` is about its time.
+    """
 
     name: str
     words: str
-    line: str
     prepare: Callable[[Model, str], Job]
     seconds_per_gb: float
     role: Role = "ours"
     package: str = "quarrow"
-    lora: bool = True
-    controlnet: bool = True
-    int4: bool = True
-    small_only: bool = False
+    needs: str = "numpy"
+    of: tuple[str, ...] = ("lora", "controlnet")
+    int4: tuple[str, ...] = ("lora", "controlnet")
 
 
+# int4 in a file wants rows of whole groups, which an adapter's up factors are not.
+STATE_DICT = ("controlnet",)
+# The adapter whose lists somebody waits for.
+SMALL = "lora_sd15_r16"
 # fmt: off
 WAYS = (
-    Way("calls", "a call for each layer", "calls", _calls, 0.3),
-    Way("batch", "one batch", "batch", _batch, 0.3),
-    Way("state_dict", "a state dict", "state dict", _state_dict, 0.4, int4=False),
-    Way("strength", "another strength, one batch", "strength", _strength, 0.6, controlnet=False),
-    *((Way("arrow", "Arrow to Arrow", "arrow", _arrow, 0.3),) if PYARROW else ()),
-    *((
-        Way("state_dict_torch", "a state dict of torch tensors", "state dict, torch",
-            partial(_state_dict, torch=True), 0.4, int4=False),
-        Way("torch", "torch eager, layer by layer", "torch eager", _torch, 3.0,
-            role="peer", package="torch"),
-        Way("strength_torch", "another strength, torch eager", "strength, torch eager",
-            partial(_torch, strength=True), 3.0, role="peer", package="torch", controlnet=False),
-    ) if TORCH else ()),
-    Way("lists", "tolist and one list call", "lists", _lists, 10.0, role="legacy",
-        controlnet=False, int4=False, small_only=True),
-    Way("lists", "tolist and a list call for each layer", "lists", _lists_in_turn, 10.0,
-        role="legacy", lora=False, int4=False),
+    Way("calls", "a call for each layer", _calls, 0.3),
+    Way("batch", "one batch", _batch, 0.3),
+    Way("arrow", "Arrow to Arrow", _arrow, 0.3, needs="pyarrow"),
+    Way("state_dict", "a state dict", _state_dict, 0.4, int4=STATE_DICT),
+    Way("state_dict_torch", "a state dict of torch tensors", partial(_state_dict, torch=True), 0.4,
+        needs="torch", int4=STATE_DICT),
+    Way("torch", "torch eager, layer by layer", _torch, 3.0, "peer", "torch", "torch"),
+    Way("strength", "another strength, one batch", _strength, 0.6, of=("lora",)),
+    Way("strength_torch", "another strength, torch eager", partial(_torch, strength=True), 3.0,
+        "peer", "torch", "torch", of=("lora",)),
+    Way("lists", "tolist and one list call", _lists, 12.0, "legacy", of=(SMALL,), int4=()),
+    Way("lists", "tolist and a list call for each layer", _lists_in_turn, 12.0, "legacy",
+        of=("controlnet",), int4=()),
 )
 # fmt: on
-# What has lists to compare with.
-SMALL = "lora_sd15_r16"
+MODELS = (*LORAS.values(), CONTROLNET)
 
 
-def _cases_of(model: Model, format_: str) -> Iterator[Case]:
-    is_lora = model is not CONTROLNET
-    # A row of int4 names its columns in groups, which narrow layers of an adapter have not.
-    for way in WAYS:
-        state_dict = way.name.startswith("state_dict")
-        unfit = format_ == "int4" and not way.int4 and (is_lora or not state_dict)
-        if not (way.lora if is_lora else way.controlnet) or unfit:
-            continue
-        if way.small_only and model.name != SMALL:
-            continue
-        listed = is_lora and model.name != SMALL
-        job = f"{'strength, ' * way.name.startswith('strength')}{format_}, {model.name}"
-        yield Case(
-            id=f"{model.name}_{way.name}" + "_int4" * (format_ == "int4"),
-            title=f"{model.words}: {way.words}, {format_}",
-            prepare=partial(way.prepare, model, format_),
-            role=way.role,
-            package=way.package,
-            chart=f"adapters, {format_}" if is_lora and way.role != "legacy" else "",
-            line=way.line,
-            size=round(model.megabytes, 1),
-            bytes=model.bytes,
-            threads=1 if way.role == "legacy" else 2,
-            copy=f"copy_{model.name}",
-            legacy="" if listed or way.role == "legacy" else f"{model.name}_lists",
-            job=job,
-            seconds=way.seconds_per_gb * model.megabytes / 1000,
-            alone=way.role == "legacy" and not is_lora,
+def _cases_of(model: Model) -> Iterator[Case]:
+    is_lora, megabytes = model is not CONTROLNET, round(model.megabytes, 1)
+    common = partial(Case, size=megabytes, bytes=model.bytes)
+    for threads in (1, 2) if not missing_copy() else (1,):
+        yield common(
+            id=f"copy_{model.name}" + "_2_threads" * (threads == 2),
+            title=f"{model.words}: a copy of its layers, {threads} thread{'s' * (threads > 1)}",
+            prepare=partial(_copy, model, threads),
+            role="copy",
+            package="numpy" if threads == 1 else "",
+            threads=threads,
+            seconds=0.2 * megabytes / 1000,
         )
-
-
-def _copies_of(model: Model) -> Iterator[Case]:
-    for threads in (1, 2):
-        if threads == 1 or not missing_copy():
-            yield Case(
-                id=f"copy_{model.name}" + "_2_threads" * (threads == 2),
-                title=f"{model.words}: a copy of its layers, {threads} thread{'s' * (threads > 1)}",
-                prepare=partial(_copy, model, threads),
-                role="copy",
-                package="numpy" if threads == 1 else "",
-                size=round(model.megabytes, 1),
-                bytes=model.bytes,
-                threads=threads,
-                seconds=0.2 * model.megabytes / 1000,
+    for format_ in ("int8_rowwise", "int4") if model.rank in {0, 16} else ("int8_rowwise",):
+        for way in WAYS:
+            of = way.int4 if format_ == "int4" else way.of
+            if not model.name.startswith(of) or not is_installed(way.needs):
+                continue
+            lists, change = way.role == "legacy", way.name.startswith("strength")
+            listed = not (lists or change) and model.name in {SMALL, CONTROLNET.name}
+            yield common(
+                id=f"{model.name}_{way.name}" + "_int4" * (format_ == "int4"),
+                title=f"{model.words}: {way.words}, {'int8' if lists else format_}",
+                prepare=partial(way.prepare, model, format_),
+                role=way.role,
+                package=way.package,
+                chart=f"adapters, {format_}" if is_lora and not lists else "",
+                line=way.name.replace("_", " "),
+                threads=1 if lists else 2,
+                copy=f"copy_{model.name}",
+                legacy=f"{model.name}_lists" if listed else "",
+                job=f"{'strength, ' * change}{format_}, {model.name}",
+                seconds=way.seconds_per_gb * megabytes / 1000,
+                alone=lists and not is_lora,
             )
-
-
-def _cases() -> Iterator[Case]:
-    for model in (*LORAS.values(), CONTROLNET):
-        yield from _copies_of(model)
-        yield from _cases_of(model, "int8_rowwise")
-        if model is CONTROLNET or model.rank == 16:
-            yield from _cases_of(model, "int4")
 
 
 def suite() -> Suite:
     """Return the suite."""
-    missing = missing_copy()
-    if not TORCH:
-        missing["torch"] = "not installed: no torch eager, no state dicts of tensors"
-    if not PYARROW:
-        missing["pyarrow"] = "not installed: no Arrow"
-    return Suite("online", "A request in memory", ABOUT, tuple(_cases()), missing)
+    needs = {way.needs for way in WAYS if not is_installed(way.needs)}
+    missing = dict.fromkeys(sorted(needs), "not installed") | missing_copy()
+    cases = tuple(case for model in MODELS for case in _cases_of(model))
+    return Suite("online", "A request in memory", ABOUT, cases, missing)

@@ -4,34 +4,27 @@
 import importlib.util
 import subprocess
 import sys
+import threading
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks import array_peers
-from benchmarks.array_peers.peer import check_restored, is_installed
+from benchmarks import file_peers
+from benchmarks.array_peers import PEERS, is_installed, peer_job
+from benchmarks.array_peers.peer import MODULES, Peer, steps
 from benchmarks.harness.case import Case, WrongResultError
 from benchmarks.harness.engine import ROOT
-from benchmarks.harness.targets import read_targets
 from benchmarks.suites import peers
 
 CASES = {case.id: case for case in peers.suite().cases}
 
 
-def named_by_targets() -> list[str]:
-    targets = read_targets()
-    ids = {each for target in targets for each in (*target.of, target.baseline)}
-    return sorted(each.removeprefix("peers/") for each in ids if each.startswith("peers/"))
-
-
 def prepared_without_libraries() -> list[Case]:
     small = [case for case in CASES.values() if case.size in {0.0, 4.0}]
     return [case for case in small if case.package in {"quarrow", "numpy", ""}]
-
-
-@pytest.mark.parametrize("id_", named_by_targets())
-def test_what_targets_name_is_measured_or_named_missing(id_: str) -> None:
-    assert id_ in CASES or id_ in peers.suite().missing["torch"]
 
 
 def test_ids_are_unique() -> None:
@@ -40,7 +33,7 @@ def test_ids_are_unique() -> None:
 
 def test_every_peer_is_measured_or_missing() -> None:
     missing = peers.suite().missing
-    for peer in array_peers.ALL:
+    for peer in PEERS:
         measured = f"{peer.id}_4mb" in CASES
         assert measured != (peer.package in missing), peer.id
 
@@ -55,7 +48,7 @@ def test_what_is_not_installed_is_listed(monkeypatch: pytest.MonkeyPatch) -> Non
     suite = peers.suite()
     assert {case.package for case in suite.cases} == {"", "numpy", "quarrow"}
     assert suite.missing["mlx"] == "not installed"
-    assert suite.missing["torch"].startswith("not installed: no small_int4_torch")
+    assert suite.missing["torch"].startswith("not installed, no small_int4_torch")
     if is_installed("torchao"):
         assert suite.missing["torchao"] == "needs torch"
 
@@ -65,7 +58,7 @@ def test_the_package_around_a_missing_module_may_be_missing() -> None:
 
 
 def test_making_the_suite_imports_no_library() -> None:
-    wanted = {each for peer in array_peers.ALL for each in peer.needs} - {"numpy"}
+    wanted = {each for modules in MODULES.values() for each in modules} - {"numpy"}
     program = (
         "import sys\n"
         "from benchmarks.suites import load_suite\n"
@@ -110,10 +103,71 @@ def test_results_are_right(case: Case) -> None:
     job.verify(job.call())
 
 
+def recording(threads: int = 2, **how: Any) -> tuple[Peer, list[int]]:
+    """A peer over a torch that notes how many threads it is told to use."""
+    numpy_int8 = next(peer for peer in PEERS if peer.id == "numpy_int8")
+    used: list[int] = []
+    return replace(numpy_int8, package="torch", threads=threads, one_thread=True, **how), used
+
+
+def test_peers_use_as_many_threads_as_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    peer, used = recording()
+    torch = SimpleNamespace(set_num_threads=used.append)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    for case in peers.peer_cases(peer):
+        if case.size == 4:
+            job = case.prepare()
+            job.verify(job.call())
+            assert used.pop() == case.threads == (1 if case.id.endswith("_1_thread") else 2)
+    assert peer_job(peer, [peers.small()], 0).call()
+    assert not used  # a small call leaves them alone
+
+
+def test_a_peer_without_threads_gets_two_of_ours() -> None:
+    peer, _ = recording(split=True)
+    names: list[str] = []
+    barrier = threading.Barrier(2, timeout=30)
+
+    def way(w: Any) -> Any:
+        def call() -> object:
+            names.append(threading.current_thread().name)
+            barrier.wait()  # passes where both are there
+            return peer.way(w)()
+
+        return call
+
+    w = peers.weights(4)
+    job = peer_job(replace(peer, way=way), [w], 2)
+    result: Any = job.call()
+    job.verify(result)
+    assert len(set(names)) == 2
+    assert [len(each[0]) for each in result] == [488, 488]
+
+
+def test_file_peers_get_two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[int] = []
+    torch = SimpleNamespace(set_num_threads=used.append)
+    for name in ("torch", "safetensors.torch"):
+        monkeypatch.setitem(sys.modules, name, torch)
+    file_peers.PEERS[0].load()
+    assert used == [2]
+
+
+def test_codes_for_a_part_of_the_values_are_refused() -> None:
+    peer, _ = recording()
+    w = peers.weights(4)[:128]
+    peer.verify(peer.way(w)(), w)
+    with pytest.raises(WrongResultError, match="65536 bytes of codes instead of 131072"):
+        peer.verify(peer.way(w[:64])(), w)
+
+
 def test_values_too_far_from_their_input_are_refused() -> None:
     w = np.linspace(-1, 1, 256, dtype=np.float32).reshape(2, 128)
-    check_restored(w, w, group=128, bits=4, most=0.5)
+    check = steps(128, 4, 0.5)
+    check(w, w)
     shifted = w.copy()
     shifted[1, 5] += np.float32(0.1)
     with pytest.raises(WrongResultError, match=r"steps from their input, 0\.5 allowed"):
-        check_restored(shifted, w, group=128, bits=4, most=0.5)
+        check(shifted, w)
+    with pytest.raises(WrongResultError, match="nothing was restored"):
+        check(w[:0], w)
