@@ -146,7 +146,7 @@ def lines_of(summary: Summary, folder: Path) -> Iterator[str]:
         yield from table(head, [benchmark_row(each) for each in suite.rows])
 
 
-def write_document(summary: Summary, path: Path = DOCUMENT) -> None:
+def write_document(summary: Summary, path: Path) -> None:
     """Write the document and its pictures; those of an earlier one go."""
     folder = path.with_suffix("")
     for old in folder.glob("*_[0-9].svg"):
@@ -161,7 +161,7 @@ def main(arguments: Sequence[str]) -> int:
     if not summary.suites:
         print(f"nothing is stored in {store.folder}; run python -m benchmarks", file=sys.stderr)
         return 3
-    write_document(summary)
+    write_document(summary, DOCUMENT)
     write_overview()
     print(DOCUMENT)
     return 0

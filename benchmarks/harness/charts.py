@@ -266,16 +266,17 @@ def samples(row: Row, baseline: str) -> Chart:
 
 def bars(heading: str, groups: Sequence[tuple[str, Sequence[tuple[str, str, float]]]]) -> Chart:
     """Draw a bar for each (name, role, seconds), those of a group below each other."""
-    count = sum(len(each) + 1.6 for _, each in groups)
+    count = 1.3 + sum(len(each) + 1.6 for _, each in groups)
     figure = Figure(figsize=(7.2, 0.19 * count))
     axes = figure.add_axes((0.17, 0, 0.7, 1))
     axes.set_axis_off()
-    axes.set_ylim(count - 0.4, 0)
-    y = 0.0
+    axes.set_ylim(count - 0.1, 0.3)
+    aside: dict[str, Any] = {"va": "center", "transform": axes.get_yaxis_transform()}
+    axes.text(-0.2, 1, heading, color=INKS["soft"], **aside)
+    y = 1.3
     for title, members in groups:
         y += 1
-        axes.text(-0.2, y, title, weight="bold", va="center", color=INKS["ink"],
-                  transform=axes.get_yaxis_transform())  # fmt: skip
+        axes.text(-0.2, y, title, weight="bold", color=INKS["ink"], **aside)
         for name, role, seconds in members:
             y += 1
             ink = {"ours": "s0", "copy": "soft"}.get(role, "s1")
