@@ -71,7 +71,9 @@ def picture(document: str) -> str:
         ]
         if measured:
             groups.append((heading, measured))
-    title = "Time to quantize 40 MB of float32 in memory, two CPUs; shorter is faster"
+    cpus = re.search(r", \d+ CPUs", document)
+    where = cpus[0] if cpus else ""
+    title = f"Time to quantize 40 MB of float32 in memory{where}; shorter is faster"
     return alone(charts.bars(title, groups).svg)
 
 
