@@ -14,6 +14,7 @@ import planted_suite
 import pytest
 
 from benchmarks.harness import engine
+from benchmarks.harness.case import Case, Suite, run_by_program
 from benchmarks.harness.google_json import BenchmarkFailedError
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.store import AB, Store
@@ -103,6 +104,33 @@ def test_a_benchmark_without_samples_is_a_failure() -> None:
     assert found.failures == {"absent": "it left no samples"}
 
 
+def test_a_filter_finds_what_ratios_need_too() -> None:
+    def case(id_: str, role: Any = "ours", **rest: Any) -> Case:
+        return Case(id_, id_, run_by_program, role, **rest)
+
+    cases = (
+        case("copy_4", "copy", bytes=4),
+        case("copy_4_2_threads", "copy", bytes=4),
+        case("copy_40", "copy", bytes=40),
+        case("numpy_4", bytes=4, copy="copy_4", legacy="legacy_4"),
+        case("numpy_40", bytes=40, copy="copy_40", legacy="legacy_40"),
+        case("legacy_4", "legacy", bytes=4, copy="copy_4", seconds=0.1),
+        case("legacy_40", "legacy", bytes=40, copy="copy_40", seconds=1.0),
+    )
+    suite = Suite("s", "s", "s", cases)
+
+    def chosen(expression: str, settings: Settings = FAST) -> list[str]:
+        found = engine.plan(suite, lambda name: expression in name, settings)
+        return [each.id for each in found.cases]
+
+    assert chosen("numpy_4") == [case.id for case in cases]
+    assert chosen("numpy_40") == ["copy_40", "numpy_40", "legacy_40"]
+    assert chosen("legacy_4")[:2] == ["copy_4", "copy_4_2_threads"]
+    # What is too long is no more needed.
+    assert chosen("numpy_40", FAST.quick()) == ["copy_40", "numpy_40"]
+    assert chosen("nothing") == []
+
+
 def test_quick_leaves_out_what_takes_long() -> None:
     quick = plan("dying", "printing", settings=Settings().quick())
     assert [case.id for case in quick.cases] == ["printing"]
@@ -142,35 +170,76 @@ def test_a_benchmark_that_fails_now_keeps_no_earlier_figures(
         return replace(measured, failures={"printing": "broken"} if len(calls) == 2 else {})
 
     monkeypatch.setattr(engine, "run_process", fails_once)
-    settings = replace(FAST, processes=3)
-    chosen = plan("printing", "quantizing", settings=settings)
+    chosen = plan("printing", "quantizing", settings=replace(FAST, processes=3))
     assert engine.measure_suite(chosen, store, lambda event: None) == {"printing": "broken"}
     assert store.read("planted", "printing") is None
     assert len(store.read("planted", "quantizing").by_process()) == 3
 
 
-def test_processes_share_the_samples(tmp_path: Path) -> None:
+def test_two_builds_alternate_and_are_compared_in_rounds(tmp_path: Path) -> None:
     store: Any = Store(tmp_path, "machine")
-    settings = replace(FAST, samples=7, processes=3)
-    engine.measure_suite(plan("printing", settings=settings), store, lambda event: None)
-    assert [len(each) for each in store.read("planted", "printing").by_process()] == [3, 2, 2]
-
-
-def test_two_builds_alternate_and_are_compared_in_pairs(tmp_path: Path) -> None:
-    store: Any = Store(tmp_path, "machine")
-    settings = replace(FAST, samples=6, processes=3)
     marks = tmp_path / "marks"
     other = tmp_path / "python"
     other.write_text(f'#!/bin/sh\necho >>"{marks}"\nexec "{sys.executable}" "$@"\n')
     other.chmod(0o755)
-    failures = engine.measure_two_builds(
-        plan("printing", settings=settings), store, lambda event: None, str(other)
-    )
-    assert failures == {}
+    chosen = plan("sleeping", settings=replace(FAST, samples=18, processes=3, time_cap=9.0))
+    assert engine.measure_suite(chosen, store, lambda event: None, str(other)) == {}
     assert len(marks.read_text()) == 3
-    ours, theirs = (store.read("planted", "printing", name) for name in ("new", AB))
+    ours, theirs = (store.read("planted", "sleeping", name) for name in ("new", AB))
     assert ours.run == theirs.run
-    assert len(ours.by_process()) == len(theirs.by_process()) == 3
+    assert [len(each) for each in ours.by_process()] == [6, 6, 6]
+    assert [len(each) for each in theirs.by_process()] == [6, 6, 6]
+
+
+def test_rounds_come_in_a_drawn_order_and_hermits_have_processes_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[tuple[int, tuple[str, ...], str]] = []
+
+    def run_process(chosen: Any, process: int, *rest: Any, python: str, **_: Any) -> Any:
+        ran.append((process, tuple(case.id for case in chosen.cases), python))
+        return engine.Measured(environment={"machine": {"cpus": 2}})
+
+    monkeypatch.setattr(engine, "run_process", run_process)
+    store: Any = Store(tmp_path, "machine")
+    chosen = plan("printing", "sleeping", "hermit", settings=replace(FAST, processes=8))
+    engine.measure_suite(chosen, store, lambda event: None, "other")
+    together = [each for each in ran if each[1] == ("printing", "sleeping")]
+    alone = [each for each in ran if each[1] == ("hermit",)]
+    assert len(together) == len(alone) == 16
+    for kind in (together, alone):
+        firsts = [python for _, _, python in kind[::2]]
+        assert [process for process, *_ in kind[::2]] == list(range(8))
+        assert 2 <= firsts.count("other") <= 6
+        assert all({a[2], b[2]} == {"other", sys.executable} for a, b in zip(*[iter(kind)] * 2))
+    # A second run draws the same order.
+    before = list(ran)
+    ran.clear()
+    engine.measure_suite(chosen, store, lambda event: None, "other")
+    assert ran == before
+
+
+def test_warming_up_comes_before_the_samples() -> None:
+    settings = replace(FAST, samples=2, time_cap=10.0, measurement=0.01)
+    hot, cold = (run("slow", settings=replace(settings, warm_up=up)) for up in (0.5, 0.0))
+    for found, events in (hot, cold):
+        assert len(found.samples["slow"]) == 2, events
+    bodies = [sum(each["event"] == "sample" for each in events) for _, events in (hot, cold)]
+    assert bodies[0] > bodies[1]
+
+
+def test_sleeping_takes_time_and_no_cpu() -> None:
+    for cap in (10.0, 0.001):
+        found, _ = run("sleeping", settings=replace(FAST, time_cap=cap))
+        for sample in found.samples["sleeping"]:
+            assert sample.wall >= 0.01
+            assert sample.cpu < 0.5 * sample.wall
+
+
+def test_a_job_with_a_pause_is_one_block_a_sample_and_does_not_warm_up() -> None:
+    settings = replace(FAST, warm_up=1000.0, measurement=1000.0, time_cap=10.0)
+    found, _ = run("pausing", settings=settings)
+    assert [sample.iterations for sample in found.samples["pausing"]] == [1] * 5
 
 
 def children() -> set[str]:

@@ -66,6 +66,16 @@ def _dying() -> Job:
     return Job(lambda: os._exit(7))
 
 
+def _sleeping() -> Job:
+    return Job(lambda: time.sleep(0.01))
+
+
+def _pausing() -> Job:
+    # Each pause leaves a mark; each call tells how many there were.
+    pauses: list[int] = []
+    return Job(lambda: len(pauses), before=lambda: pauses.append(os.write(2, b"a pause\n")))
+
+
 def suite() -> Suite:
     """Return the suite."""
     cases = (
@@ -75,6 +85,9 @@ def suite() -> Suite:
         Case("raising", "raises", _raising),
         Case("slow", "takes long", _slow, seconds=0.2),
         Case("dying", "ends its process", _dying, seconds=50.0),
+        Case("sleeping", "takes time and no CPU", _sleeping),
+        Case("pausing", "waits before each block", _pausing),
+        Case("hermit", "has a process of its own", _printing, alone=True),
         Case("allocating", "needs its result", partial(_growing, 8 << 20), memory=8 << 20),
         Case("growing", "needs more than that", partial(_growing, 8 << 20), memory=4 << 20),
         Case("copying", "copies its input", _copying, memory=1 << 20),
