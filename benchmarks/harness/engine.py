@@ -220,20 +220,25 @@ class _Run:
 def measure_suite(chosen: Plan, store: Store, watch: Watch, other: str = "") -> dict[str, str]:
     """Measure a suite and store it; return what failed.
 
-    With the Python of another venv its build runs too, in rounds of two fresh processes whose order
-    is drawn; what it gave is stored as "ab".
+    With the Python of another venv its build runs too, in rounds of two fresh processes in drawn
+    order; what it gave is stored as "ab".
     """
     run = _Run(chosen)
     pythons = {AB: other, LATEST: sys.executable} if other else {LATEST: sys.executable}
     builds = {name: Measured() for name in pythons}
     rounds = replace(chosen, settings=chosen.settings.of_process())
-    order = random.Random(0)
+    order, names = random.Random(0), list(pythons)
     for process in range(chosen.settings.processes):
         watch({"event": "process", "process": process})
+        # Each is first as often as the other: every second round turns the one before round.
+        if process % 2:
+            names.reverse()
+        else:
+            order.shuffle(names)
         for part in rounds.parts():
-            for name in order.sample(list(pythons), len(pythons)):
-                python = pythons[name]
-                builds[name].add(run_process(part, process, watch, test=False, python=python))
+            for name in names:
+                found = run_process(part, process, watch, test=False, python=pythons[name])
+                builds[name].add(found)
     failures = {id_: said for each in builds.values() for id_, said in each.failures.items()}
     for name, measured in builds.items():
         run.keep(store, replace(measured, failures=failures), name)
