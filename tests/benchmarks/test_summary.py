@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 from stored_runs import (
@@ -15,22 +17,23 @@ from stored_runs import (
     SimulatedSuite,
     case,
     make_store,
+    peers_suite,
     write_run,
 )
 
 from benchmarks.harness import environment
-from benchmarks.harness.changes import Doubt
+from benchmarks.harness.changes import NO_VERDICT, Doubt
 from benchmarks.harness.console import print_rows, print_summary, print_targets
-from benchmarks.harness.store import Store
+from benchmarks.harness.store import AB, Store
 from benchmarks.harness.summary import Summary, as_csv, as_json, summarize
-from benchmarks.harness.targets import Target
+from benchmarks.harness.targets import Headline, Target
 
 TARGET = Target("the copy", "value", ("numpy_vs_legacy/copy_4mb",), "ms", at_most=100)
 
 
 @pytest.fixture
 def summary(tmp_path: Path) -> Summary:
-    return summarize(make_store(tmp_path), [TARGET], Doubt(resamples=500))
+    return summarize(make_store(tmp_path), [TARGET], Doubt())
 
 
 def test_a_ratio_is_that_of_the_medians(summary: Summary) -> None:
@@ -57,7 +60,7 @@ def test_a_ratio_is_of_the_same_bytes(tmp_path: Path) -> None:
         ],
     )
     write_run(store, suite, "2026-01-05T08:00:00+00:00")
-    rows = {row.case["id"]: row for row in summarize(store, [], Doubt(resamples=500)).rows}
+    rows = {row.case["id"]: row for row in summarize(store, [], Doubt()).rows}
     assert rows["half"].to_copy is not None
     assert rows["half"].to_copy.value == pytest.approx(2.0)
 
@@ -66,7 +69,7 @@ def test_ratios_are_of_one_run(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     path = store.folder / "numpy_vs_legacy/copy_4mb/new.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"run": "another"}))
-    rows = {row.case["id"]: row for row in summarize(store, [], Doubt(resamples=500)).rows}
+    rows = {row.case["id"]: row for row in summarize(store, [], Doubt()).rows}
     assert rows["numpy_into_4mb"].to_copy is None
     assert rows["numpy_into_40mb"].to_copy is not None
 
@@ -87,14 +90,80 @@ def test_the_best_peer_does_the_same_job(summary: Summary) -> None:
         assert row.to_peer.value == pytest.approx(fastest / row.estimate.median.value)
 
 
-def test_the_share_outside_of_the_core_is_that_of_the_stamps(summary: Summary) -> None:
+def test_the_share_outside_of_the_core_is_of_the_whole(summary: Summary) -> None:
     stamped = [row for row in summary.rows if row.share]
     assert stamped
     for row in stamped:
-        total = sum(float(each.sum()) for each in row.record.by_process("stage_whole"))
-        core = sum(float(each.sum()) for each in row.record.by_process("stage_core"))
+        cores, wholes = (row.record.by_process(f"stage_{which}") for which in ("core", "whole"))
+        shares = [np.median(1 - core / whole) for core, whole in zip(cores, wholes, strict=True)]
         assert row.share is not None
-        assert row.share.value == pytest.approx(1 - core / total)
+        assert row.share.value == pytest.approx(np.median(shares))
+
+
+def test_throughput_is_of_the_median_and_not_of_the_mean(tmp_path: Path) -> None:
+    store = Store(tmp_path, "machine")
+    cases = [Simulated(case("a", "half a million bytes", bytes=500_000), 1e-3, spread=0.3)]
+    write_run(store, SimulatedSuite("suite", "Rates", cases), "2026-01-05T08:00:00+00:00")
+    (row,) = summarize(store, [], Doubt()).rows
+    walls = np.concatenate(row.record.by_process())
+    assert row.throughput is not None
+    assert row.throughput.value == pytest.approx(5e5 / np.median(walls))
+    assert row.throughput.low == pytest.approx(5e5 / row.estimate.median.high)
+    assert abs(np.median(walls) / np.mean(walls) - 1) > 0.01
+
+
+def test_lists_are_compared_byte_for_byte(tmp_path: Path) -> None:
+    store = Store(tmp_path, "machine")
+    cases = [
+        Simulated(case("ours", "ours", bytes=4000, legacy="lists"), 1e-6, spread=0),
+        Simulated(case("lists", "a half", "legacy", bytes=2000), 5e-5, spread=0),
+    ]
+    write_run(store, SimulatedSuite("suite", "Lists", cases), "2026-01-05T08:00:00+00:00")
+    row, _ = summarize(store, [], Doubt()).rows
+    assert row.to_legacy is not None
+    assert row.to_legacy.value == pytest.approx(100.0, rel=0.1)
+
+
+def test_headlines_stand_beside_the_best_that_was_measured(tmp_path: Path) -> None:
+    beside = ("peers/int4_slow", "peers/int4_swift", "peers/absent")
+    lines = [
+        Headline("ours beside others", "peers/int4_into_4mb", beside),
+        Headline("nobody", "peers/int4_into_4mb", ("peers/absent",)),
+        Headline("not measured", "peers/absent", beside),
+    ]
+    ours, alone, absent = summarize(make_store(tmp_path), [], Doubt(), headlines=lines).headlines
+    assert ours.row is not None
+    assert ours.rival is not None
+    assert ours.ratio is not None
+    assert ours.rival.id == "peers/int4_swift"
+    medians = [each.estimate.median.value for each in (ours.rival, ours.row)]
+    assert ours.ratio.value == pytest.approx(medians[0] / medians[1])
+    assert (alone.rival, alone.ratio) == (None, None)
+    assert absent.row is None
+
+
+def test_rounds_of_two_builds_are_judged_and_earlier_runs_are_not(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    earlier = summarize(store, [], Doubt())
+    assert {row.change.reason for row in earlier.rows if row.change} == {NO_VERDICT}
+    assert earlier.power == ""
+    suite = peers_suite()
+    write_run(store, suite, "2026-02-01T08:00:00+00:00", factor=2.0, processes=10)
+    for each in suite.benchmarks:
+        record = store.read("peers", each.case.id)
+        assert record is not None
+        # A copy that took twice as long itself would explain it.
+        factor = 1.0 if each.case.role == "copy" else 0.5
+        walls = [replace(sample, wall=factor * sample.wall) for sample in record.samples]
+        store.write(replace(record, samples=walls), AB)
+    found = summarize(store, [], Doubt(), baseline=AB)
+    verdicts = {row.id: row.change.verdict for row in found.rows if row.change}
+    assert verdicts["peers/int4_into_4mb"] == "regressed"
+    assert verdicts["peers/int4_swift"] == ""
+    assert set(verdicts) == {f"peers/{each.case.id}" for each in suite.benchmarks}
+    assert found.power.startswith("10 rounds of two processes")
+    # No NaN: programs read it.
+    assert "NaN" not in as_json(found)
 
 
 def test_programs_get_the_same_figures(summary: Summary) -> None:
