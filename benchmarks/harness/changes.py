@@ -20,10 +20,10 @@ from benchmarks.harness.stats import (
     Rounds,
     Sight,
     Values,
+    compare_rounds,
     holm,
     median_interval,
     quotient,
-    compare_rounds,
     witnesses,
 )
 from benchmarks.harness.store import Record
@@ -100,7 +100,7 @@ def power_text(rounds: int, comparisons: int, doubt: Doubt) -> str:
     )
 
 
-def verdicts(rounds: Rounds, p_values: Values, shifts: Values, doubt: Doubt) -> NDArray[np.str_]:
+def verdicts(rounds: Rounds, p_values: Any, shifts: Any, doubt: Doubt) -> NDArray[np.str_]:
     """Judge comparisons; arrays of any one shape.
 
     Parameters
@@ -198,8 +198,8 @@ def changes(pairs: Sequence[tuple[Record, Record]], doubt: Doubt) -> dict[str, C
         elif test:
             p_value = p_values[new.id]
             copy = _nearest_copy(new, copies)
-            shift = tests[copy.id].mean if copy else np.float64(0)
-            verdict = str(verdicts(test, np.float64(p_value), shift, doubt))
+            shift = float(tests[copy.id].mean) if copy else 0.0
+            verdict = str(verdicts(test, p_value, shift, doubt))
             reason = f"within {doubt.change:.0%}" * (verdict == "no change")
             if verdict == "inconclusive":
                 reason = _unseen(len(logs[new.id]), float(test.deviation), len(judged), doubt)

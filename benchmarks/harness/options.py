@@ -73,9 +73,8 @@ _MEASURE: tuple[tuple[str, Callable[[str], float], float | None, str, str], ...]
     ("warm-up-time", _SECONDS, 3.0, "S", "seconds before the first sample (3)"),
     ("measurement-time", _MEASUREMENT, 5.0, "S", "seconds for the samples of one benchmark (5)"),
     ("time-cap", _MEASUREMENT, 100.0, "S", "seconds after which it gets fewer samples (100)"),
-    ("processes", _ROUNDS, None, "N", "with --ab: rounds of two processes that share the samples"
-     " (as many as see a change of twice the noise)"),
-)  # fmt: skip
+    ("processes", _ROUNDS, None, "N", "rounds of --ab (as many as see twice the noise)"),
+)
 _DOUBTS = (
     ("confidence-level", _SHARE, 0.95, "P", "of the intervals (0.95)"),
     ("significance-level", _SHARE, 0.05, "P", "largest adjusted p-value of a change (0.05)"),
@@ -115,9 +114,7 @@ def parser() -> argparse.ArgumentParser:
     for title, lines in (("how much is measured", _MEASURE), ("how sure it must be", _DOUBTS)):
         group = made.add_argument_group(title)
         for name, kind, default, value, said in lines:
-            group.add_argument(
-                f"--{name}", type=kind, default=default, metavar=value, help=said
-            )
+            group.add_argument(f"--{name}", type=kind, default=default, metavar=value, help=said)
     stored = made.add_argument_group("what it is compared with").add_mutually_exclusive_group()
     for name, said in _BASELINES:
         stored.add_argument(f"--{name}", metavar="NAME", help=said)
@@ -125,9 +122,7 @@ def parser() -> argparse.ArgumentParser:
     formats = ("text", "json", "csv")
     out.add_argument("--format", choices=formats, default="text", help="of the output (text)")
     said = "regressed (with --ab), target, or both with a comma"
-    out.add_argument(
-        "--fail-on", type=_failures, default=frozenset(), metavar="WHAT", help=said
-    )
+    out.add_argument("--fail-on", type=_failures, default=frozenset(), metavar="WHAT", help=said)
     said = "store and report (build/benchmarks)"
     out.add_argument("--output-dir", type=Path, default=OUTPUT, metavar="DIR", help=said)
     out.add_argument("--no-report", action="store_true", help="write no pages")

@@ -167,7 +167,8 @@ def holm(p_values: Values) -> Values:
 @functools.cache
 def _spreads(freedom: int) -> Values:
     """Return what a deviation is found to be, as shares of the true one, each as likely."""
-    return np.sqrt(scipy.stats.chi2.ppf((np.arange(200) + 0.5) / 200, freedom) / freedom)
+    shares: Values = scipy.stats.chi2.ppf((np.arange(200) + 0.5) / 200, freedom) / freedom
+    return np.sqrt(shares)
 
 
 @functools.cache

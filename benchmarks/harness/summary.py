@@ -77,7 +77,7 @@ class SuiteSummary:
 
 @dataclass(frozen=True)
 class HeadlineRow:
-    """One of the figures that a user wants first, beside the best of its peers that was measured."""
+    """A figure that a user wants first, beside the best of its peers that was measured."""
 
     words: str
     row: Row | None  # None where it was not measured

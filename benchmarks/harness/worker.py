@@ -90,8 +90,8 @@ class Body:
     def __call__(self, state: Any) -> None:
         """Run the blocks of one repetition."""
         calls, count = self.case.calls, 0
-        a_call: Counter[str] = Counter()
-        stages: Counter[str] = Counter()
+        a_call: Any = Counter()
+        stages: Any = Counter()
         while state:
             block = timed(self.job, calls)
             state.set_iteration_time(block.wall)

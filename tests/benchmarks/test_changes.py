@@ -133,9 +133,7 @@ def test_what_was_not_seen_says_what_would_have_been() -> None:
 def test_p_values_are_adjusted_over_all_suites() -> None:
     slow = pair("b", 1.11, spread=4.5)
     assert judged(slow).verdict == "regressed"
-    others = [
-        pair(f"b{i}", 1.0, suite=f"suite{i % 3}", spread=1.0 + 0.01 * i) for i in range(300)
-    ]
+    others = [pair(f"b{i}", 1.0, suite=f"suite{i % 3}", spread=1.0 + 0.01 * i) for i in range(300)]
     among = judged(slow, *others)
     assert among.p_value == pytest.approx(301 * judged(slow).p_value)
     assert among.ratio == judged(slow).ratio

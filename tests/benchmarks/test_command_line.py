@@ -212,8 +212,8 @@ def test_a_regression_is_a_status_when_asked_for(
         return slower_samples(real(*arguments, python=python, **rest), factor)
 
     monkeypatch.setattr(engine, "run_process", run_process)
-    arguments = [*ONE, "--ab", str(other), "--processes", "6", "--no-report"]
-    status, out, _ = run(*arguments, "--fail-on", "regressed", *FILTER)
+    arguments = ["batch_overhead", *FEW, "--ab", str(other), "--processes", "6", "--no-report"]
+    status, out, _ = run(*arguments, "--fail-on", "regressed", "--", "^batch_1_tiny$")
     assert "6 rounds of two processes: a change of 13 % will be seen in 9 of 10 runs" in out
     assert "\u25bc regressed" in out
     assert status == 1

@@ -23,7 +23,6 @@ from benchmarks.harness.targets import (
 from benchmarks.suites import NAMES
 
 
-
 def record(id_: Any, walls: Any, *, cpu: Any = 1.0, stages: Any = None, run: str = "run") -> Any:
     samples = [
         Sample(0, wall, cpu * wall, 1, {f"stage_{k}": v * wall for k, v in (stages or {}).items()})
@@ -154,7 +153,8 @@ def test_a_file_of_targets_is_read_and_what_it_cannot_mean_is_refused(tmp_path: 
     path = tmp_path / "targets.toml"
     path.write_text(
         'targets = [{metric = "m", rule = "value", of = ["s/a"], unit = "us", at_most = 1}]\n'
-        'headlines = [{words = "w", of = "s/a", beside = ["s/b", "s/c"]}, {words = "v", of = "s/b"}]'
+        'headlines = [{words = "w", of = "s/a", beside = ["s/b", "s/c"]},'
+        ' {words = "v", of = "s/b"}]'
     )
     assert read_targets(path) == [Target("m", "value", ("s/a",), "us", at_most=1)]
     assert read_headlines(path) == [Headline("w", "s/a", ("s/b", "s/c")), Headline("v", "s/b")]

@@ -15,7 +15,7 @@ from benchmarks.harness.changes import (
     rounds_needed,
     verdicts,
 )
-from benchmarks.harness.stats import Rounds, Sight, Values, holm, compare_rounds
+from benchmarks.harness.stats import Rounds, Sight, Values, compare_rounds, holm
 
 DOUBT = Doubt()
 RUNS = 1000
@@ -52,7 +52,8 @@ def process_medians(
         samples[i] = memory * samples[i - 1] + np.sqrt(1 - memory**2) * samples[i]
     states = np.log(times) * (random.random((runs, 1, rounds)) < slow)
     layouts = random.normal(0, layout, shape)
-    return np.median(noise * samples, axis=0) + layouts + states
+    found: Values = np.median(noise * samples, axis=0) + layouts + states
+    return found
 
 
 def judged(
