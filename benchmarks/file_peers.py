@@ -20,18 +20,8 @@ FileWay = Callable[[Path, Path], object]
 class FilePeer:
     """A library that makes int8 of the 2-D weights of a safetensors file.
 
-    Attributes
-    ----------
-    id, title, package : str
-        As of a benchmark.
-    modules : tuple of str
-        What is imported before anything is timed; the first is the library's own.
-    run : callable
-        The job, from a file to a file.
-    seconds_per_gb : float
-        About, of its input.
-    needs : str
-        Another module that it imports, and that its package does not always bring.
+    `modules` are imported before anything is timed, the first is the library's own; `needs` is
+    another that its package does not always bring.
     """
 
     id: str

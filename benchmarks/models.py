@@ -26,18 +26,8 @@ from checkpoint_values import DEFAULT_RULES  # noqa: E402
 class Model:
     """What a manifest describes, every float of it as float16.
 
-    Attributes
-    ----------
-    name : str
-        As in ids.
-    words : str
-        For titles.
-    manifest : str
-        Of tests/support/manifests.
-    rank : int
-        Of the layers of an adapter, another than the manifest's; 0 leaves it.
-    blocks : int or None
-        Repeated blocks of the model that are kept; None keeps all.
+    Of an adapter `rank` may be another than the manifest's (0 leaves it); of a model the first
+    `blocks` of the repeated ones are kept (None keeps all).
     """
 
     name: str

@@ -166,6 +166,7 @@ _GGML = (
     ("mxfp4", "fp4 in blocks of 32", (32, 4, 2.0), 17 / 32, 0.002),
     ("nvfp4", "fp4 in blocks of 16", (16, 4, 2.5), 36 / 64, 0.002),
 )
+_GGUF = (("q4_0", 4, 18 / 32, 0.002), ("q8_0", 8, 34 / 32, 0.0035))
 # fmt: off
 PEERS = (
     *(Peer(f"ggml_{name.lower()}", "pywhispercpp", f"ggml {name.upper()}", f"in C: {words}",
@@ -175,7 +176,7 @@ PEERS = (
     *(Peer(f"gguf_{name}", "gguf", f"gguf-py {name.upper()}", "blocks of 32", name,
            partial(_gguf, name=name), partial(_gguf_restored, name=name),
            steps(32, bits, 1.1, symmetric=True), stored, seconds, threads=1)
-      for name, bits, stored, seconds in (("q4_0", 4, 18 / 32, 0.002), ("q8_0", 8, 34 / 32, 0.0035))),
+      for name, bits, stored, seconds in _GGUF),
     Peer("onnxruntime_int4", "onnxruntime", "onnxruntime",
          "MatMul4Bits in blocks of 128 of the transposed weight", "int4", _onnxruntime,
          _onnxruntime_restored, steps(128, 4, 0.6), 0.5, 0.003,

@@ -41,37 +41,16 @@ MODULES = {
 class Peer:
     """A library that quantizes a float32 matrix in memory.
 
-    Attributes
-    ----------
-    id : str
-        Its benchmarks are named after it: "fbgemm_int4" gives "fbgemm_int4_4mb".
-    package : str
-        The distribution.
-    name, words : str
-        Library and format; where the job is near to ours and not equal, the difference too.
-    format : str
-        What a peer and ours have in common: "int4".
-    way : callable
-        From a matrix to the call, inputs ready; imports the library. The first of what the call
-        returns is the codes.
-    restore : callable
-        From the call's result, and what cuts an array to the first rows, to their values.
-    check : callable
-        Compares these values with the input.
-    stored : float
-        Bytes of the codes for each value.
-    seconds_per_mb : float
-        About what a call takes for 1 MB of float32.
-    threads : int
-        That its call may use.
-    split : bool
-        Whether it has no threads, and each half of the rows gets one.
-    one_thread : bool
-        Whether it is measured with one thread too.
-    sizes : tuple of int
-        MB that it is measured with.
-    charted : bool
-        Whether it is on the chart of its format.
+    Its benchmarks are named after `id`. Where its job is near to ours and not equal, `words` say
+    what differs; `format` is what the two have in common.
+
+    `way` takes a matrix, imports the library and returns the call; the first of what that returns
+    is the codes, of `stored` bytes a value. `restore` takes the call's result, and what cuts an
+    array to the first rows, and returns their values; `check` compares these with the input.
+
+    `threads` may work on a call; `split` says that it has none and each half of the rows gets one,
+    `one_thread` that it is measured with one too. `sizes` are in MB; `charted` says whether it is
+    on the chart of its format.
     """
 
     id: str
@@ -158,16 +137,9 @@ def peer_job(peer: Peer, inputs: Sequence[Array], threads: int) -> Job:
 def steps(group: int, bits: int, most: float, *, symmetric: bool = False) -> Check:
     """Return the check of values that share a scale by groups of so many, 0 by rows.
 
-    Parameters
-    ----------
-    group, bits : int
-        Values that share a scale, and the bits of a code: with the range of a group they give the
-        length of a step.
-    most : float
-        How many steps a value may be off: 0.5 where codes are rounded to the nearest and scales
-        kept as they are, more for the formats that do otherwise.
-    symmetric : bool
-        Whether the range is that of the largest magnitude.
+    A step is the range of a group (or that of its largest magnitude) by the codes of so many bits.
+    A value may be 0.5 of it off where codes are rounded to the nearest and scales kept as they are,
+    and more for the formats that do otherwise.
     """
 
     def check(restored: Array, w: Array) -> None:

@@ -99,37 +99,35 @@ def _transport(make: Callable[[Any], Move], megabytes: int, *, touch: bool) -> J
     return Job(touched if touch else move, verify, no_stats)
 
 
-def _check_row(result: Any, w: Array, q: qr.QuantizedTensor) -> None:
-    (row,) = result.to_pyarrow().to_pylist()
-    check_quantized(q, w)
-    require(row["codes"] == q.codes.tobytes(), "codes differ from those of the array")
-    require(row["scales"] == q.scales.ravel().tolist(), "scales differ from those of the array")
-    require(result.stats.bytes_copied == 0, "the column was copied")
-
-
-def _quantize(megabytes: int, *, stream: bool) -> Job:
-    w = weights(megabytes)
+def _quantize(
+    w: Array,
+    format_: str = "int4",
+    *,
+    stream: bool = False,
+    export: Callable[[Any], object] = id,
+    **fields: Any,
+) -> Job:
+    """Return the job of one row, read from a stream or not, and of what is done with its result."""
     given = _write(_row(w)) if stream else _row(w)
-    one_row = w.reshape(1, -1)
 
     def call() -> object:
         batch: Any = _read(given) if stream else given
-        return qr.quantize_arrow(batch, "int4", threads=2)
+        result = qr.quantize_arrow(batch, format_, **fields)
+        return result, export(result)
 
-    return Job(call, lambda result: _check_row(result, one_row, qr.quantize(one_row, "int4")))
+    def verify(returned: Any) -> None:
+        result, q = returned[0], qr.quantize(w, format_, **fields)
+        (row,) = result.to_pyarrow().to_pylist()
+        check_quantized(q, w)
+        require(row["codes"] == q.codes.tobytes(), "codes differ from those of the array")
+        require(row["scales"] == q.scales.ravel().tolist(), "scales differ from the array's")
+        require(result.stats.bytes_copied == 0, "the column was copied")
+
+    return Job(call, verify, lambda returned: [returned[0].stats], whole=True)
 
 
-def _int8(megabytes: int) -> Job:
-    """Return the job from a batch of pyarrow to one of pyarrow, of int8 with one scale."""
-    w = weights(megabytes).ravel()
-    batch = _row(w)
-
-    def call() -> object:
-        result: Any = qr.quantize_arrow(batch, "int8", group_size="tensor", threads=2)
-        return result, result.to_pyarrow()
-
-    q = qr.quantize(w, "int8", group_size="tensor")
-    return Job(call, lambda result: _check_row(result[0], w, q), lambda result: [result[0].stats])
+def _sized(megabytes: int, *arguments: Any, **how: Any) -> Job:
+    return _quantize(weights(megabytes), *arguments, threads=2, **how)
 
 
 def _lists(megabytes: int) -> Job:
@@ -148,33 +146,38 @@ def _numpy(megabytes: int) -> Job:
     return quantize_job([weights(megabytes).reshape(1, -1)], "int4", threads=2)
 
 
+def _to_pyarrow(result: Any) -> object:
+    return result.to_pyarrow()
+
+
+def _capsules(result: Any) -> object:
+    return result.__arrow_c_array__()
+
+
 def _small() -> Array:
     return weights(4)[:4].reshape(1, -1)
 
 
-def _small_arrow() -> Job:
-    w = _small()
-    batch = _row(w)
-
-    def call() -> object:
-        result: Any = qr.quantize_arrow(batch, "int4")
-        return result, result.__arrow_c_array__()
-
-    q = qr.quantize(w, "int4")
-    return Job(call, lambda result: _check_row(result[0], w, q), lambda result: [result[0].stats])
-
-
 # Name, words, from MB to the job, the chart, the role, the sizes.
 QUANTIZED: tuple[tuple[str, str, Callable[[int], Job], str, str, tuple[int, ...]], ...] = (
-    ("quantize", "quantize_arrow of a column", partial(_quantize, stream=False),
+    ("quantize", "quantize_arrow of a column", _sized,
      "int4", "ours", SIZES),
     ("quantize_ipc", "quantize_arrow of a column read from a stream",
-     partial(_quantize, stream=True), "int4", "ours", SIZES),
+     partial(_sized, stream=True), "int4", "ours", SIZES),
     ("numpy", "quantize of the same as an array", _numpy, "int4", "ours", SIZES),
-    ("int8", "quantize_arrow of a column, int8 of one scale, to pyarrow", _int8,
+    ("int8", "quantize_arrow of a column, int8 of one scale, to pyarrow",
+     lambda mb: _sized(mb, "int8", group_size="tensor", export=_to_pyarrow),
      "int8 of one scale", "ours", SIZES[:2]),
     ("lists", "to_pylist and legacy.quantize of a column", _lists,
      "int8 of one scale", "legacy", SIZES[:2]),
+)  # fmt: skip
+
+SMALL: tuple[tuple[str, str, Callable[[], Job], str], ...] = (
+    ("arrow", "quantize_arrow and the export of its result",
+     lambda: _quantize(_small(), export=_capsules), "quarrow"),
+    ("numpy", "quantize", lambda: quantize_job([_small()], "int4"), "quarrow"),
+    ("export", "pyarrow's export", lambda: Job(_row(_small()).__arrow_c_array__, stats=no_stats),
+     "pyarrow"),
 )  # fmt: skip
 
 
@@ -218,24 +221,15 @@ def _cases() -> Iterator[Case]:
     yield from copies()
     for megabytes in SIZES:
         yield from _sized_cases(megabytes)
-    small = partial(Case, calls=SMALL_CALLS)
-    yield small(
-        id="small_arrow",
-        title="quantize_arrow of 4,096 values and the export of its result",
-        prepare=_small_arrow,
-    )
-    yield small(
-        id="small_numpy",
-        title="quantize of the same 4,096 values",
-        prepare=lambda: quantize_job([_small()], "int4"),
-    )
-    yield small(
-        id="small_export",
-        title="pyarrow's export of 4,096 values",
-        prepare=lambda: Job(_row(_small()).__arrow_c_array__, stats=no_stats),
-        role="control",
-        package="pyarrow",
-    )
+    for name, words, prepare, package in SMALL:
+        yield Case(
+            id=f"small_{name}",
+            title=f"4,096 values: {words}",
+            prepare=prepare,
+            role="control" if package == "pyarrow" else "ours",
+            package=package,
+            calls=SMALL_CALLS,
+        )
 
 
 def suite() -> Suite:

@@ -2,7 +2,7 @@
 """Arrays beside lists: int8 with one scale for the tensor, the same bytes both ways."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from benchmarks.fixtures import (
@@ -11,10 +11,11 @@ from benchmarks.fixtures import (
     copies,
     matrix_bytes,
     missing_copy,
+    no_stats,
     sized,
     weights,
 )
-from benchmarks.harness.case import Case, Job, Suite
+from benchmarks.harness.case import Case, Job, Role, Suite
 from benchmarks.jobs import list_job, quantize_job
 
 ABOUT = (
@@ -22,7 +23,8 @@ ABOUT = (
     " makes new arrays for the result, 'numpy into' writes arrays that exist (out=); 'cold'"
     " takes another input each time, from more memory than the cache holds. 'legacy' is what a"
     " program with a list API does: w.tolist(), then legacy.quantize; 'legacy call' has the"
-    " lists already. Freeing the result is not in the time; it is the counter 'free'. Sizes are"
+    " lists already, 'tolist' makes them and nothing else. Freeing the result is not in the time;"
+    " it is the counter 'free'. Sizes are"
     " of the input."
 )
 # What tolist and a list call take together, about.
@@ -34,11 +36,6 @@ NUMPY = (
     ("numpy_cold", "quantize, new memory, cold input", False, True),
     ("numpy_into_cold", "quantize, existing memory, cold input", True, True),
 )
-# The id's beginning, the words, whether the lists exist, the sizes.
-LISTS = (
-    ("legacy", "tolist and legacy.quantize", False, SIZES),
-    ("legacy_call", "legacy.quantize of lists that exist", True, SIZES[:2]),
-)
 
 
 def _numpy(megabytes: int, *, into: bool, cold: bool) -> Job:
@@ -46,12 +43,12 @@ def _numpy(megabytes: int, *, into: bool, cold: bool) -> Job:
     return quantize_job(inputs, "int8", into=into, group_size="tensor", threads=2)
 
 
-def _lists(megabytes: int, *, ready: bool) -> Job:
+def _lists(megabytes: int, *, ready: bool = False) -> Job:
     return list_job({"a": weights(megabytes)}, ready=ready)
 
 
 def _with_collector() -> Job:
-    job = _lists(4, ready=False)
+    job = _lists(4)
 
     def call() -> object:
         gc.enable()
@@ -61,6 +58,16 @@ def _with_collector() -> Job:
             gc.disable()
 
     return Job(call, job.verify)
+
+
+# The id's beginning, the words, from MB to the job, the role, the sizes.
+LISTS: tuple[tuple[str, str, Callable[[int], Job], Role, tuple[int, ...]], ...] = (
+    ("legacy", "tolist and legacy.quantize", _lists, "legacy", SIZES),
+    ("legacy_call", "legacy.quantize of lists that exist", partial(_lists, ready=True),
+     "legacy", SIZES[:2]),
+    ("tolist", "w.tolist() alone", lambda mb: Job(weights(mb).tolist, stats=no_stats), "control",
+     SIZES[:2]),
+)  # fmt: skip
 
 
 def _cases() -> Iterator[Case]:
@@ -79,14 +86,15 @@ def _cases() -> Iterator[Case]:
                 legacy=f"legacy_{megabytes}mb",
                 memory=None if cold else result,
             )
-        for name, words, ready, sizes in LISTS:
+        for name, words, lists, role, sizes in LISTS:
             if megabytes in sizes:
                 yield Case(
-                    **common | {"chart": "" if ready else "time"},
+                    **common | ({} if name == "legacy" else {"chart": "", "job": ""}),
                     id=f"{name}_{megabytes}mb",
                     title=f"{words}, {megabytes} MB",
-                    prepare=partial(_lists, megabytes, ready=ready),
-                    role="legacy",
+                    prepare=partial(lists, megabytes),
+                    role=role,
+                    package="numpy" if role == "control" else "quarrow",
                     line=name.replace("_", " "),
                     seconds=LEGACY_SECONDS_PER_MB * megabytes,
                     alone=megabytes == max(SIZES),

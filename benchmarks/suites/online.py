@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a server does for a request: an adapter or a ControlNet is in memory, and is quantized."""
 
+import importlib
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -48,14 +49,9 @@ ABOUT = (
 STRENGTHS = (0.35, 0.6, 0.8, 1.25)
 
 
-def _calls(model: Model, format_: str) -> Job:
+def _layers(way: Any, model: Model, format_: str) -> Job:
     layers = layers_of(arrays(model))
-    return layers_job(partial(single_calls, layers, format_, threads=2), layers)
-
-
-def _batch(model: Model, format_: str) -> Job:
-    layers = layers_of(arrays(model))
-    return layers_job(partial(one_batch, layers, format_, threads=2), layers)
+    return layers_job(partial(way, layers, format_, threads=2), layers)
 
 
 def _arrow(model: Model, format_: str) -> Job:
@@ -67,14 +63,12 @@ def _arrow(model: Model, format_: str) -> Job:
         return result, result.to_pyarrow()
 
     def verify(result: Any) -> None:
-        made = result[1].to_pylist()
-        expected = one_batch(layers, format_)
-        require([row["layer_name"] for row in made] == list(layers), "other layers came back")
-        for row in made:
-            q = expected[row["layer_name"]]
-            require(row["codes"] == q.codes.tobytes(), f"{row['layer_name']}: other codes")
-            same = row["scales"] == q.scales.ravel().tolist()
-            require(same, f"{row['layer_name']}: other scales")
+        made = {row["layer_name"]: row for row in result[1].to_pylist()}
+        require(list(made) == list(layers), "other layers came back")
+        for name, q in one_batch(layers, format_).items():
+            same = made[name]["codes"] == q.codes.tobytes()
+            same = same and made[name]["scales"] == q.scales.ravel().tolist()
+            require(same, f"{name}: other codes or scales")
 
     return Job(call, verify, lambda result: [result[0].stats], whole=True)
 
@@ -92,11 +86,10 @@ def _state_dict(model: Model, format_: str, *, torch: bool = False) -> Job:
         quantized = [name for name in layers if given[name] is not entries.get(name)]
         require(len(quantized) == len(layers), f"{len(quantized)} of {len(layers)} layers")
         if format_ == "int8_rowwise":
-            expected = one_batch(layers, format_)
-            for name, q in expected.items():
-                require(np.array_equal(entries[name], q.codes), f"{name}: other codes")
-                same = np.array_equal(np.ravel(entries[f"{name}_scale"]), q.scales.ravel())
-                require(same, f"{name}: other scales")
+            for name, q in one_batch(layers, format_).items():
+                same = np.array_equal(entries[name], q.codes)
+                same = same and np.array_equal(np.ravel(entries[f"{name}_scale"]), q.scales.ravel())
+                require(same, f"{name}: other codes or scales")
 
     return Job(call, verify, no_stats)
 
@@ -129,17 +122,15 @@ def _eager(w: Any, format_: str) -> Any:
 
 
 def _torch(model: Model, format_: str, *, strength: bool = False) -> Job:
-    torch = __import__("torch")
+    torch = importlib.import_module("torch")
     layers = _ups(model) if strength else layers_of(arrays(model))
     given = tensors(layers)
     strengths = itertools.cycle(STRENGTHS)
 
     def call() -> object:
         torch.set_num_threads(2)
-        if not strength:
-            return {name: _eager(w, format_) for name, w in given.items()}
         factor = next(strengths)
-        return {name: _eager(w * factor, format_) for name, w in given.items()}
+        return {name: _eager(w * factor if strength else w, format_) for name, w in given.items()}
 
     def verify(result: Any) -> None:
         require(result.keys() == layers.keys(), "other layers came back")
@@ -209,8 +200,8 @@ STATE_DICT = ("controlnet",)
 SMALL = "lora_sd15_r16"
 # fmt: off
 WAYS = (
-    Way("calls", "a call for each layer", _calls, 0.3),
-    Way("batch", "one batch", _batch, 0.3),
+    Way("calls", "a call for each layer", partial(_layers, single_calls), 0.3),
+    Way("batch", "one batch", partial(_layers, one_batch), 0.3),
     Way("arrow", "Arrow to Arrow", _arrow, 0.3, needs="pyarrow"),
     Way("state_dict", "a state dict", _state_dict, 0.4, int4=STATE_DICT),
     Way("state_dict_torch", "a state dict of torch tensors", partial(_state_dict, torch=True), 0.4,
@@ -224,6 +215,7 @@ WAYS = (
         of=("controlnet",), int4=()),
 )
 # fmt: on
+LISTED = {SMALL, CONTROLNET.name}
 MODELS = (*LORAS.values(), CONTROLNET)
 
 
@@ -246,7 +238,7 @@ def _cases_of(model: Model) -> Iterator[Case]:
             if not model.name.startswith(of) or not is_installed(way.needs):
                 continue
             lists, change = way.role == "legacy", way.name.startswith("strength")
-            listed = not (lists or change) and model.name in {SMALL, CONTROLNET.name}
+            listed = not (lists or change) and format_ != "int4" and model.name in LISTED
             yield common(
                 id=f"{model.name}_{way.name}" + "_int4" * (format_ == "int4"),
                 title=f"{model.words}: {way.words}, {'int8' if lists else format_}",

@@ -4,9 +4,6 @@
 import functools
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
-
-import numpy as np
 
 from benchmarks import array_peers
 from benchmarks.array_peers import PEERS, Peer, is_installed, peer_job
@@ -21,9 +18,8 @@ from benchmarks.fixtures import (
     tensors,
     weights,
 )
-from benchmarks.harness.case import Case, Job, Suite
+from benchmarks.harness.case import Case, Job, Role, Suite
 from benchmarks.jobs import quantize_job, read_job
-from benchmarks.verification import require
 
 ABOUT = (
     "One matrix [rows, 1024] of float32 in memory, quantized by quarrow and by the libraries that"
@@ -34,8 +30,7 @@ ABOUT = (
     " use none: a half of the rows goes to each of two threads. One-thread figures are benchmarks"
     " of their own. 'small' is a call on 32 x 128 values, in blocks of calls; 'read' goes on until"
     " codes, scales and zero points are in the caller's hands; 'small no-op' is a Python function"
-    " that takes the array and does nothing. 'read' of 4 MB and more adds the input up; 'tolist' is"
-    " what a list API costs before any work. Every result is checked, most by restoring values."
+    " that takes the array and does nothing. Every result is checked, most by restoring values."
 )
 # The words, and the result's bytes for each value: codes, float32 scales, zero points.
 FORMATS = {
@@ -44,8 +39,6 @@ FORMATS = {
     "int8_rowwise": ("int8_rowwise", 1 + 5 / 1024),
 }
 SMALL_CALLS = 200
-# Seconds for 1 MB as a list.
-TOLIST_SECONDS_PER_MB = 0.0035
 
 
 def job_word(format_: str, megabytes: int, threads: int = 2) -> str:
@@ -118,10 +111,6 @@ def small() -> Array:
     return weights(4)[:4].reshape(32, 128).copy()
 
 
-def _small_tensor() -> Any:
-    return tensors({"a": small()})["a"]
-
-
 def takes_array(w: Array) -> None:
     """Do nothing with an array."""
     del w
@@ -132,75 +121,45 @@ def _small_peer(name: str) -> Job:
     return peer_job(next(peer for peer in PEERS if peer.id == name), [small()], 0)
 
 
-# The id's end, the title's, the job, the role, the package, calls in a block.
-SMALL: tuple[tuple[str, str, Callable[[], Job], str, str, int], ...] = (
-    ("int4", "int4, a numpy array", lambda: quantize_job([small()], "int4"),
-     "ours", "quarrow", SMALL_CALLS),
+# The id's end, the title's, the job, the role, the package.
+SMALL: tuple[tuple[str, str, Callable[[], Job], Role, str], ...] = (
+    ("int4", "int4, a numpy array", lambda: quantize_job([small()], "int4"), "ours", "quarrow"),
     ("int4_read", "int4, a numpy array, its arrays read", lambda: read_job(small(), "int4"),
-     "ours", "quarrow", SMALL_CALLS),
-    ("int4_torch", "int4, a torch tensor", lambda: quantize_job([_small_tensor()], "int4"),
-     "ours", "quarrow", SMALL_CALLS),
+     "ours", "quarrow"),
+    ("int4_torch", "int4, a torch tensor",
+     lambda: quantize_job(list(tensors({"a": small()}).values()), "int4"), "ours", "quarrow"),
     ("noop", "a Python function that takes the array",
-     lambda: Job(partial(takes_array, small()), stats=no_stats), "control", "", SMALL_CALLS),
+     lambda: Job(partial(takes_array, small()), stats=no_stats), "control", ""),
     ("fbgemm_int4", "FBGEMM in torch, 4 bit", partial(_small_peer, "fbgemm_int4"),
-     "peer", "torch", SMALL_CALLS),
-    # One takes 100 us.
+     "peer", "torch"),
     ("torch_eager_int4", "torch eager, int4", partial(_small_peer, "torch_eager_int4"),
-     "peer", "torch", 20),
+     "peer", "torch"),
 )  # fmt: skip
 
 
+def _needs_torch(name: str, package: str) -> bool:
+    return "torch" in (name.rpartition("_")[2], package)
+
+
 def _small_cases() -> Iterator[Case]:
-    for name, words, prepare, role, package, calls in SMALL:
-        if ("torch" in name or package == "torch") and not is_installed("torch"):
+    for name, words, prepare, role, package in SMALL:
+        if _needs_torch(name, package) and not is_installed("torch"):
             continue
         yield Case(
             id=f"small_{name}",
             title=f"32 x 128 values: {words}",
             prepare=prepare,
-            role=role,  # type: ignore[arg-type]
+            role=role,
             package=package,
-            calls=calls,
+            # torch's operations take 100 us together.
+            calls=20 if "eager" in name else SMALL_CALLS,
             job="" if role == "control" else "int4, 32 x 128",
-        )
-
-
-def _read_job(megabytes: int) -> Job:
-    def verify(result: Any) -> None:
-        require(np.isfinite(result), "the sum is not a number")
-
-    return Job(partial(np.add.reduce, weights(megabytes).ravel()), verify, no_stats)
-
-
-def _list_job(megabytes: int) -> Job:
-    w = weights(megabytes)
-
-    def verify(result: Any) -> None:
-        require(len(result) == len(w) and result[-1] == w[-1].tolist(), "other values")
-
-    return Job(w.tolist, verify, no_stats)
-
-
-def _controls(megabytes: int) -> Iterator[Case]:
-    control = partial(Case, role="control", package="numpy", **sized(megabytes))
-    yield control(
-        id=f"read_{megabytes}mb",
-        title=f"np.add.reduce of {megabytes} MB",
-        prepare=partial(_read_job, megabytes),
-    )
-    if megabytes <= 40:
-        yield control(
-            id=f"tolist_{megabytes}mb",
-            title=f"w.tolist() of {megabytes} MB",
-            prepare=partial(_list_job, megabytes),
-            seconds=TOLIST_SECONDS_PER_MB * megabytes,
         )
 
 
 def _cases() -> Iterator[Case]:
     yield from copies()
     for megabytes in SIZES:
-        yield from _controls(megabytes)
         for format_ in FORMATS:
             yield from _ours(format_, megabytes)
     yield from _small_cases()
@@ -213,7 +172,7 @@ def suite() -> Suite:
     """Return the suite."""
     missing = array_peers.missing()
     if "torch" in missing:
-        names = [name for name, *_, package, _ in SMALL if "torch" in name or package == "torch"]
+        names = [name for name, *_, package in SMALL if _needs_torch(name, package)]
         missing["torch"] += "".join(f", no small_{name}" for name in names)
     title = "Beside other libraries"
     return Suite("peers", title, ABOUT, tuple(_cases()), missing | missing_copy())

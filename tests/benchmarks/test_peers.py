@@ -15,6 +15,7 @@ import pytest
 from benchmarks import file_peers
 from benchmarks.array_peers import PEERS, is_installed, peer_job
 from benchmarks.array_peers.peer import MODULES, Peer, steps
+from benchmarks.fixtures import weights
 from benchmarks.harness.case import Case, WrongResultError
 from benchmarks.harness.engine import ROOT
 from benchmarks.suites import peers
@@ -136,7 +137,7 @@ def test_a_peer_without_threads_gets_two_of_ours() -> None:
 
         return call
 
-    w = peers.weights(4)
+    w = weights(4)
     job = peer_job(replace(peer, way=way), [w], 2)
     result: Any = job.call()
     job.verify(result)
@@ -155,7 +156,7 @@ def test_file_peers_get_two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_codes_for_a_part_of_the_values_are_refused() -> None:
     peer, _ = recording()
-    w = peers.weights(4)[:128]
+    w = weights(4)[:128]
     peer.verify(peer.way(w)(), w)
     with pytest.raises(WrongResultError, match="65536 bytes of codes instead of 131072"):
         peer.verify(peer.way(w[:64])(), w)

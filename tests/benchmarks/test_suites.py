@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import os
 import re
+import time
 import weakref
 from functools import partial
 from pathlib import Path
@@ -134,7 +135,7 @@ def test_cold_calls_take_another_input_each_time() -> None:
 
 def test_pauses_are_before_the_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(pauses.time, "sleep", slept.append)
+    monkeypatch.setattr(time, "sleep", slept.append)
     jobs = {case.id: case.prepare() for case in pauses.suite().cases if case.role == "ours"}
     for id_, job in jobs.items():
         assert (job.before is not None) == ("after" in id_), id_
@@ -186,9 +187,12 @@ def test_the_plain_program_reads_all_and_writes_what_is_asked(
     given.write_bytes(np.random.default_rng(0).bytes(10_000))
     read: list[int] = []
     preadv = os.preadv
-    monkeypatch.setattr(
-        os, "preadv", lambda *arguments: read.append(preadv(*arguments)) or read[-1]
-    )
+
+    def noted(*arguments: Any) -> int:
+        read.append(preadv(*arguments))
+        return read[-1]
+
+    monkeypatch.setattr(os, "preadv", noted)
     copy_plainly(given, out, written=written, sync=True, threads=threads)
     assert out.read_bytes() == given.read_bytes()[:written]
     assert sum(read) == 10_000 - written
