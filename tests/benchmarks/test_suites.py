@@ -118,7 +118,8 @@ def test_an_adapter_of_another_rank_has_other_shapes() -> None:
 def test_a_copy_is_whole(size: int, threads: int) -> None:
     if threads == 2 and fixtures.missing_copy():
         pytest.skip("not built")
-    job = fixtures.copy_job([np.arange(size, dtype=np.float32)], threads)
+    layers = [np.arange(1, each + 1, dtype=np.float32) for each in (size, 5, 2 * size)]
+    job = fixtures.copy_job(layers, threads)
     for _ in range(3):
         job.verify(job.call())
 
