@@ -199,55 +199,47 @@ void copy(benchmark::State& state, DType dtype, std::size_t megabytes, std::size
   count(state, input);
 }
 
-std::string size_name(DType dtype, std::size_t megabytes) {
-  return std::string(quarrow::name_of(dtype)) + "-" + std::to_string(megabytes) + "mb";
+template <typename... Arguments>
+auto* add(const std::string& what, DType dtype, std::size_t megabytes, const std::string& ending,
+          Arguments... arguments) {
+  const std::string name = what + "-" + std::string(quarrow::name_of(dtype)) + "-" +
+                           std::to_string(megabytes) + "mb" + ending;
+  return benchmark::RegisterBenchmark(name.c_str(), arguments...)->Unit(benchmark::kMillisecond);
 }
 
-void register_format(const BenchmarkFormat& format, Target target, std::string isa, DType dtype,
-                     std::size_t megabytes) {
-  std::transform(isa.begin(), isa.end(), isa.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const std::string name = std::string(format.name) + "-" + isa + "-" + size_name(dtype, megabytes);
-  benchmark::RegisterBenchmark(name.c_str(), quantize, format, target, dtype, megabytes)
-      ->Unit(benchmark::kMillisecond);
-}
-
-void register_copy(DType dtype, std::size_t megabytes, std::size_t threads) {
-  const std::string name =
-      "copy-" + size_name(dtype, megabytes) + (threads == 2 ? "-2threads" : "");
-  benchmark::RegisterBenchmark(name.c_str(), copy, dtype, megabytes, threads)
-      ->Unit(benchmark::kMillisecond)
+void add_copy(DType dtype, std::size_t megabytes, std::size_t threads) {
+  add("copy", dtype, megabytes, threads == 2 ? "-2threads" : "", copy, dtype, megabytes, threads)
       ->MeasureProcessCPUTime()
       ->UseRealTime();
 }
 
-void register_benchmarks() {
+void add_format(const BenchmarkFormat& format, Target target, std::string isa, DType dtype,
+                std::size_t megabytes) {
+  for (char& c : isa) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  add(format.name + ("-" + isa), dtype, megabytes, "", quantize, format, target, dtype, megabytes);
+}
+
+void add_all() {
   const auto targets = quarrow::runnable_targets();
   for (const std::size_t megabytes : {4U, 40U, 400U}) {
-    for (const std::size_t threads : {1U, 2U}) register_copy(DType::kF32, megabytes, threads);
-    for (const BenchmarkFormat& format : kFormats) {
-      if (megabytes != 4) {
-        register_format(format, targets.front(), "best", DType::kF32, megabytes);
-        continue;
-      }
-      for (const Target target : targets) {
-        register_format(format, target, std::string(quarrow::name_of(target)), DType::kF32,
-                        megabytes);
-      }
-    }
+    for (const std::size_t threads : {1U, 2U}) add_copy(DType::kF32, megabytes, threads);
   }
-  for (const DType dtype : {DType::kF16, DType::kBF16, DType::kF64}) {
-    register_copy(dtype, 40, 1);
-    for (const BenchmarkFormat& format : kFormats) {
-      register_format(format, targets.front(), "best", dtype, 40);
+  for (const DType dtype : {DType::kF16, DType::kBF16, DType::kF64}) add_copy(dtype, 40, 1);
+  for (const BenchmarkFormat& format : kFormats) {
+    for (const Target target : targets) {
+      add_format(format, target, std::string(quarrow::name_of(target)), DType::kF32, 4);
     }
+    for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF64}) {
+      add_format(format, targets.front(), "best", dtype, 40);
+    }
+    add_format(format, targets.front(), "best", DType::kF32, 400);
   }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  register_benchmarks();
+  add_all();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();
