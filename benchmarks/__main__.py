@@ -73,6 +73,12 @@ def plans(options: Options) -> list[Plan]:
     return [each for each in found if each.cases]
 
 
+def print_missing(console: Console, suite: Suite) -> None:
+    """Print what a suite lacks here."""
+    for name, reason in suite.missing.items():
+        console.print(f"  without {name}: {reason}", style="yellow", soft_wrap=True)
+
+
 def print_list(console: Console, suites: Sequence[Suite], wanted: Callable[[str], bool]) -> None:
     """Print suites, their benchmarks, and what is missing here."""
     for suite in suites:
@@ -80,18 +86,11 @@ def print_list(console: Console, suites: Sequence[Suite], wanted: Callable[[str]
         for case in suite.cases:
             if wanted(case.id):
                 console.print(f"  {case.id}  [dim]{case.title}[/dim]", soft_wrap=True)
-        for name, reason in suite.missing.items():
-            console.print(f"  without {name}: {reason}", style="yellow", soft_wrap=True)
+        print_missing(console, suite)
 
 
-def print_failures(console: Console, failures: dict[str, str]) -> None:
-    """Print what failed, a line each."""
-    for name, reason in failures.items():
-        console.print(f"{name}: {reason}", style="red", markup=False)
-
-
-def test(options: Options, console: Console) -> int:
-    """Run each body once."""
+def test(options: Options, console: Console) -> tuple[int, dict[str, str]]:
+    """Run each body once; return the status and what failed."""
     failures: dict[str, str] = {}
     count = 0
     for each in plans(options):
@@ -102,17 +101,14 @@ def test(options: Options, console: Console) -> int:
         seconds = duration_text(time.monotonic() - began)
         said = f"{len(failed)} failed" if failed else "verified"
         console.print(f"{each.suite.name}: {len(each.cases)} bodies run, {said}, {seconds}")
-        for name, reason in each.suite.missing.items():
-            console.print(f"  without {name}: {reason}", style="yellow", soft_wrap=True)
-    print_failures(console, failures)
+        print_missing(console, each.suite)
     console.print(f"{count - len(failures)} passed, {len(failures)} failed")
-    return FAILED if failures else 0
+    return FAILED if failures else 0, failures
 
 
-def memory(options: Options, console: Console) -> int:
+def memory(options: Options, store: Store, console: Console) -> int:
     """Prove that nothing is copied."""
     wanted = matcher(options.filter)
-    store = Store(options.output, fingerprint())
     proofs: list[Proof] = []
     for suite in chosen_suites(options.suites):
         for proof in prove(suite, wanted):
@@ -134,10 +130,11 @@ def check_baseline(options: Options, store: Store, chosen: Sequence[Plan]) -> No
     check_name(name)
     known = store.baselines()
     if name not in known:
-        elsewhere = f"; other machines' figures ({', '.join(store.others)}) are never compared"
         there = ", ".join(known) or "none"
         message = f"there is no baseline {name!r} of this machine; there are: {there}"
-        message += elsewhere * bool(store.others)
+        if store.others:
+            others = ", ".join(store.others)
+            message += f"; other machines' figures ({others}) are never compared"
         raise RefusedError(message)
     lacking = [
         f"{each.suite.name}/{case.id}"
@@ -146,11 +143,9 @@ def check_baseline(options: Options, store: Store, chosen: Sequence[Plan]) -> No
         if store.read(each.suite.name, case.id, name) is None
     ]
     if lacking and not options.lenient:
-        message = (
-            f"baseline {name!r} has no {lacking[0]}"
-            + f" and {len(lacking) - 1} more" * (len(lacking) > 1)
-            + "; --baseline-lenient compares what it has"
-        )
+        more = f" and {len(lacking) - 1} more" * (len(lacking) > 1)
+        message = f"baseline {name!r} has no {lacking[0]}{more}"
+        message += "; --baseline-lenient compares what it has"
         raise RefusedError(message)
 
 
@@ -269,19 +264,21 @@ def run(options: Options) -> int:
     if options.action == "list":
         print_list(console, chosen_suites(options.suites), matcher(options.filter))
         return 0
-    if options.action == "test":
-        return test(options, console)
-    if options.action == "memory":
-        return memory(options, console)
     store = Store(options.output, fingerprint())
     failures: dict[str, str] = {}
-    if options.action in {"measure", "ab"}:
-        failures = measure(options, store, console)
-    elif options.action == "load" and options.name != LATEST:
-        check_name(options.name)
-    shown = show(options, store, console)
-    print_failures(console, failures)
-    return INVALID if failures else shown
+    if options.action == "test":
+        shown, failures = test(options, console)
+    elif options.action == "memory":
+        shown = memory(options, store, console)
+    else:
+        if options.action in {"measure", "ab"}:
+            failures = measure(options, store, console)
+        elif options.name != LATEST:
+            check_name(options.name)
+        shown = show(options, store, console)
+    for name, reason in failures.items():
+        console.print(f"{name}: {reason}", style="red", markup=False)
+    return INVALID if failures and options.action != "test" else shown
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -47,21 +47,11 @@ POWER = 0.9
 
 @dataclass(frozen=True)
 class Doubt:
-    """How sure a comparison must be.
+    """How sure a comparison must be."""
 
-    Attributes
-    ----------
-    confidence : float
-        Of the intervals.
-    significance : float
-        The largest adjusted p-value that counts.
-    noise : float
-        Changes within this share of 1 are nobody's business; one twice as large is to be seen.
-    """
-
-    confidence: float = 0.95
-    significance: float = 0.05
-    noise: float = 0.05
+    confidence: float = 0.95  # of the intervals
+    significance: float = 0.05  # the largest adjusted p-value that counts
+    noise: float = 0.05  # changes within this share are nobody's; twice as much is to be seen
 
     @property
     def change(self) -> float:
@@ -101,23 +91,9 @@ def power_text(rounds: int, comparisons: int, doubt: Doubt) -> str:
 
 
 def verdicts(rounds: Rounds, p_values: Any, shifts: Any, doubt: Doubt) -> NDArray[np.str_]:
-    """Judge comparisons; arrays of any one shape.
+    """Judge comparisons: arrays of any one shape, "drift" where the copy's own shift explains one.
 
-    Parameters
-    ----------
-    rounds : Rounds
-        What was found of each.
-    p_values : array
-        Adjusted.
-    shifts : array
-        The mean logarithm by which the copy beside each moved itself.
-    doubt : Doubt
-        How sure the verdicts must be.
-
-    Returns
-    -------
-    array of str
-        Verdicts; "drift" where the copy's own shift would explain the change.
+    P-values are adjusted, shifts the mean logarithms by which the copy beside each moved itself.
     """
     noise, side = math.log1p(doubt.noise), np.sign(rounds.mean)
     near = np.where(side > 0, rounds.low, -rounds.high)
@@ -168,20 +144,7 @@ def _ratio(new: Record, base: Record, doubt: Doubt) -> Interval:
 
 
 def changes(pairs: Sequence[tuple[Record, Record]], doubt: Doubt) -> dict[str, Change]:
-    """Compare benchmarks, each with its baseline, and judge those that ran in turn.
-
-    Parameters
-    ----------
-    pairs : sequence of (latest, baseline)
-        Of all suites: Holm's adjustment is over these.
-    doubt : Doubt
-        How sure the verdicts must be.
-
-    Returns
-    -------
-    dict
-        By "suite/benchmark".
-    """
+    """Compare each (latest, baseline) of all suites by its id, and judge those that ran in turn."""
     logs = {new.id: _logs(new, base) for new, base in pairs if paired(new, base)}
     tests = {id_: compare_rounds(each, doubt.confidence) for id_, each in logs.items()}
     copies = [new for new, _ in pairs if new.id in tests and new.case["role"] == "copy"]

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,7 @@ def _run_worker(
     wanted = {
         "suite": chosen.suite.name,
         "ids": [case.id for case in chosen.cases],
-        "settings": chosen.settings.as_json(),
+        "settings": asdict(chosen.settings),
         "out": str(out),
         "test": test,
     }
@@ -121,33 +121,30 @@ def _run_worker(
     ):
         try:
             for event in _events(child):
-                if event["event"] == "environment":
+                kind, id_ = event["event"], event.get("id", "")
+                if kind == "environment":
                     measured.environment = event["environment"]
-                elif event["event"] == "failed":
-                    measured.failures[event["id"]] = event["error"]
-                elif event["event"] == "only":
-                    only = Sample(process, event["wall"], event["cpu"], 1)
-                    measured.samples[event["id"]] = [only]
-                repeated |= event["event"] == "sample"
+                elif kind == "failed":
+                    measured.failures[id_] = event["error"]
+                elif kind == "only":
+                    measured.samples[id_] = [Sample(process, event["wall"], event["cpu"], 1)]
+                repeated |= kind == "sample"
                 watch(event)
-        finally:
-            if sys.exc_info()[0] is not None:
-                child.kill()
+        except BaseException:
+            child.kill()
+            raise
     if child.returncode not in {0, 3}:
-        tail = errors.read_text(encoding="utf-8").strip().splitlines()[-6:]
-        message = f"suite {chosen.suite.name}: its process ended with {child.returncode}:\n"
-        raise BenchmarkFailedError(message + "\n".join(tail))
+        tail = "\n".join(errors.read_text(encoding="utf-8").strip().splitlines()[-6:])
+        message = f"suite {chosen.suite.name}: its process ended with {child.returncode}:\n{tail}"
+        raise BenchmarkFailedError(message)
     if repeated:
         calls = {case.id: case.calls for case in chosen.cases}
-        measured.add(replace(measured, samples=read_samples(out, process, calls)))
+        measured.samples |= read_samples(out, process, calls)
     return measured
 
 
-def _run_program(
-    program: Path, chosen: Plan, process: int, *, test: bool, folder: Path
-) -> Measured:
+def _run_program(program: Path, chosen: Plan, process: int, *, test: bool, out: Path) -> Measured:
     """Run the benchmarks of a suite in a C++ program."""
-    out = folder / "samples.json"
     names = [case.id for case in chosen.cases]
     flags = cpp_flags(chosen.settings, out, names, test=test, newer=knows_dry_run(program))
     done = subprocess.run([program, *flags], capture_output=True, text=True, check=False)
@@ -162,9 +159,10 @@ def run_process(
 ) -> Measured:
     """Run one part of a plan once through, in one fresh process."""
     with tempfile.TemporaryDirectory(prefix="quarrow-benchmarks-") as name:
-        folder = Path(name)
-        if chosen.suite.program is not None:
-            measured = _run_program(chosen.suite.program, chosen, process, test=test, folder=folder)
+        folder, program = Path(name), chosen.suite.program
+        if program is not None:
+            out = folder / "samples.json"
+            measured = _run_program(program, chosen, process, test=test, out=out)
         else:
             measured = _run_worker(python, chosen, process, watch, test=test, folder=folder)
     silent = {case.id for case in chosen.cases} - set(measured.samples) - set(measured.failures)
@@ -192,7 +190,7 @@ class _Run:
     def keep(self, store: Store, measured: Measured, name: str) -> None:
         """Store what was measured."""
         suite = self.chosen.suite
-        settings = self.chosen.settings.as_json()
+        settings = asdict(self.chosen.settings)
         run = f"{suite.name} {self.started} {id(self):x}"
         described_run = suite_record(
             suite,

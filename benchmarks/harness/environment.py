@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The machine, what is installed on it, and how quiet it is."""
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
@@ -26,12 +27,10 @@ def read_text(path: Path) -> str:
         return ""
 
 
-def _field(path: Path, name: str) -> str:
-    for line in read_text(path).splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == name:
-            return value.strip()
-    return ""
+def _processor() -> str:
+    lines = (line.partition(":") for line in read_text(Path("/proc/cpuinfo")).splitlines())
+    models = (value.strip() for key, _, value in lines if key.strip() == "model name")
+    return next(models, platform.processor())
 
 
 def last_level_cache_bytes() -> int:
@@ -45,7 +44,7 @@ def machine() -> dict[str, Any]:
     """Return what decides how fast the machine is, but for what runs beside us."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
-        "cpu": _field(Path("/proc/cpuinfo"), "model name") or platform.processor(),
+        "cpu": _processor(),
         "architecture": platform.machine(),
         "cpus": len(os.sched_getaffinity(0)),
         "cache_bytes": last_level_cache_bytes(),
@@ -66,10 +65,8 @@ def libraries(names: set[str]) -> dict[str, str]:
     """Return the versions of the distributions that are installed."""
     found = {}
     for name in sorted(names):
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return found
 
 
@@ -127,21 +124,19 @@ class NoiseMeter:
 def warnings(described: dict[str, Any], noise: dict[str, float]) -> list[str]:
     """Return what should make a reader careful, in sentences."""
     cpus = described["machine"]["cpus"]
-    found = []
-    if noise["load_before"] > 0.5 * cpus:
-        found.append(
-            f"Something else was running: the load was {noise['load_before']:.1f} on {cpus}"
-            " processors before the start."
-        )
-    if noise["stolen_share"] > 0.01:
-        found.append(f"The hypervisor took {noise['stolen_share']:.1%} of the processors' time.")
-    if noise["switches_per_second"] > 200:
-        found.append(
-            f"Other work interrupted the measurements {noise['switches_per_second']:.0f} times"
-            " a second."
-        )
-    if described["governor"] not in {"performance", "not told"}:
-        found.append(f"The frequency governor is {described['governor']}, not performance.")
-    if described["boost"] == "1":
-        found.append("Frequency boost is on: the clock depends on temperature and neighbours.")
-    return found
+    load, stolen, switches = (
+        noise[each] for each in ("load_before", "stolen_share", "switches_per_second")
+    )
+    found = {
+        f"Something else was running: the load was {load:.1f} on {cpus} processors before the"
+        " start.": load > 0.5 * cpus,
+        f"The hypervisor took {stolen:.1%} of the processors' time.": stolen > 0.01,
+        f"Other work interrupted the measurements {switches:.0f} times a second.": switches > 200,
+        f"The frequency governor is {described['governor']}, not performance.": (
+            described["governor"] not in {"performance", "not told"}
+        ),
+        "Frequency boost is on: the clock depends on temperature and neighbours.": (
+            described["boost"] == "1"
+        ),
+    }
+    return [said for said, holds in found.items() if holds]

@@ -82,19 +82,7 @@ def _failure(run: dict[str, Any]) -> str:
 def read_samples(path: Path, process: int, calls: dict[str, int]) -> dict[str, list[Sample]]:
     """Return the repetitions of each benchmark in the order in which they were made.
 
-    Parameters
-    ----------
-    path : Path
-        What --benchmark_out wrote.
-    process : int
-        The number of the process that made it.
-    calls : dict
-        How many calls one iteration is, where it is not one.
-
-    Raises
-    ------
-    BenchmarkFailedError
-        The file is not whole, or a benchmark in it failed.
+    `calls` says how many calls one iteration is, where it is not one.
     """
     try:
         runs = json.loads(path.read_text(encoding="utf-8"))["benchmarks"]
@@ -117,13 +105,6 @@ def read_samples(path: Path, process: int, calls: dict[str, int]) -> dict[str, l
             if key not in _KNOWN and isinstance(value, (int, float))
         }
         cpu = counters.pop("cpu", run["cpu_time"] * unit)
-        samples.setdefault(name, []).append(
-            Sample(
-                process=process,
-                wall=run["real_time"] * unit / calls.get(name, 1),
-                cpu=cpu,
-                iterations=int(run["iterations"]),
-                counters=counters,
-            )
-        )
+        wall, iterations = run["real_time"] * unit / calls.get(name, 1), int(run["iterations"])
+        samples.setdefault(name, []).append(Sample(process, wall, cpu, iterations, counters))
     return samples

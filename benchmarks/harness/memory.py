@@ -26,22 +26,12 @@ _STATUS = Path("/proc/self/status")
 
 @dataclass(frozen=True)
 class Proof:
-    """What one call did to memory.
-
-    Attributes
-    ----------
-    peak : int
-        Bytes by which the call raised the peak of the process above what it held before.
-    allowed : int
-        Bytes that the case allows: those of its result.
-    copied : int
-        Bytes of the input that quarrow says it copied.
-    """
+    """What one call did to memory."""
 
     id: str
-    peak: int
-    allowed: int
-    copied: int
+    peak: int  # bytes by which the call raised the peak of the process
+    allowed: int  # bytes that the case allows: those of its result
+    copied: int  # bytes of the input that quarrow says it copied
 
     @property
     def holds(self) -> bool:
@@ -50,11 +40,8 @@ class Proof:
 
 
 def _kilobytes(name: str) -> int:
-    for line in _STATUS.read_text(encoding="ascii").splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1])
-    message = f"/proc/self/status has no {name}"
-    raise RuntimeError(message)
+    lines = (line.split() for line in _STATUS.read_text(encoding="ascii").splitlines())
+    return next(int(words[1]) for words in lines if words[0] == f"{name}:")
 
 
 def peak_growth(call: Callable[[], object]) -> tuple[int, object]:

@@ -131,35 +131,17 @@ def parser() -> argparse.ArgumentParser:
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for.
+    """What was asked for."""
 
-    Attributes
-    ----------
-    suites : tuple of str
-        As typed; none means all.
-    filter : str
-        A regular expression; "" finds everything.
-    action : str
-        "measure", "list", "test", "memory", "targets", "load" or "ab".
-    name : str
-        Whose figures are shown: the latest, or a baseline's.
-    quick : bool
-        Nothing is judged.
-    other : str
-        The other venv of "ab".
-    rounds : int or None
-        Of "ab"; None is as many as its power asks for.
-    """
-
-    suites: tuple[str, ...]
-    filter: str
-    action: str
-    quick: bool
+    suites: tuple[str, ...]  # as typed; none means all
+    filter: str  # a regular expression; "" finds everything
+    action: str  # "measure", "list", "test", "memory", "targets", "load" or "ab"
+    quick: bool  # nothing is judged
     settings: Settings
     doubt: Doubt
-    name: str
-    other: str
-    rounds: int | None
+    name: str  # whose figures are shown: the latest, or a baseline's
+    other: str  # the other venv of "ab"
+    rounds: int | None  # of "ab"; None is as many as its power asks for
     save_as: str | None
     baseline: str | None
     lenient: bool

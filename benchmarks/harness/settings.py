@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much is measured."""
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from benchmarks.harness.case import Case
 
@@ -12,30 +11,14 @@ FEWEST_SAMPLES = 5
 
 @dataclass(frozen=True)
 class Settings:
-    """The numbers of a run; the defaults are those of criterion, but for the caps.
+    """The numbers of a run; the defaults are those of criterion, but for the caps."""
 
-    Attributes
-    ----------
-    samples : int
-        Of each benchmark, over all processes.
-    warm_up : float
-        Seconds before the first sample of a benchmark, over all processes.
-    measurement : float
-        Seconds that all samples of a benchmark take together, if one call is short enough.
-    time_cap : float
-        Seconds after which a slow benchmark gets fewer samples; it always gets one.
-    longest : float
-        A call that takes longer than so many seconds is left out; 0 leaves nothing out.
-    processes : int
-        Fresh processes that share the samples: the rounds of a run with two builds.
-    """
-
-    samples: int = 100
-    warm_up: float = 3.0
-    measurement: float = 5.0
-    time_cap: float = 100.0
-    longest: float = 0.0
-    processes: int = 1
+    samples: int = 100  # of each benchmark, over all processes, as the seconds are
+    warm_up: float = 3.0  # seconds before the first sample
+    measurement: float = 5.0  # seconds that all samples take together, if one call is short enough
+    time_cap: float = 100.0  # seconds after which there are fewer samples; there is always one
+    longest: float = 0.0  # a call that takes longer is left out; 0 leaves nothing out
+    processes: int = 1  # fresh ones that share the samples: the rounds of a run with two builds
 
     def quick(self) -> "Settings":
         """Return what looks at everything within 3 minutes, and proves nothing."""
@@ -71,7 +54,3 @@ class Settings:
         # Before its samples are taken the length of a block is looked for, for about one block.
         block = max(part.measurement / part.samples, case.seconds)
         return self.processes * (0.1 + 2 * case.seconds + warm_up + (1 + samples) * block)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what is stored beside the samples."""
-        return asdict(self)

@@ -34,8 +34,7 @@ class Interval:
 
     def numbers(self) -> list[float | None]:
         """Return value, low and high for JSON, which has no NaN."""
-        ends = [self.low, self.high] if self.known else [None, None]
-        return [self.value, *ends]
+        return [self.value, *([self.low, self.high] if self.known else [None, None])]
 
     def scaled(self, factor: float) -> "Interval":
         """Return the same in another unit."""
@@ -63,9 +62,8 @@ class Estimate:
 
 def witnesses(processes: Sequence[Values]) -> Values:
     """Return the samples of one process, or of several the median of each."""
-    if len(processes) == 1:
-        return processes[0]
-    return np.array([np.median(each) for each in processes])
+    one = len(processes) == 1
+    return processes[0] if one else np.array([np.median(each) for each in processes])
 
 
 @functools.cache
@@ -81,11 +79,8 @@ def median_ranks(count: int, confidence: float) -> tuple[int, int] | None:
 def median_interval(values: Values, confidence: float) -> Interval:
     """Return a median with an interval that covers the true one at least so often."""
     ranks = median_ranks(len(values), confidence)
-    middle = float(np.median(values))
-    if ranks is None:
-        return Interval(middle)
-    low, high = np.sort(values)[list(ranks)]
-    return Interval(middle, float(low), float(high))
+    ends = np.sort(values)[list(ranks)].tolist() if ranks else []
+    return Interval(float(np.median(values)), *ends)
 
 
 def difference(one: Interval, *others: Interval) -> Interval:
@@ -98,15 +93,15 @@ def difference(one: Interval, *others: Interval) -> Interval:
 
 def quotient(one: Interval, other: Interval) -> Interval:
     """Return the ratio of two positive figures: the difference of their logarithms."""
+    ratio = one.value / other.value if other.value else math.nan
     if min(one.value, other.value) <= 0:
-        return Interval(one.value / other.value if other.value else math.nan)
+        return Interval(ratio)
     logs = difference(_logarithm(one), _logarithm(other))
-    return Interval(one.value / other.value, math.exp(logs.low), math.exp(logs.high))
+    return Interval(ratio, math.exp(logs.low), math.exp(logs.high))
 
 
 def _logarithm(of: Interval) -> Interval:
-    low = math.log(of.low) if of.low > 0 else math.nan
-    return Interval(math.log(of.value), low, math.log(of.high))
+    return Interval(*(math.log(x) if x > 0 else math.nan for x in (of.value, of.low, of.high)))
 
 
 def estimate(processes: Sequence[Values], confidence: float) -> Estimate:
@@ -165,16 +160,16 @@ def holm(p_values: Values) -> Values:
 
 
 @functools.cache
+def _t(tail: float, freedom: int) -> float:
+    """Return the two-sided quantile of Student's t."""
+    return float(scipy.stats.t.isf(tail / 2, freedom))
+
+
+@functools.cache
 def _spreads(freedom: int) -> Values:
     """Return what a deviation is found to be, as shares of the true one, each as likely."""
     shares: Values = scipy.stats.chi2.ppf((np.arange(200) + 0.5) / 200, freedom) / freedom
     return np.sqrt(shares)
-
-
-@functools.cache
-def _t(tail: float, freedom: int) -> float:
-    """Return the two-sided quantile of Student's t."""
-    return float(scipy.stats.t.isf(tail / 2, freedom))
 
 
 @dataclass(frozen=True)
@@ -187,17 +182,7 @@ class Sight:
     power: float  # how often a change is to be seen
 
     def sees(self, rounds: int, change: float, deviation: float) -> float:
-        """Return how often so many rounds see a change.
-
-        Parameters
-        ----------
-        rounds : int
-            Pairs of processes.
-        change : float
-            By what share new is slower than base.
-        deviation : float
-            The standard deviation of the logarithms of the rounds' ratios.
-        """
+        """Return how often rounds whose logarithms deviate so much see a change of such a share."""
         freedom, error = rounds - 1, deviation / math.sqrt(rounds)
         found = error * _spreads(freedom)
         beyond_noise = math.log1p(self.noise) + _t(1 - self.confidence, freedom) * found
@@ -211,9 +196,10 @@ class Sight:
 
     def smallest_change(self, rounds: int, deviation: float) -> float:
         """Return the smallest change that so many rounds see."""
-        # Far beyond what any deviation hides.
-        most = math.log1p(self.noise) + 30 * deviation
-        log = scipy.optimize.brentq(
-            lambda log: self.sees(rounds, math.expm1(log), deviation) - self.power, 0.0, most
-        )
-        return math.expm1(log)
+
+        def lacking(log: float) -> float:
+            return self.sees(rounds, math.expm1(log), deviation) - self.power
+
+        # The upper end is far beyond what any deviation hides.
+        far = math.log1p(self.noise) + 30 * deviation
+        return math.expm1(scipy.optimize.brentq(lacking, 0.0, far))

@@ -14,10 +14,10 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ PREVIOUS = "previous"
 MEMORY = "memory"
 # The other build of a run with two.
 AB = "ab"
+Made = TypeVar("Made")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -92,24 +93,18 @@ class SuiteRecord:
 
 
 # What a case is stored with: all but the job.
-_DESCRIPTION = {each.name for each in fields(Case)} - {"prepare"}
+_DESCRIPTION = tuple(each.name for each in fields(Case) if each.name != "prepare")
 
 
 def described(case: Case) -> dict[str, Any]:
     """Return a case without what only a worker needs."""
-    return {key: value for key, value in asdict(case).items() if key in _DESCRIPTION}
+    return {name: getattr(case, name) for name in _DESCRIPTION}
 
 
 def suite_record(suite: Suite, **rest: Any) -> SuiteRecord:
     """Return what is stored of a suite."""
-    return SuiteRecord(
-        name=suite.name,
-        title=suite.title,
-        about=suite.about,
-        order=[case.id for case in suite.cases],
-        missing=suite.missing,
-        **rest,
-    )
+    order = [case.id for case in suite.cases]
+    return SuiteRecord(suite.name, suite.title, suite.about, order, suite.missing, **rest)
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -134,18 +129,32 @@ def check_name(name: str) -> str:
     return name
 
 
-def _is_of(record: Record, suite: str, case: str) -> bool:
-    return (
-        (record.suite, record.case["id"]) == (suite, case)
-        and set(record.case) >= _DESCRIPTION
+def _read_record(value: dict[str, Any], **rest: Any) -> Record:
+    """Return a benchmark from JSON; ValueError where its samples say nothing."""
+    samples = [Sample(**each) for each in value.pop("samples")]
+    record = Record(samples=samples, **value, **rest)
+    numbers = [n for each in samples for n in (each.wall, each.cpu, *each.counters.values())]
+    if not (
+        set(record.case) >= set(_DESCRIPTION)
         and int(record.settings["samples"]) > 0
-        and len(record.samples) > 0
-    )
+        and all(map(math.isfinite, numbers))
+        and min((each.wall for each in samples), default=0) > 0
+    ):
+        raise ValueError
+    return record
 
 
-def _is_whole(sample: Sample) -> bool:
-    numbers = [sample.wall, sample.cpu, *sample.counters.values()]
-    return sample.wall > 0 and all(math.isfinite(each) for each in numbers)
+def _read_suite(value: dict[str, Any]) -> SuiteRecord:
+    record = SuiteRecord(**value)
+    if record.environment["machine"]["cpus"] <= 0 or record.noise["load_before"] < 0:
+        raise ValueError
+    return record
+
+
+def _read_run(line: bytes) -> dict[str, Any]:
+    run = json.loads(line)
+    run["medians"] = {key: float(value) for key, value in run["medians"].items()}
+    return {key: run[key] for key in ("suite", "started", "medians")}
 
 
 class Store:
@@ -183,17 +192,6 @@ class Store:
         text = json.dumps({"schema": SCHEMA, "figures": figures})
         write_atomically(self._path(suite, case, MEMORY), text)
 
-    def _read_memory(self, suite: str, case: str) -> dict[str, int] | None:
-        path = self._path(suite, case, MEMORY)
-        value = self._read(path) if path.exists() else None
-        if value is None:
-            return None
-        try:
-            return {key: int(size) for key, size in value["figures"].items()}
-        except (TypeError, KeyError, ValueError, AttributeError):
-            self.skipped.append(f"{path}: damaged, not figures of memory")
-            return None
-
     def write_suite(self, record: SuiteRecord, name: str = LATEST) -> None:
         """Store a suite as it was run; benchmarks that were not run this time stay listed."""
         path = self.folder / record.name / f"suite-{name}.json"
@@ -209,52 +207,48 @@ class Store:
         with path.open("a", encoding="utf-8") as file:
             file.write("\n" * torn + json.dumps(line) + "\n")
 
-    def _read(self, path: Path) -> dict[str, Any] | None:
+    def _read(self, path: Path, make: Callable[[dict[str, Any]], Made], what: str) -> Made | None:
+        """Return what a file holds, or None; one that cannot be read is noted in `skipped`."""
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            self.skipped.append(f"{path}: {error.strerror}")
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
             return None
+        except (OSError, ValueError) as error:
+            self.skipped.append(f"{path}: {getattr(error, 'strerror', 'damaged, not text')}")
+            return None
+        try:
+            value = json.loads(text)
         except ValueError:
             self.skipped.append(f"{path}: damaged, not JSON")
             return None
         if not isinstance(value, dict) or value.pop("schema", None) != SCHEMA:
             self.skipped.append(f"{path}: of another version of the benchmarks")
             return None
-        return value
+        try:
+            return make(value)
+        except (TypeError, KeyError, ValueError, AttributeError):
+            self.skipped.append(f"{path}: damaged, not {what}")
+            return None
 
     def read(self, suite: str, case: str, name: str = LATEST) -> Record | None:
-        """Return a benchmark, or None; a file that cannot be read is noted in `skipped`."""
-        path = self._path(suite, case, name)
-        value = self._read(path) if path.exists() else None
-        if value is None:
-            return None
-        try:
-            samples = [Sample(**each) for each in value.pop("samples")]
-            record = Record(samples=samples, **value, memory=self._read_memory(suite, case))
-            usable = _is_of(record, suite, case) and all(map(_is_whole, samples))
-        except (TypeError, KeyError, ValueError, AttributeError):
-            usable = False
-        if not usable:
-            self.skipped.append(f"{path}: damaged, not the samples of a benchmark")
-            return None
-        return record
+        """Return a benchmark, or None."""
+
+        def make(value: dict[str, Any]) -> Record:
+            memory = self._read(
+                self._path(suite, case, MEMORY),
+                lambda stored: {key: int(size) for key, size in stored["figures"].items()},
+                "figures of memory",
+            )
+            record = _read_record(value, memory=memory)
+            if record.id != f"{suite}/{case}":
+                raise ValueError
+            return record
+
+        return self._read(self._path(suite, case, name), make, "the samples of a benchmark")
 
     def read_suite(self, suite: str, name: str = LATEST) -> SuiteRecord | None:
         """Return a suite as it was run, or None."""
-        path = self.folder / suite / f"suite-{name}.json"
-        value = self._read(path) if path.exists() else None
-        if value is None:
-            return None
-        try:
-            record = SuiteRecord(**value)
-            whole = record.environment["machine"]["cpus"] > 0 and record.noise["load_before"] >= 0
-        except (TypeError, KeyError):
-            whole = False
-        if whole:
-            return record
-        self.skipped.append(f"{path}: damaged, not a suite")
-        return None
+        return self._read(self.folder / suite / f"suite-{name}.json", _read_suite, "a suite")
 
     def suites(self) -> list[str]:
         """Return the names of the suites that something is stored of."""
@@ -284,9 +278,7 @@ class Store:
             return []
         for number, line in enumerate(lines, 1):
             try:
-                run = json.loads(line)
-                run["medians"] = {key: float(value) for key, value in run["medians"].items()}
-                runs.append({key: run[key] for key in ("suite", "started", "medians")})
+                runs.append(_read_run(line))
             except (ValueError, TypeError, KeyError, AttributeError):
                 self.skipped.append(f"{path}, line {number}: damaged")
         return runs

@@ -202,22 +202,9 @@ def summarize(
     name: str = LATEST,
     baseline: str = PREVIOUS,
 ) -> Summary:
-    """Work out all figures of the latest run, or of a stored name, beside a baseline.
+    """Work out all figures of a stored name, the latest run's, beside those of another.
 
-    Parameters
-    ----------
-    store : Store
-        Read, and nothing else.
-    targets : sequence of Target
-        To be judged; none of a run that judges nothing.
-    doubt : Doubt
-        How sure intervals and verdicts are.
-    headlines : sequence of Headline
-        The figures that come first.
-    name : str
-        Whose figures: the latest, or those of a baseline.
-    baseline : str
-        What they are compared with.
+    No targets judge nothing.
     """
     records = {
         record.id: record for suite in store.suites() for record in store.records(suite, name)
@@ -260,28 +247,23 @@ def summarize(
     )
 
 
-def _numbers(value: Interval | None) -> list[float | None] | None:
-    return value.numbers() if value else None
-
-
 def row_as_json(row: Row) -> dict[str, Any]:
-    """Return a benchmark for a program."""
+    """Return a benchmark for a program; an interval is value, low and high."""
+    intervals = {
+        "median_seconds": row.estimate.median,
+        "bytes_per_second": row.throughput,
+        "times_a_copy": row.to_copy,
+        "faster_than_legacy": row.to_legacy,
+        "faster_than_best_peer": row.to_peer,
+        "share_outside_core": row.share,
+    }
     return {
         "id": row.id,
-        "title": row.case["title"],
-        "role": row.case["role"],
-        "package": row.case["package"],
-        "threads": row.case["threads"],
-        "bytes": row.case["bytes"],
-        "median_seconds": _numbers(row.estimate.median),
+        **{key: row.case[key] for key in ("title", "role", "package", "threads", "bytes")},
+        **{key: value.numbers() if value else None for key, value in intervals.items()},
         "mean_seconds": row.estimate.mean,
         "cpu_seconds": row.cpu,
-        "bytes_per_second": _numbers(row.throughput),
-        "times_a_copy": _numbers(row.to_copy),
-        "faster_than_legacy": _numbers(row.to_legacy),
-        "faster_than_best_peer": _numbers(row.to_peer),
         "best_peer": row.best_peer,
-        "share_outside_core": _numbers(row.share),
         "samples": row.estimate.samples,
         "samples_asked": row.record.settings["samples"],
         "change": changes_module.as_json(row.change) if row.change else None,
@@ -317,15 +299,13 @@ def as_csv(summary: Summary) -> str:
     """Return a line for each benchmark; an interval is three columns."""
     lines = []
     for row in summary.rows:
-        line: dict[str, Any] = {}
-        for key, value in row_as_json(row).items():
-            if key == "change":
-                line["verdict"] = value["verdict"] or value["reason"] if value else ""
-            numbers = value["ratio"] if key == "change" and value else value
-            if isinstance(numbers, list):
-                line |= dict(zip((key, f"{key}_low", f"{key}_high"), numbers, strict=True))
-            else:
-                line[key] = numbers
+        line = row_as_json(row)
+        change = line.pop("change")
+        line["change"] = change and change["ratio"]
+        line["verdict"] = change and (change["verdict"] or change["reason"])
+        for key in [each for each, value in line.items() if isinstance(value, list)]:
+            names = (key, f"{key}_low", f"{key}_high")
+            line |= dict(zip(names, line[key], strict=True))
         lines.append(line)
     columns = list(dict.fromkeys(key for line in lines for key in line))
     text = io.StringIO()

@@ -239,7 +239,8 @@ def test_sleeping_takes_time_and_no_cpu() -> None:
 
 
 def test_a_job_with_a_pause_is_one_block_a_sample_and_does_not_warm_up() -> None:
-    settings = replace(FAST, warm_up=1000.0, measurement=1000.0, time_cap=10.0)
+    # As little as this is thousands of such calls.
+    settings = replace(FAST, warm_up=0.001, measurement=0.01, time_cap=10.0)
     found, _ = run("pausing", settings=settings)
     assert [sample.iterations for sample in found.samples["pausing"]] == [1] * 5
 

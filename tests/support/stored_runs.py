@@ -4,7 +4,7 @@
 Runs are written oldest first, as the engine does: the last becomes "new", that before "previous".
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ def write_run(
     processes: int = 1,
 ) -> None:
     """Store one run of a suite and append it to the history; copies keep their speed."""
-    settings = Settings(processes=processes).as_json()
+    settings = asdict(Settings(processes=processes))
     run = f"{suite.name} {started}"
     cases = tuple(each.case for each in suite.benchmarks)
     record = suite_record(
