@@ -222,7 +222,7 @@ MODELS = (*LORAS.values(), CONTROLNET)
 def _cases_of(model: Model) -> Iterator[Case]:
     is_lora, megabytes = model is not CONTROLNET, round(model.megabytes, 1)
     common = partial(Case, size=megabytes, bytes=model.bytes)
-    for threads in (1, 2) if not missing_copy() else (1,):
+    for threads in (1,) if is_lora or missing_copy() else (1, 2):
         yield common(
             id=f"copy_{model.name}" + "_2_threads" * (threads == 2),
             title=f"{model.words}: a copy of its layers, {threads} thread{'s' * (threads > 1)}",
