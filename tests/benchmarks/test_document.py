@@ -12,7 +12,7 @@ from benchmarks import document, overview, suites
 from benchmarks.harness.changes import Doubt
 from benchmarks.harness.store import Store
 from benchmarks.harness.summary import Summary, summarize
-from benchmarks.harness.targets import Headline, Target
+from benchmarks.harness.targets import Headline, Target, read_headlines
 
 DAY = "2026-01-06T08:00:00+00:00"
 OURS, COPY = "numpy_vs_legacy/numpy_4mb", "numpy_vs_legacy/copy_4mb"
@@ -151,5 +151,6 @@ def test_one_suite_is_enough(
     text = document.DOCUMENT.read_text(encoding="utf-8")
     assert "(`numpy_vs_legacy`)" in text
     assert "(`peers`)" not in text
+    assert all(f"| {headline.words} |" in text for headline in read_headlines())
     assert overview.picture(text).startswith("<svg")
     assert written == ["overview"]
