@@ -37,7 +37,6 @@ Tensors = dict[str, Array]
 INT8: dict[str, Any] = {"format_": "int8", "group_size": "tensor", "threads": 2}
 ROWWISE = "int8_rowwise"
 SMALL_BYTES = 20_480
-LORA = LORAS["lora_sd15_r16"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,9 @@ def _of(model: Model, name: str) -> Source:
 
 SOURCES = (
     Source("small", "a file of 20 KB", SMALL_BYTES, _small_file, threads=1),
-    _of(LORA, "lora"),
+    _of(LORAS["lora_sd15_r16"], "lora"),
+    _of(LORAS["lora_sdxl_r16"], "lora_sdxl"),
+    _of(LORAS["lora_flux_r16"], "lora_flux"),
     _of(CONTROLNET, "controlnet"),
 )
 
@@ -215,7 +216,8 @@ class Way:
     needs: str = "numpy"
 
 
-ALL = ("small", "lora", "controlnet")
+LISTED = ("lora", "controlnet")
+ALL = ("small", "lora_sdxl", "lora_flux", *LISTED)
 SYNCED = ("small", "controlnet")
 # fmt: off
 WAYS = (
@@ -259,7 +261,7 @@ def _cases(absent: Collection[str]) -> Iterator[Case]:
         for way in WAYS:
             if source.name not in way.of or way.package in absent or not is_installed(way.needs):
                 continue
-            listed = source.name != "small" and way.role not in {"copy", "legacy"}
+            listed = source.name in LISTED and way.role not in {"copy", "legacy"}
             synced = "_synced" * way.name.endswith("_synced")
             yield Case(
                 id=f"{source.name}_{way.name}",

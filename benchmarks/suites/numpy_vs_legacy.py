@@ -47,8 +47,8 @@ def _lists(megabytes: int, *, ready: bool = False) -> Job:
     return list_job({"a": weights(megabytes)}, ready=ready)
 
 
-def _with_collector() -> Job:
-    job = _lists(4)
+def _with_collector(megabytes: int) -> Job:
+    job = _lists(megabytes)
 
     def call() -> object:
         gc.enable()
@@ -65,6 +65,8 @@ LISTS: tuple[tuple[str, str, Callable[[int], Job], Role, tuple[int, ...]], ...] 
     ("legacy", "tolist and legacy.quantize", _lists, "legacy", SIZES),
     ("legacy_call", "legacy.quantize of lists that exist", partial(_lists, ready=True),
      "legacy", SIZES[:2]),
+    ("legacy_with_collector", "tolist and legacy.quantize with garbage collection on",
+     _with_collector, "legacy", SIZES[:1]),
     ("tolist", "w.tolist() alone", lambda mb: Job(weights(mb).tolist, stats=no_stats), "control",
      SIZES[:2]),
 )  # fmt: skip
@@ -99,14 +101,6 @@ def _cases() -> Iterator[Case]:
                     seconds=LEGACY_SECONDS_PER_MB * megabytes,
                     alone=megabytes == max(SIZES),
                 )
-    yield Case(
-        **sized(4),
-        id="legacy_4mb_with_collector",
-        title="tolist and legacy.quantize with garbage collection on, 4 MB",
-        prepare=_with_collector,
-        role="legacy",
-        seconds=LEGACY_SECONDS_PER_MB * 4,
-    )
 
 
 def suite() -> Suite:
