@@ -73,11 +73,9 @@ def machine_lines(summary: Summary) -> Iterator[str]:
 def headline_row(headline: HeadlineRow) -> list[str]:
     """Return a line of the first table: ours, the best of what stands beside it, and how far."""
     row, rival, ratio = headline.row, headline.rival, headline.ratio
-    if row is None:
-        return [headline.words, "not measured", "", ""]
-    ours = time_interval_text(row.estimate.median)
-    if rival is None or ratio is None:
-        return [headline.words, ours, "nothing was measured beside it", ""]
+    ours = time_interval_text(row.estimate.median) if row else "not measured"
+    if row is None or rival is None or ratio is None:
+        return [headline.words, ours, "nothing was measured beside it" if row else "", ""]
     theirs = f"{rival.case['title']}: {time_interval_text(rival.estimate.median)}"
     return [headline.words, ours, theirs, interval_text(ratio, "x")]
 

@@ -131,7 +131,7 @@ def _logs(new: Record, base: Record) -> Values:
 
 def _nearest_copy(new: Record, copies: Sequence[Record]) -> Record | None:
     """Return the copy of the same bytes, or the smallest by one thread, of the same run."""
-    same = [each for each in copies if each.run == new.run and each is not new]
+    same = [each for each in copies if each.run == new.run]
     own = [each for each in same if each.case["id"] == new.case["copy"]]
     single = [each for each in same if each.case["threads"] == 1]
     smallest = min(single, key=lambda each: float(each.case["bytes"]), default=None)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a person sees in the terminal."""
 
-import collections
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from rich.text import Text
 from benchmarks.harness import changes, targets
 from benchmarks.harness.engine import Plan
 from benchmarks.harness.memory import Proof
+from benchmarks.harness.stats import Interval
 from benchmarks.harness.summary import Row, Summary
 from benchmarks.harness.words import (
     bytes_text,
@@ -52,7 +52,6 @@ class Watcher:
             console=console,
         )
         self._tasks = {each.suite.name: self._add(each) for each in plans}
-        self._counts: collections.Counter[str] = collections.Counter()
         self._task = TaskID(0)
         self._began = 0.0
 
@@ -71,7 +70,6 @@ class Watcher:
         """Show that a suite begins."""
         self._task = self._tasks[plan.suite.name]
         self._began = time.monotonic()
-        self._counts.clear()
         self._progress.update(self._task, doing="starting")
 
     def end(self, plan: Plan, seconds: float) -> None:
@@ -81,16 +79,12 @@ class Watcher:
 
     def see(self, event: dict[str, Any]) -> None:
         """Take an event of a worker."""
-        doing: dict[str, Any] = {}
-        if event["event"] == "prepare":
-            doing = {"doing": f"preparing and verifying {event['id']}"}
-        elif event["event"] == "sample":
-            self._counts[event["id"]] += 1
-            doing = {"doing": f"{event['id']}, sample {self._counts[event['id']]}"}
-        elif event["event"] == "failed":
+        if event["event"] == "failed":
             said = f"{event['id']}: {event['error']}"
             self._progress.console.print(said, style="red", markup=False)
-        self._progress.update(self._task, completed=time.monotonic() - self._began, **doing)
+        doing = f"{event['event']} {event.get('id', '')}"
+        completed = time.monotonic() - self._began
+        self._progress.update(self._task, completed=completed, doing=doing)
 
 
 def _table(*columns: str, right: Collection[str] = ()) -> Table:
@@ -116,6 +110,10 @@ def print_targets(console: Console, summary: Summary) -> None:
     console.print(table)
 
 
+def _of(words: Callable[[float], str], value: Interval | None) -> str:
+    return words(value.value) if value else ""
+
+
 def _change(row: Row) -> Text:
     if row.change is None:
         return Text("")
@@ -133,29 +131,23 @@ def _worth_a_line(rows: Sequence[Row]) -> list[Row]:
 
 
 def print_rows(console: Console, rows: Sequence[Row], baseline: str) -> None:
-    """Print benchmarks, a line each."""
-    compared = any(row.change for row in rows)
-    cut = any(row.cut for row in rows)
-    against = f"against {baseline}"
-    # What a narrow window has no room for is in the report.
-    wide = console.width >= 110
-    columns = [
-        "median",
-        *["throughput"] * wide,
-        "x copy",
-        *[against] * compared,
-        *["samples"] * cut,
+    """Print benchmarks, a line each; what a narrow window has no room for is in the report."""
+    columns: list[tuple[str, bool, Callable[[Row], str | Text]]] = [
+        ("benchmark", True, lambda row: str(row.case["id"])),
+        ("median", True, lambda row: time_interval_text(row.estimate.median)),
+        ("throughput", console.width >= 110, lambda row: _of(rate_text, row.throughput)),
+        ("x copy", True, lambda row: _of(digits, row.to_copy)),
+        (f"against {baseline}", any(row.change for row in rows), _change),
+        (
+            "samples",
+            any(row.cut for row in rows),
+            lambda row: row.samples_text.partition(" samples")[0],
+        ),
     ]
-    table = _table("benchmark", *columns, right=columns)
+    shown = [(title, of) for title, wanted, of in columns if wanted]
+    table = _table(*(title for title, _ in shown), right=[title for title, _ in shown[1:]])
     for row in rows:
-        table.add_row(
-            row.case["id"],
-            time_interval_text(row.estimate.median),
-            *([rate_text(row.throughput.value) if row.throughput else ""] if wide else []),
-            digits(row.to_copy.value) if row.to_copy else "",
-            *([_change(row)] if compared else []),
-            *([row.samples_text.partition(" samples")[0]] if cut else []),
-        )
+        table.add_row(*(of(row) for _, of in shown))
     console.print(table)
 
 
@@ -169,19 +161,7 @@ def targets_in_words(summary: Summary) -> str:
 def print_summary(
     console: Console, summary: Summary, *, only: Collection[str], wanted: Callable[[str], bool]
 ) -> None:
-    """Print what fits a screen: the lines that matter most, targets, verdicts, warnings.
-
-    Parameters
-    ----------
-    console : Console
-        Where to.
-    summary : Summary
-        All that is stored.
-    only : collection of str
-        The suites that were asked for; none is all.
-    wanted : callable
-        Tells by its id whether a benchmark was asked for.
-    """
+    """Print what fits a screen, of the suites asked for (none is all) and the ids wanted."""
     suites = [each for each in summary.suites if not only or each.record.name in only]
     asked = [row for suite in suites for row in suite.rows if wanted(row.case["id"])]
     rows = asked if len(asked) <= ROWS_OF_A_SCREEN else _worth_a_line(asked)

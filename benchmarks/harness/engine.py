@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs suites in processes of their own and stores their samples."""
 
+import contextlib
 import json
 import random
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,15 +87,12 @@ def plan(suite: Suite, wanted: Callable[[str], bool], settings: Settings) -> Pla
     return Plan(suite, cases, settings, left_out)
 
 
-def _events(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
-    assert process.stdout is not None
-    for line in process.stdout:
-        try:
+def _events(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        with contextlib.suppress(ValueError):  # somebody else's print
             event = json.loads(line)
-        except ValueError:
-            continue  # somebody else's print
-        if isinstance(event, dict) and "event" in event:
-            yield event
+            if isinstance(event, dict) and "event" in event:
+                yield event
 
 
 def _run_worker(
@@ -120,7 +118,7 @@ def _run_worker(
         ) as child,
     ):
         try:
-            for event in _events(child):
+            for event in _events(child.stdout or ()):
                 kind, id_ = event["event"], event.get("id", "")
                 if kind == "environment":
                     measured.environment = event["environment"]

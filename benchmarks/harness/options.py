@@ -2,15 +2,14 @@
 """The command line of the benchmarks, as data."""
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from benchmarks.harness.changes import FEWEST_ROUNDS, Doubt
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.store import LATEST
 
 OUTPUT = Path(__file__).parents[2] / "build" / "benchmarks"
 FAILURES = ("regressed", "target")
@@ -36,20 +35,16 @@ class _Parser(argparse.ArgumentParser):
         self.exit(INVALID, f"{self.prog}: error: {message}\n")
 
 
-def _number(
-    kind: Callable[[str], float], low: float, high: float, words: str
-) -> Callable[[str], float]:
+def _number(kind: type, low: float, high: float, words: str) -> Callable[[str], float]:
     """Return a type for argparse: a number within bounds."""
 
     def parse(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = float("nan")
-        if not low <= value <= high:
-            message = f"{text!r} is not {words}"
-            raise argparse.ArgumentTypeError(message)
-        return value
+        with contextlib.suppress(ValueError):
+            value: float = kind(text)
+            if low <= value <= high:
+                return value
+        message = f"{text!r} is not {words}"
+        raise argparse.ArgumentTypeError(message)
 
     return parse
 
@@ -129,48 +124,56 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-@dataclass(frozen=True)
-class Options:
-    """What was asked for."""
+class Options(argparse.Namespace):
+    """What was asked for: the options by their names, and what follows from them."""
 
-    suites: tuple[str, ...]  # as typed; none means all
+    suites: list[str]  # as typed; none means all
     filter: str  # a regular expression; "" finds everything
-    action: str  # "measure", "list", "test", "memory", "targets", "load" or "ab"
-    quick: bool  # nothing is judged
-    settings: Settings
-    doubt: Doubt
-    name: str  # whose figures are shown: the latest, or a baseline's
-    other: str  # the other venv of "ab"
-    rounds: int | None  # of "ab"; None is as many as its power asks for
-    save_as: str | None
+    quick: bool
+    ab: str | None
+    processes: int | None
+    load_baseline: str | None
+    save_baseline: str | None
     baseline: str | None
-    lenient: bool
+    baseline_lenient: str | None
     format: str
     fail_on: frozenset[str]
-    output: Path
-    report: bool
+    output_dir: Path
+    no_report: bool
 
+    @property
+    def action(self) -> str:
+        """What is done: an option of that name, or "measure"."""
+        names = ("list", "test", "memory", "check_targets", "load_baseline", "ab")
+        return next((name for name in names if getattr(self, name)), "measure")
 
-def _action(given: argparse.Namespace) -> str:
-    for action in ("list", "test", "memory", "ab"):
-        if getattr(given, action):
-            return action
-    if given.check_targets:
-        return "targets"
-    return "load" if given.load_baseline else "measure"
+    @property
+    def settings(self) -> Settings:
+        """How much is measured."""
+        values = (self.sample_size, self.warm_up_time, self.measurement_time, self.time_cap)
+        return Settings(*values).quick() if self.quick else Settings(*values)
 
+    @property
+    def doubt(self) -> Doubt:
+        """How sure it must be."""
+        return Doubt(self.confidence_level, self.significance_level, self.noise_threshold)
 
-def _contradiction(given: argparse.Namespace) -> str:
-    """Return what cannot be done together, or ""."""
-    if given.ab and (given.baseline or given.baseline_lenient or given.save_baseline):
-        return "--ab compares with the other build, and with no baseline"
-    if given.processes and not given.ab:
-        return "--processes are the rounds of --ab"
-    if "regressed" in given.fail_on and not given.ab:
-        return "--fail-on regressed needs a verdict, and only --ab gives one"
-    if "target" in given.fail_on and given.quick:
-        return "--quick judges no target"
-    return ""
+    @property
+    def base(self) -> str | None:
+        """The baseline that figures are compared with."""
+        return self.baseline or self.baseline_lenient
+
+    def contradiction(self) -> str:
+        """Return what cannot be done together, or ""."""
+        if self.ab and (self.base or self.save_baseline):
+            return "--ab compares with the other build, and with no baseline"
+        if self.processes and not self.ab:
+            return "--processes are the rounds of --ab"
+        if "regressed" in self.fail_on and not self.ab:
+            return "--fail-on regressed needs a verdict, and only --ab gives one"
+        if "target" in self.fail_on and self.quick:
+            return "--quick judges no target"
+        return ""
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -178,32 +181,9 @@ def parse(arguments: Sequence[str]) -> Options:
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     filters = arguments[cut + 1 :]
     read = parser()
-    given = read.parse_args(arguments[:cut])
+    options = read.parse_args(arguments[:cut], Options(filter="".join(filters[:1])))
     if len(filters) > 1:
         read.error(f"one filter follows --, not {len(filters)}: join expressions with |")
-    if wrong := _contradiction(given):
+    if wrong := options.contradiction():
         read.error(wrong)
-    settings = Settings(
-        samples=given.sample_size,
-        warm_up=given.warm_up_time,
-        measurement=given.measurement_time,
-        time_cap=given.time_cap,
-    )
-    return Options(
-        suites=tuple(given.suites),
-        filter=filters[0] if filters else "",
-        action=_action(given),
-        quick=given.quick,
-        settings=settings.quick() if given.quick else settings,
-        doubt=Doubt(given.confidence_level, given.significance_level, given.noise_threshold),
-        name=given.load_baseline or LATEST,
-        other=given.ab or "",
-        rounds=given.processes,
-        save_as=given.save_baseline,
-        baseline=given.baseline or given.baseline_lenient,
-        lenient=bool(given.baseline_lenient),
-        format=given.format,
-        fail_on=given.fail_on,
-        output=given.output_dir,
-        report=not given.no_report,
-    )
+    return options

@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks.harness import changes, charts, targets
 from benchmarks.harness.store import SCHEMA, SuiteRecord, write_atomically
-from benchmarks.harness.summary import Row, SuiteSummary, Summary, as_csv, as_json
+from benchmarks.harness.summary import Row, Summary, as_csv, as_json
 from benchmarks.harness.svg import STYLE
 from benchmarks.harness.words import (
     bytes_text,
@@ -40,24 +40,18 @@ from benchmarks.harness.words import (
 )
 
 TEMPLATES = Path(__file__).with_name("templates")
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_TAKEN = {"index"}
-_STAGES = {"view": "take the input", "alloc": "allocate", "core": "core", "export": "hand out"}
-_COUNTERS = {
-    "page_faults": "page faults of a call",
-    "free": "freeing the result",
-    "switches": "interruptions of a call",
-}
-_MEMORY = {
-    "peak": "peak of the process grew by",
-    "allowed": "its result has",
-    "copied": "input copied",
-}
+_FILE_NAME = re.compile(r"(?!index$)[A-Za-z0-9][A-Za-z0-9_.-]*")
+_WORDS = {
+    "view": "take the input", "alloc": "allocate", "export": "hand out",
+    "page_faults": "page faults of a call", "free": "freeing the result",
+    "switches": "interruptions of a call", "peak": "peak of the process grew by",
+    "allowed": "its result has", "copied": "input copied",
+}  # fmt: skip
 
 
 def file_name(id_: str) -> str:
     """Return a name for a page that no other id has and that is no path."""
-    if _FILE_NAME.fullmatch(id_) and id_ not in _TAKEN:
+    if _FILE_NAME.fullmatch(id_):
         return id_
     return re.sub(r"[^A-Za-z0-9_-]", "_", id_)[:80] + f"-{zlib.crc32(id_.encode()):08x}"
 
@@ -90,53 +84,54 @@ def environments(suites: list[SuiteRecord]) -> list[tuple[str, str]]:
 
 def stage_lines(row: Row) -> list[tuple[str, str]]:
     """Return the mean time of each stage of a call, what lies between them, and the share."""
-    times = {_STAGES[stage]: seconds for stage, seconds in row.stages.items()}
+    times = dict(row.stages)
     totals = row.record.by_process("stage_total")
     if totals and times:
-        whole = float(np.mean(np.concatenate(totals)))
-        times["between"] = max(whole - sum(times.values()), 0.0)
-    total = sum(times.values())
-    lines = [(word, f"{time_text(each)}, {each / total:.1%}") for word, each in times.items()]
-    if row.share:
-        lines.append(("outside the core", interval_text(row.share.scaled(100), "%")))
-    return lines
+        times["between"] = max(float(np.concatenate(totals).mean()) - sum(times.values()), 0.0)
+    whole = sum(times.values())
+    lines = [
+        (_WORDS.get(word, word), f"{time_text(each)}, {each / whole:.1%}")
+        for word, each in times.items()
+    ]
+    share = row.share and ("outside the core", interval_text(row.share.scaled(100), "%"))
+    return [*lines, share] if share else lines
 
 
 def memory_lines(row: Row) -> list[tuple[str, str]]:
     """Return what is stored of a benchmark's memory, and what else was counted."""
-    lines = [
-        (_MEMORY.get(key, key), bytes_text(value))
-        for key, value in (row.record.memory or {}).items()
-    ]
-    names = dict.fromkeys(name for sample in row.record.samples for name in sample.counters)
-    for name in names:
-        if name.startswith("stage_"):
-            continue
-        middle = float(np.median(np.concatenate(row.record.by_process(name))))
-        said = time_text(middle) if name == "free" else digits(middle)
-        lines.append((_COUNTERS.get(name, name), f"{said} (median)"))
-    return lines
+    lines = [(key, bytes_text(value)) for key, value in (row.record.memory or {}).items()]
+    for name in dict.fromkeys(name for each in row.record.samples for name in each.counters):
+        if not name.startswith("stage_"):
+            middle = float(np.median(np.concatenate(row.record.by_process(name))))
+            said = time_text(middle) if name == "free" else digits(middle)
+            lines.append((name, f"{said} (median)"))
+    return [(_WORDS.get(name, name), said) for name, said in lines]
 
 
-def estimate_lines(row: Row) -> list[tuple[str, str]]:
+def figure_lines(row: Row) -> list[tuple[str, str]]:
     """Return what the samples say, and what they are compared with."""
-    estimate = row.estimate
+    of, case, change = row.estimate, row.case, row.change
+    ratios = (
+        (f"time beside {case['copy']}", row.to_copy),
+        (f"as fast as {case['legacy']}", row.to_legacy),
+        (f"as fast as {row.best_peer}", row.to_peer),
+    )
     times = {
-        "mean": estimate.mean,
-        "standard deviation": estimate.deviation,
-        "median absolute deviation": estimate.median_absolute_deviation,
-        "least": estimate.minimum,
-        "most": estimate.maximum,
-        "CPU, median": row.cpu,
-    }
-    outliers = f"{estimate.outliers}, of them {estimate.severe_outliers} severe"
-    return [
-        ("median", time_interval_text(estimate.median)),
-        *((what, time_text(seconds)) for what, seconds in times.items()),
-        ("samples", row.samples_text),
-        ("outliers", outliers),
-        ("medians of runs, oldest first", ", ".join(time_text(each) for each in row.history)),
-    ]
+        "CPU, median": row.cpu, "mean": of.mean, "standard deviation": of.deviation,
+        "median absolute deviation": of.median_absolute_deviation,
+        "least": of.minimum, "most": of.maximum,
+    }  # fmt: skip
+    lines = [("median", time_interval_text(of.median))]
+    lines += [(what, interval_text(ratio, "x")) for what, ratio in ratios if ratio]
+    if row.throughput:
+        lines.append(("throughput of the input", rate_text(row.throughput.value)))
+    if change:
+        said = f"{change.verdict} {change_text(change.ratio)}; {change.reason}".strip(" ;")
+        lines.append(("against the base", said))
+    lines += [(what, time_text(seconds)) for what, seconds in times.items()]
+    lines.append(("outliers", f"{of.outliers}, of them {of.severe_outliers} severe"))
+    lines.append(("medians of runs, oldest first", ", ".join(map(time_text, row.history))))
+    return lines
 
 
 def sample_file(row: Row) -> str:
@@ -146,118 +141,84 @@ def sample_file(row: Row) -> str:
     return json.dumps({"schema": SCHEMA, **values}, indent=1)
 
 
-class _Pages:
-    """Writes the pages of one report."""
-
-    def __init__(self, summary: Summary, folder: Path) -> None:
-        self._summary = summary
-        self._folder = folder
-        self._environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(TEMPLATES),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.filters.update(
-            bytes=bytes_text,
-            change=lambda value: typeset(change_text(value)),
-            duration=duration_text,
-            file=file_name,
-            interval=lambda value, unit="": typeset(interval_text(value, unit)),
-            rate=rate_text,
-            time=lambda seconds: typeset(time_text(seconds)),
-            time_interval=lambda value: typeset(time_interval_text(value)),
-            typeset=typeset,
-        )
-        self._environment.globals.update(
-            baseline=summary.baseline,
-            doubt=summary.doubt,
-            fingerprint=summary.fingerprint,
-            power=summary.power,
-            symbols=dict([*targets.SYMBOLS.items(), *changes.SYMBOLS.items()]),
-            verdicts=list(changes.SYMBOLS),
-        )
-
-    def write(self, path: str, template: str, **values: Any) -> Path:
-        """Write a page; the way back to the top of the folder is `root`."""
-        root = "../" * path.count("/")
-        text = self._environment.get_template(template).render(root=root, **values)
-        write_atomically(self._folder / path, text)
-        return self._folder / path
-
-    def benchmark(self, suite: SuiteSummary, index: int) -> None:
-        """Write the page and the samples of a benchmark."""
-        row = suite.rows[index]
-        path = f"{file_name(suite.record.name)}/{file_name(row.case['id'])}"
-        self.write(
-            f"{path}.html",
-            "benchmark.html.j2",
-            suite=suite,
-            row=row,
-            before=suite.rows[index - 1] if index else None,
-            after=suite.rows[index + 1] if index + 1 < len(suite.rows) else None,
-            chart=charts.samples(row, self._summary.baseline),
-            tables=[
-                ("Estimates", estimate_lines(row)),
-                ("Stages", stage_lines(row)),
-                ("Memory and counters", memory_lines(row)),
-            ],
-            environment=[*environments([suite.record]), *flat(row.record.settings)],
-        )
-        write_atomically(self._folder / f"{path}.json", sample_file(row))
-
-    def suite(self, suite: SuiteSummary) -> None:
-        """Write the page of a suite."""
-        self.write(
-            f"{file_name(suite.record.name)}/index.html",
-            "suite.html.j2",
-            suite=suite,
-            charts=charts.of_suite(suite.rows),
-            environment=[*environments([suite.record]), *flat(suite.record.settings)],
-        )
-
-    def index(self) -> Path:
-        """Write the first page."""
-        summary = self._summary
-        return self.write(
-            "index.html",
-            "index.html.j2",
-            summary=summary,
-            rows=[(suite, row) for suite in summary.suites for row in suite.rows],
-            pages={
-                row.id: f"{file_name(row.record.suite)}/{file_name(row.case['id'])}.html"
-                for row in summary.rows
-            },
-            counts=Counter(each.state for each in summary.outcomes),
-            compared=compared_text(row.change for row in summary.rows if row.change),
-            environment=environments([suite.record for suite in summary.suites]),
-        )
+def _templates(summary: Summary) -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True,
+        lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    made.filters.update(
+        change=lambda value: typeset(change_text(value)),
+        duration=duration_text,
+        file=file_name,
+        interval=lambda value, unit="": typeset(interval_text(value, unit)),
+        rate=rate_text,
+        time=lambda seconds: typeset(time_text(seconds)),
+        time_interval=lambda value: typeset(time_interval_text(value)),
+        typeset=typeset,
+        bytes=bytes_text,
+    )
+    made.globals.update(
+        baseline=summary.baseline,
+        doubt=summary.doubt,
+        fingerprint=summary.fingerprint,
+        power=summary.power,
+        symbols=dict([*targets.SYMBOLS.items(), *changes.SYMBOLS.items()]),
+        verdicts=list(changes.SYMBOLS),
+    )
+    return made
 
 
 def write_report(summary: Summary, folder: Path) -> Path:
-    """Write the pages of a summary.
+    """Write the pages of a summary over those of an earlier one, and return the one to open."""
+    templates = _templates(summary)
 
-    Parameters
-    ----------
-    summary : Summary
-        Of the store; nothing else is read or measured.
-    folder : Path
-        Where to; pages of an earlier report are overwritten.
+    def write(path: str, template: str, **values: Any) -> Path:
+        page = templates.get_template(template).render(root="../" * path.count("/"), **values)
+        write_atomically(folder / path, page)
+        return folder / path
 
-    Returns
-    -------
-    Path
-        The page to open.
-    """
-    pages = _Pages(summary, folder)
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     write_atomically(folder / "report.css", STYLE + style)
     write_atomically(folder / "report.js", (TEMPLATES / "report.js").read_text(encoding="utf-8"))
     write_atomically(folder / "summary.json", as_json(summary))
     write_atomically(folder / "summary.csv", as_csv(summary))
+    pages = {
+        row.id: f"{file_name(row.record.suite)}/{file_name(row.case['id'])}" for row in summary.rows
+    }
     for suite in summary.suites:
-        for index in range(len(suite.rows)):
-            pages.benchmark(suite, index)
-        pages.suite(suite)
-    return pages.index()
+        environment = environments([suite.record])
+        for before, row, after in zip(
+            [None, *suite.rows], suite.rows, [*suite.rows[1:], None], strict=False
+        ):
+            write_atomically(folder / f"{pages[row.id]}.json", sample_file(row))
+            write(
+                f"{pages[row.id]}.html",
+                "benchmark.html.j2",
+                suite=suite,
+                row=row,
+                neighbours=[before, after],
+                chart=charts.samples(row, summary.baseline),
+                tables={
+                    "Figures": figure_lines(row),
+                    "Stages": stage_lines(row),
+                    "Memory and counters": memory_lines(row),
+                },
+                environment=[*environment, *flat(row.record.settings)],
+            )
+        write(
+            f"{file_name(suite.record.name)}/index.html",
+            "suite.html.j2",
+            suite=suite,
+            charts=charts.of_suite(suite.rows),
+            environment=[*environment, *flat(suite.record.settings)],
+        )
+    return write(
+        "index.html",
+        "index.html.j2",
+        summary=summary,
+        rows=[(suite, row) for suite in summary.suites for row in suite.rows],
+        pages=pages,
+        counts=Counter(each.state for each in summary.outcomes),
+        compared=compared_text(row.change for row in summary.rows if row.change),
+        environment=environments([suite.record for suite in summary.suites]),
+    )

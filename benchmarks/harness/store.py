@@ -187,6 +187,11 @@ class Store:
         if path.exists():
             path.replace(path.with_name(f"{PREVIOUS}.json"))
 
+    def forget(self, name: str) -> None:
+        """Remove what is stored under a name."""
+        for path in self.folder.glob(f"*/*/{name}.json"):
+            path.unlink()
+
     def write_memory(self, suite: str, case: str, figures: dict[str, int]) -> None:
         """Store what a call did to memory; it belongs to no run."""
         text = json.dumps({"schema": SCHEMA, "figures": figures})
@@ -210,14 +215,12 @@ class Store:
     def _read(self, path: Path, make: Callable[[dict[str, Any]], Made], what: str) -> Made | None:
         """Return what a file holds, or None; one that cannot be read is noted in `skipped`."""
         try:
-            text = path.read_text(encoding="utf-8")
+            value = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
-            self.skipped.append(f"{path}: {getattr(error, 'strerror', 'damaged, not text')}")
+        except OSError as error:
+            self.skipped.append(f"{path}: {error.strerror}")
             return None
-        try:
-            value = json.loads(text)
         except ValueError:
             self.skipped.append(f"{path}: damaged, not JSON")
             return None

@@ -60,10 +60,8 @@ class Row:
     @property
     def samples_text(self) -> str:
         """Say how many samples there are, and of how many where a cap cut them."""
-        asked = self.record.settings["samples"]
-        if self.cut:
-            return f"{self.estimate.samples} of {asked} samples (time cap)"
-        return f"{self.estimate.samples} samples"
+        cut = f" of {self.record.settings['samples']}" if self.cut else ""
+        return f"{self.estimate.samples}{cut} samples{' (time cap)' * self.cut}"
 
 
 @dataclass(frozen=True)
@@ -163,10 +161,9 @@ def _restless(rows: list[Row]) -> list[str]:
         for row in rows
         if row.case["role"] == "copy"
     ]
-    worst = max(spread, default=(0.0, ""))
-    if worst[0] <= RESTLESS:
-        return []
-    return [f"The reference itself is restless: {worst[1]} varies by {worst[0]:.0%} (MAD)."]
+    worst, title = max(spread, default=(0.0, ""))
+    said = f"The reference itself is restless: {title} varies by {worst:.0%} (MAD)."
+    return [said] * (worst > RESTLESS)
 
 
 def _history(store: Store) -> dict[str, list[float]]:
@@ -272,27 +269,26 @@ def row_as_json(row: Row) -> dict[str, Any]:
 
 def as_json(summary: Summary) -> str:
     """Return everything for a program."""
-    return json.dumps(
+    suites = [
         {
-            "fingerprint": summary.fingerprint,
-            "baseline": summary.baseline,
-            "power": summary.power,
-            "targets": [targets_module.as_json(each) for each in summary.outcomes],
-            "suites": [
-                {
-                    "name": each.record.name,
-                    "started": each.record.started,
-                    "environment": each.record.environment,
-                    "warnings": each.warnings,
-                    "missing": each.record.missing,
-                    "benchmarks": [row_as_json(row) for row in each.rows],
-                }
-                for each in summary.suites
-            ],
-            "skipped": summary.skipped,
-        },
-        indent=2,
-    )
+            "name": each.record.name,
+            "started": each.record.started,
+            "environment": each.record.environment,
+            "warnings": each.warnings,
+            "missing": each.record.missing,
+            "benchmarks": [row_as_json(row) for row in each.rows],
+        }
+        for each in summary.suites
+    ]
+    everything = {
+        "fingerprint": summary.fingerprint,
+        "baseline": summary.baseline,
+        "power": summary.power,
+        "targets": [targets_module.as_json(each) for each in summary.outcomes],
+        "suites": suites,
+        "skipped": summary.skipped,
+    }
+    return json.dumps(everything, indent=2)
 
 
 def as_csv(summary: Summary) -> str:

@@ -26,18 +26,11 @@ mpl.rcParams |= {
 
 # In the light and in the dark.
 _COLOURS = {
-    "ink": ("#1b1f24", "#e6e9ec"),
-    "soft": ("#59636e", "#9ea9b4"),
-    "line": ("#dde1e6", "#323a42"),
-    "s0": ("#0b5cad", "#62abff"),
-    "s1": ("#c2500f", "#ff9f5f"),
-    "s2": ("#1a7f43", "#62cf8a"),
-    "s3": ("#8a2fa8", "#d497ee"),
-    "s4": ("#00798c", "#4fc9dc"),
-    "s5": ("#a8324f", "#ff8fa6"),
-    "s6": ("#6b6b00", "#d6d05c"),
-    "s7": ("#5a5fc7", "#a5a9ff"),
-}
+    "ink": ("#1b1f24", "#e6e9ec"), "soft": ("#59636e", "#9ea9b4"), "line": ("#dde1e6", "#323a42"),
+    "s0": ("#0b5cad", "#62abff"), "s1": ("#c2500f", "#ff9f5f"), "s2": ("#1a7f43", "#62cf8a"),
+    "s3": ("#8a2fa8", "#d497ee"), "s4": ("#00798c", "#4fc9dc"), "s5": ("#a8324f", "#ff8fa6"),
+    "s6": ("#6b6b00", "#d6d05c"), "s7": ("#5a5fc7", "#a5a9ff"),
+}  # fmt: skip
 # What matplotlib draws with, until the name of the property takes its place.
 INKS = {name: f"#0102{index:02x}" for index, name in enumerate(_COLOURS)}
 _LIGHT, _DARK = (

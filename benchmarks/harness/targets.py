@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is promised, and whether the stored figures keep it."""
 
+import math
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -36,11 +37,6 @@ _OPERANDS = {"value": 1, "share": 1, "ratio": 2, "times": 2, "slope": 2, "saved"
 class NotMeasuredError(Exception):
     """A benchmark has no samples; or several have, but not of one run."""
 
-    def __str__(self) -> str:
-        if len(self.args) == 1:
-            return f"there are no samples of {self.args[0]}"
-        return f"{' and '.join(self.args)} are of different runs"
-
 
 class TargetError(Exception):
     """A target in the file that says nothing sensible."""
@@ -71,7 +67,7 @@ class Target:
             or self.unit not in _UNITS
             or self.clock not in {"wall", "cpu"}
             or len(self.of) != _OPERANDS.get(self.rule, max(2, len(self.of)))
-            or (self.at_most is not None and self.at_least is not None)
+            or None not in {self.at_most, self.at_least}
         ):
             message = f"targets.toml: {self.metric!r} cannot be judged as it is written"
             raise TargetError(message)
@@ -79,10 +75,8 @@ class Target:
     @property
     def goal(self) -> str:
         """The target in words: "<= 50 us"; "" where nothing is judged."""
-        if self.at_most is None and self.at_least is None:
-            return ""
-        bound = f"<= {self.at_most:g}" if self.at_most is not None else f">= {self.at_least:g}"
-        return f"{bound} {self.unit}"
+        bounds = (("<=", self.at_most), (">=", self.at_least))
+        return "".join(f"{sign} {x:g} {self.unit}" for sign, x in bounds if x is not None)
 
     @property
     def beside(self) -> str:
@@ -91,13 +85,13 @@ class Target:
 
     def state(self, achieved: Interval) -> State:
         """Judge a figure with its interval; one without decides nothing."""
-        if self.at_most is not None:
-            met, missed = achieved.high <= self.at_most, achieved.low > self.at_most
-        elif self.at_least is not None:
-            met, missed = achieved.low >= self.at_least, achieved.high < self.at_least
-        else:
+        if self.at_most is None and self.at_least is None:
             return "shown"
-        return "met" if met else "missed" if missed else "undecided"
+        most = math.inf if self.at_most is None else self.at_most
+        least = -math.inf if self.at_least is None else self.at_least
+        if achieved.low >= least and achieved.high <= most:
+            return "met"
+        return "missed" if achieved.high < least or achieved.low > most else "undecided"
 
 
 @dataclass(frozen=True)
@@ -153,7 +147,8 @@ class Figures:
         record = self.record(id_)
         processes = record.by_process(what) if record else []
         if not processes:
-            raise NotMeasuredError(id_)
+            message = f"there are no samples of {id_}"
+            raise NotMeasuredError(message)
         return processes
 
     def median(self, id_: str, what: str = "wall") -> Interval:
@@ -165,10 +160,8 @@ class Figures:
 
         Both come from the same calls: a share for each sample, and their median.
         """
-        pairs = zip(
-            self._samples(id_, "stage_core"), self._samples(id_, "stage_whole"), strict=True
-        )
-        shares = [1 - core / whole for core, whole in pairs]
+        both = (self._samples(id_, f"stage_{which}") for which in ("core", "whole"))
+        shares = [1 - core / whole for core, whole in zip(*both, strict=True)]
         return median_interval(witnesses(shares), self.confidence)
 
     def ratio(self, numerator: str, denominator: str, what: str = "wall") -> Interval:
@@ -179,12 +172,11 @@ class Figures:
         """Raise NotMeasuredError unless all were measured in one run: else they met other noise."""
         runs: dict[str, str] = {}
         for id_ in ids:
-            record = self.record(id_)
-            if record is None:
-                raise NotMeasuredError(id_)
-            runs.setdefault(record.run, id_)
+            self._samples(id_, "wall")
+            runs.setdefault(getattr(self.record(id_), "run", ""), id_)
         if len(runs) > 1:
-            raise NotMeasuredError(*runs.values())
+            message = f"{' and '.join(runs.values())} are of different runs"
+            raise NotMeasuredError(message)
 
     def samples_of(self, ids: Iterable[str]) -> int:
         """Return how many witnesses the one with the fewest has."""
