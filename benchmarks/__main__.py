@@ -124,7 +124,7 @@ def memory(options: Options, store: Store, console: Console) -> int:
 
 def check_baseline(options: Options, store: Store, chosen: Sequence[Plan]) -> None:
     """Refuse a baseline that does not exist, or, unless lenient, lacks a benchmark."""
-    name = options.baseline
+    name = options.base
     if name is None:
         return
     check_name(name)
@@ -142,7 +142,7 @@ def check_baseline(options: Options, store: Store, chosen: Sequence[Plan]) -> No
         for case in each.cases
         if store.read(each.suite.name, case.id, name) is None
     ]
-    if lacking and not options.lenient:
+    if lacking and options.baseline:
         more = f" and {len(lacking) - 1} more" * (len(lacking) > 1)
         message = f"baseline {name!r} has no {lacking[0]}{more}"
         message += "; --baseline-lenient compares what it has"
@@ -153,9 +153,9 @@ def other_python(venv: str) -> str:
     """Return the interpreter of another venv that can run benchmarks."""
     path = Path(venv)
     python = path / "bin" / "python" if path.is_dir() else path
-    needed = "import quarrow, google_benchmark, numpy"
+    command = [str(python), "-c", "import quarrow, google_benchmark, numpy"]
     try:
-        done = subprocess.run([python, "-c", needed], capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
         message = f"{python} does not run: {error.strerror}"
         raise RefusedError(message) from None
@@ -173,7 +173,7 @@ def in_turn(options: Options, chosen: list[Plan], console: Console) -> list[Plan
             console.print(f"{each.suite.name}: left out, a C++ program has no venv")
     chosen = [each for each in chosen if not each.suite.program]
     comparisons = sum(case.role in JUDGED_ROLES for each in chosen for case in each.cases)
-    rounds = options.rounds or rounds_needed(comparisons, options.doubt)
+    rounds = options.processes or rounds_needed(comparisons, options.doubt)
     console.print(power_text(rounds, comparisons, options.doubt))
     settings = replace(options.settings, processes=rounds)
     return [replace(each, settings=settings) for each in chosen]
@@ -183,11 +183,13 @@ def measure(options: Options, store: Store, console: Console) -> dict[str, str]:
     """Measure and store; return what failed."""
     chosen = plans(options)
     check_baseline(options, store, chosen)
-    if options.save_as:
-        check_name(options.save_as)
-    other = other_python(options.other) if options.other else ""
+    if options.save_baseline:
+        check_name(options.save_baseline)
+    other = other_python(options.ab) if options.ab else ""
     if other:
         chosen = in_turn(options, chosen, console)
+        # Verdicts of an earlier run would be adjusted with those of this one.
+        store.forget(AB)
     expected = sum(each.expected_seconds for each in chosen) * (2 if other else 1)
     count = sum(len(each.cases) for each in chosen)
     console.print(f"{count} benchmarks, about {duration_text(expected)}, on {store.folder.name}")
@@ -203,8 +205,8 @@ def measure(options: Options, store: Store, console: Console) -> dict[str, str]:
             failed = engine.measure_suite(each, store, watcher.see, other)
             failures |= {f"{each.suite.name}/{name}": reason for name, reason in failed.items()}
             watcher.end(each, time.monotonic() - began)
-    if options.save_as:
-        store.save_as(options.save_as, [each.suite.name for each in chosen])
+    if options.save_baseline:
+        store.save_as(options.save_baseline, [each.suite.name for each in chosen])
     return failures
 
 
@@ -226,33 +228,35 @@ def status(options: Options, summary: Summary) -> int:
         each.state == "missed" and asked(each.target.of[0].partition("/")[0])
         for each in summary.outcomes
     )
-    return MISSED if missed and ("target" in options.fail_on or options.action == "targets") else 0
+    judged = "target" in options.fail_on or options.action == "check_targets"
+    return MISSED if missed and judged else 0
 
 
 def show(options: Options, store: Store, console: Console) -> int:
     """Print and write what is stored."""
+    name = options.load_baseline or LATEST
     summary = summarize(
         store,
         [] if options.quick else read_targets(),
         options.doubt,
         headlines=read_headlines(),
-        name=options.name,
-        baseline=options.baseline or (AB if options.action == "ab" else PREVIOUS),
+        name=name,
+        baseline=options.base or (AB if options.action == "ab" else PREVIOUS),
     )
     if not summary.suites:
-        message = f"nothing is stored under {options.name!r} in {store.folder}"
+        message = f"nothing is stored under {name!r} in {store.folder}"
         raise RefusedError(message)
     if options.format == "json":
         print(as_json(summary))
     elif options.format == "csv":
         print(as_csv(summary), end="")
-    elif options.action == "targets":
+    elif options.action == "check_targets":
         print_targets(console, summary)
         console.print(targets_in_words(summary))
     else:
         print_summary(console, summary, only=set(options.suites), wanted=matcher(options.filter))
-    if options.report and options.action != "targets":
-        page = write_report(summary, options.output / "report")
+    if not options.no_report and options.action != "check_targets":
+        page = write_report(summary, options.output_dir / "report")
         console.print(f"report: {page}", soft_wrap=True)
     return status(options, summary)
 
@@ -264,7 +268,7 @@ def run(options: Options) -> int:
     if options.action == "list":
         print_list(console, chosen_suites(options.suites), matcher(options.filter))
         return 0
-    store = Store(options.output, fingerprint())
+    store = Store(options.output_dir, fingerprint())
     failures: dict[str, str] = {}
     if options.action == "test":
         shown, failures = test(options, console)
@@ -273,8 +277,8 @@ def run(options: Options) -> int:
     else:
         if options.action in {"measure", "ab"}:
             failures = measure(options, store, console)
-        elif options.name != LATEST:
-            check_name(options.name)
+        elif options.load_baseline not in {None, LATEST}:
+            check_name(options.load_baseline)
         shown = show(options, store, console)
     for name, reason in failures.items():
         console.print(f"{name}: {reason}", style="red", markup=False)

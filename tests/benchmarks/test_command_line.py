@@ -15,6 +15,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.harness import engine
+from benchmarks.harness.environment import fingerprint
 from benchmarks.harness.options import INVALID, OUTPUT, parse
 from benchmarks.suites import NAMES
 
@@ -64,8 +65,8 @@ def test_the_defaults_are_those_of_criterion() -> None:
     options = parse([])
     settings = options.settings
     assert (settings.samples, settings.warm_up, settings.measurement) == (100, 3.0, 5.0)
-    assert (options.doubt.confidence, options.doubt.noise, options.rounds) == (0.95, 0.05, None)
-    assert (options.output, options.action, options.report) == (OUTPUT, "measure", True)
+    assert (options.doubt.confidence, options.doubt.noise, options.processes) == (0.95, 0.05, None)
+    assert (options.output_dir, options.action, options.no_report) == (OUTPUT, "measure", False)
 
 
 @pytest.mark.parametrize(
@@ -205,6 +206,9 @@ def test_a_regression_is_a_status_when_asked_for(
     other = tmp_path / "python"
     other.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     other.chmod(0o755)
+    stale = tmp_path / fingerprint() / "peers/small_int4/ab.json"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("what another run left")
     real = engine.run_process
 
     def run_process(*arguments: Any, python: str, **rest: Any) -> engine.Measured:
@@ -217,6 +221,7 @@ def test_a_regression_is_a_status_when_asked_for(
     assert "6 rounds of two processes: a change of 13 % will be seen in 9 of 10 runs" in out
     assert "\u25bc regressed" in out
     assert status == 1
+    assert not stale.exists()
     status, out, _ = run("--load-baseline", "new", "--no-report")
     assert status == 0
 

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.harness.case import Case, run_by_program
 from benchmarks.harness.store import (
+    AB,
     PREVIOUS,
     Record,
     Sample,
@@ -75,6 +76,15 @@ def test_a_baseline_stays_as_it_was(store: Any) -> None:
     assert store.baselines() == ["mine"]
     assert store.read("suite", "a", "mine").samples[0].wall == 1.0
     assert [each.case["id"] for each in store.records("suite", "mine")] == ["a"]
+
+
+def test_what_is_forgotten_is_of_that_name_alone(store: Any) -> None:
+    store.write_suite(SUITE)
+    for name in ("new", AB):
+        store.write(record(), name)
+    store.forget(AB)
+    assert store.read("suite", "a", AB) is None
+    assert store.read("suite", "a") == record()
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "new", "previous", "memory", "a\0"])
