@@ -49,13 +49,20 @@ ABOUT = (
 STRENGTHS = (0.35, 0.6, 0.8, 1.25)
 
 
+def _matrices(model: Model, format_: str) -> Layers:
+    """Return what is quantized; of the ControlNet as int4 what a file can hold, whole groups."""
+    every = layers_of(arrays(model))
+    whole = model is CONTROLNET and format_ == "int4"
+    return {name: w for name, w in every.items() if not whole or w.shape[1] % 128 == 0}
+
+
 def _layers(way: Any, model: Model, format_: str) -> Job:
-    layers = layers_of(arrays(model))
+    layers = _matrices(model, format_)
     return layers_job(partial(way, layers, format_, threads=2), layers)
 
 
 def _arrow(model: Model, format_: str) -> Job:
-    layers = layers_of(arrays(model))
+    layers = _matrices(model, format_)
     rows = column(layers)
 
     def call() -> object:
@@ -74,17 +81,19 @@ def _arrow(model: Model, format_: str) -> Job:
 
 
 def _state_dict(model: Model, format_: str, *, torch: bool = False) -> Job:
+    # By default the edges of a model are left; the other ways take them too.
+    rules = [(r"weight$", format_)]
     given: Mapping[str, Any] = tensors(arrays(model)) if torch else arrays(model)
-    layers = layers_of(arrays(model))
+    layers = _matrices(model, format_)
 
     def call() -> object:
-        result = qr.quantize_state_dict(given, format_, runtime="none", threads=2)
+        result = qr.quantize_state_dict(given, format_, runtime="none", rules=rules, threads=2)
         return result, list(result.values())
 
     def verify(result: Any) -> None:
         entries = result[0]
-        quantized = [name for name in layers if given[name] is not entries.get(name)]
-        require(len(quantized) == len(layers), f"{len(quantized)} of {len(layers)} layers")
+        quantized = {name for name in given if given[name] is not entries.get(name)}
+        require(quantized == layers.keys(), f"{len(quantized)} of {len(layers)} layers")
         if format_ == "int8_rowwise":
             for name, q in one_batch(layers, format_).items():
                 same = np.array_equal(entries[name], q.codes)
@@ -123,7 +132,7 @@ def _eager(w: Any, format_: str) -> Any:
 
 def _torch(model: Model, format_: str, *, strength: bool = False) -> Job:
     torch = importlib.import_module("torch")
-    layers = _ups(model) if strength else layers_of(arrays(model))
+    layers = _ups(model) if strength else _matrices(model, format_)
     given = tensors(layers)
     strengths = itertools.cycle(STRENGTHS)
 
