@@ -22,7 +22,7 @@ class Settings:
 
     def quick(self) -> "Settings":
         """Return what looks at everything within 3 minutes, and proves nothing."""
-        return replace(self, samples=5, warm_up=0.0, measurement=0.05, time_cap=0.5, longest=0.8)
+        return replace(self, samples=5, warm_up=0.0, measurement=0.05, time_cap=0.5, longest=0.3)
 
     def of_process(self) -> "Settings":
         """Return the part that each process measures."""
