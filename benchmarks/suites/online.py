@@ -243,8 +243,8 @@ def _cases_of(model: Model) -> Iterator[Case]:
         )
     for format_ in ("int8_rowwise", "int4") if model.rank in {0, 16} else ("int8_rowwise",):
         for way in WAYS:
-            of = way.int4 if format_ == "int4" else way.of
-            if not model.name.startswith(of) or not is_installed(way.needs):
+            unfit = format_ == "int4" and not model.name.startswith(way.int4)
+            if unfit or not model.name.startswith(way.of) or not is_installed(way.needs):
                 continue
             lists, change = way.role == "legacy", way.name.startswith("strength")
             listed = not (lists or change) and format_ != "int4" and model.name in LISTED

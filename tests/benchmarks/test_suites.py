@@ -113,6 +113,12 @@ def test_an_adapter_of_another_rank_has_other_shapes() -> None:
     assert 7 < wide.bytes / narrow.bytes <= 8
 
 
+def test_a_strength_is_an_adapters(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [case.id for case in complete("online", monkeypatch).cases if "strength" in case.id]
+    assert len(ids) == 2 * (9 + 3)
+    assert all(id_.startswith("lora_") for id_ in ids)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("size", [1, 1000, 4097, 300_001])
 def test_a_copy_is_whole(size: int, threads: int) -> None:
