@@ -30,6 +30,8 @@ from benchmarks.harness.words import (
 from benchmarks.overview import write_overview
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
+# Of a suite: git keeps them. The report's pages have all.
+PICTURES = 3
 INTRODUCTION = """\
 # Performance
 
@@ -134,7 +136,7 @@ def lines_of(summary: Summary, folder: Path) -> Iterator[str]:
         name = suite.record.name
         yield f"\n## {suite.record.title} (`{name}`)\n"
         yield f"{suite.record.about}\n"
-        for number, chart in enumerate(charts.of_suite(suite.rows), 1):
+        for number, chart in enumerate(charts.of_suite(suite.rows)[:PICTURES], 1):
             picture = folder / f"{name}_{number}.svg"
             write_atomically(picture, alone(chart.svg))
             yield f"**{chart.heading}.** {chart.note}\n"

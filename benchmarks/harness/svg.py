@@ -54,6 +54,7 @@ _SHORTER = re.compile(
     r'|(?<=\d)\s+(?=[LMCQzZ])|(?<=[LMCQ])\s+|(?<=[zZ\d])\s+(?=")|(?<=[:;])\s+'
 )
 _MARKER = re.compile(r'(<path id="(m\w+)"[^>]*? style=")[^"]*')
+_NAME_OF_MARKER = re.compile(r"(?<=[\"#])m\w{10}(?=\")")
 
 
 def _shorter(tag: re.Match[str]) -> str:
@@ -86,7 +87,7 @@ def svg_of(figure: Figure) -> str:
     looks = dict(re.findall(r'<use href="#(\w+)"[^>]* style="([^"]*)"', svg))
     svg = re.sub(r'(<use [^>]*?) style="[^"]*"', r"\1", svg)
     svg = _MARKER.sub(lambda m: m[1] + looks[m[2]], svg)
-    svg = re.sub(r"<(defs|g)>\s*</\1>", "", _without_plain_groups(svg))
+    svg = re.sub(r"<(defs|g)>\s*</\1>|<g/>", "", _without_plain_groups(svg))
     for name, ink in INKS.items():
         svg = svg.replace(ink, f"var(--{name})")
     svg = svg.replace("<svg ", '<svg font-size="9" ', 1)
@@ -95,6 +96,8 @@ def svg_of(figure: Figure) -> str:
 
 def alone(svg: str) -> str:
     """Return a picture with its colours, for a file of its own."""
+    names: dict[str, str] = {}
+    svg = _NAME_OF_MARKER.sub(lambda m: names.setdefault(m[0], f"m{len(names)}"), svg)
     used = set(re.findall(r"var\((--\w+)\)", svg))
     style = re.sub(r"(--\w+):#\w+;", lambda m: m[0] * (m[1] in used), STYLE).replace("\n", "")
     head, rest = svg.split(">", 1)

@@ -37,7 +37,11 @@ def test_the_first_screen_says_what_it_is_and_what_loads_the_result() -> None:
     words = "\n".join(first)
     assert "**What loads the result.**" in words
     assert words.count("![") == 1
-    assert len(re.findall(r"^\| .* times as long \|", words, re.MULTILINE)) == 3
+    head, rule, *rows = re.findall(r"^\| *\S.*\|$|^\|---.*$", words, re.MULTILINE)
+    assert head == "| job | quarrow | the fastest beside it | times as fast |"
+    assert set(rule) == {"|", "-"}
+    assert len(rows) == 3
+    assert all(re.fullmatch(r"\| .+ \| .+ \| .+: .+ \| [\d.]+ .*x \|", row) for row in rows)
 
 
 def test_every_command_of_make_is_one() -> None:
