@@ -203,7 +203,9 @@ def outcome(target: Target, figures: Figures) -> Outcome:
         value = achieved(target, figures)
     except NotMeasuredError as error:
         return Outcome(target, "not measured", None, baseline, str(error))
-    reason = "" if value.known else f"{figures.samples_of(target.of)} samples are too few"
+    count = figures.samples_of(target.of)
+    too_few = "1 sample is too few" if count == 1 else f"{count} samples are too few"
+    reason = "" if value.known else too_few
     return Outcome(target, target.state(value), value, baseline, reason)
 
 

@@ -75,12 +75,18 @@ def test_a_rule_makes_of_the_medians_what_it_says(
     assert found.high - found.low < 0.1 * value
 
 
-@pytest.mark.parametrize(("count", "state"), [(1, "undecided"), (5, "undecided"), (6, "met")])
-def test_few_samples_decide_nothing(count: int, state: str) -> None:
+@pytest.mark.parametrize(
+    ("count", "state", "reason"),
+    [
+        (1, "undecided", "1 sample is too few"),
+        (5, "undecided", "5 samples are too few"),
+        (6, "met", ""),
+    ],
+)
+def test_few_samples_decide_nothing(count: int, state: str, reason: str) -> None:
     few = record("a", values(1e-6, count))
     found = outcome(target(at_most=2.0), figures(a=few))
-    assert found.state == state
-    assert found.reason == ("" if state == "met" else f"{count} samples are too few")
+    assert (found.state, found.reason) == (state, reason)
 
 
 def test_figures_of_different_runs_are_not_compared() -> None:
