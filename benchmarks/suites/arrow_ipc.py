@@ -21,7 +21,7 @@ from benchmarks.fixtures import (
     sized,
     weights,
 )
-from benchmarks.harness.case import Case, Job, Suite
+from benchmarks.harness.case import Case, Job, Role, Suite
 from benchmarks.jobs import list_job, quantize_job
 from benchmarks.verification import check_quantized, require
 
@@ -159,7 +159,7 @@ def _small() -> Array:
 
 
 # Name, words, from MB to the job, the chart, the role, the sizes.
-QUANTIZED: tuple[tuple[str, str, Callable[[int], Job], str, str, tuple[int, ...]], ...] = (
+QUANTIZED: tuple[tuple[str, str, Callable[[int], Job], str, Role, tuple[int, ...]], ...] = (
     ("quantize", "quantize_arrow of a column", _sized,
      "int4", "ours", SIZES),
     ("quantize_ipc", "quantize_arrow of a column read from a stream",
@@ -206,7 +206,7 @@ def _sized_cases(megabytes: int) -> Iterator[Case]:
                 id=f"{name}_{megabytes}mb",
                 title=f"{words}, {megabytes} MB",
                 prepare=partial(prepare, megabytes),
-                role=role,  # type: ignore[arg-type]
+                role=role,
                 chart=chart,
                 line=name.replace("_", " "),
                 threads=1 if role == "legacy" else 2,

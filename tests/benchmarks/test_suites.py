@@ -30,8 +30,7 @@ def suite(request: pytest.FixtureRequest) -> Any:
 
 def complete(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A suite as it is where every library is installed."""
-    everything: Any = lambda module: object()  # noqa: E731
-    monkeypatch.setattr(importlib.util, "find_spec", everything)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda module: object())
     return importlib.import_module(f"benchmarks.suites.{name}").suite()
 
 
@@ -123,7 +122,7 @@ def test_a_strength_is_an_adapters(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("size", [1, 1000, 4097, 300_001])
 def test_a_copy_is_whole(size: int, threads: int) -> None:
     if threads == 2 and fixtures.missing_copy():
-        pytest.skip("not built")
+        pytest.skip(str(fixtures.missing_copy()))
     layers = [np.arange(1, each + 1, dtype=np.float32) for each in (size, 5, 2 * size)]
     job = fixtures.copy_job(layers, threads)
     for _ in range(3):
