@@ -21,9 +21,6 @@
 namespace quarrow {
 namespace {
 
-// Below this, waking another thread costs more than it saves.
-constexpr std::uint64_t kSerialBytes = 2 * kTileBytes;
-
 // One call of run_file_job().
 class FileJob {
  public:

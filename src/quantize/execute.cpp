@@ -10,8 +10,6 @@
 namespace quarrow {
 namespace {
 
-// Below this, waking another thread costs more than it saves.
-constexpr std::uint64_t kSerialBytes = 2 * kTileBytes;
 // Above this, codes are written past the caches: the next reader would not find them there.
 constexpr std::uint64_t kStreamBytes = std::uint64_t{64} << 20;
 // Up to this, what kernels fetch ahead lies beyond the input: a tenth of a small call, for nothing.

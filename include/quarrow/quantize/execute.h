@@ -75,7 +75,10 @@ struct ErrorSums {
   double cosine() const noexcept;   // 1 when both are zero
 };
 
-// How many of the threads offered a job of this plan uses: small work stays on the calling thread.
+// A job of so many input bytes stays on its calling thread.
+inline constexpr std::uint64_t kSerialBytes = 2 * kTileBytes;
+
+// How many of the threads offered a job of this plan may use.
 std::size_t threads_for(const Plan& plan, std::size_t offered) noexcept;
 
 // Compares stored layers with their originals. Sums are made per tile and added in tile order: the
