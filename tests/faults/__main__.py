@@ -29,7 +29,7 @@ SLICE = (4, 2)
 SLICE_OF_SLOW = (1, 1)
 FULL = (200, 30)
 # A slow machine leaves more out, and says how many.
-FULL_SECONDS = 27 * 60
+FULL_SECONDS = 12 * 60
 
 _print_lock = threading.Lock()
 
@@ -61,7 +61,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         dest="depth",
         action="store_const",
         const=FULL,
-        help=f"the first {FULL[0]} and {FULL[1]} others, within half an hour",
+        help=f"the first {FULL[0]} and {FULL[1]} others, within {FULL_SECONDS // 60} minutes",
     )
     depth.add_argument(
         "--all", dest="depth", action="store_const", const=(sys.maxsize, 0), help="every one"
