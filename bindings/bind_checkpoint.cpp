@@ -43,9 +43,16 @@ nb::object compare(const OpenCheckpoint& self, std::size_t index, const OpenChec
 void bind_checkpoint(nb::module_& m) {
   nb::class_<OpenCheckpoint>(m, "OpenCheckpoint", "Tensors in files, or in memory.")
       .def(nb::init<const nb::bytes&, std::string_view>(), "path"_a, "io"_a)
-      .def(nb::init<const nb::list&, const nb::dict&>(), "tensors"_a, "metadata"_a,
-           nb::sig("def __init__(self, tensors: list[tuple[str, str, tuple[int, ...], "
-                   "typing.Any]], metadata: dict[str, str]) -> None"))
+      .def(nb::init<nb::handle, const nb::dict&, nb::handle>(), "tensors"_a, "metadata"_a, "read"_a,
+           nb::sig("def __init__(self, tensors: collections.abc.Iterable[tuple[str, typing.Any]], "
+                   "metadata: dict[str, str], read: collections.abc.Callable[[str, typing.Any], "
+                   "tuple[str, tuple[int, ...], typing.Any, int] | None]) -> None"))
+      .def_prop_ro(
+          "names", [](const OpenCheckpoint& self) { return self.memory().names(); },
+          nb::sig("def names(self) -> list[str]"), "Of a program's tensors.")
+      .def_prop_ro(
+          "values", [](const OpenCheckpoint& self) { return self.memory().values(); },
+          nb::sig("def values(self) -> list[typing.Any]"), "A program's tensors, until release().")
       .def("close", &OpenCheckpoint::close, "Let go of the files. What was read stays.")
       .def("release", &OpenCheckpoint::release,
            "Let go of the files, or the arrays, of a job that has ended.")

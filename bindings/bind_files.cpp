@@ -16,6 +16,7 @@
 #include "file_progress.h"
 #include "interpreter_lock.h"
 #include "job_facts.h"
+#include "made_entries.h"
 #include "metrics.h"
 #include "open_checkpoint.h"
 #include "output_memory.h"
@@ -31,7 +32,7 @@ namespace {
 class FileJob {
  public:
   explicit FileJob(const OpenCheckpoint& source)
-      : source_(source.files()), encoded_(source.encoded()) {}
+      : source_(source.files()), encoded_(source.memory().encoded()) {}
 
   // Of the source, as the choices of plan() count them.
   std::size_t source_size() const { return source_->tensors.size(); }
@@ -83,7 +84,7 @@ class FileJob {
     return run_job(job, saturate, threads, sync, measure_error, skip_faults, progress);
   }
 
-  // The same into memory; take_memory() hands it out.
+  // The same into memory; take_entries() hands it out.
   nb::list run_in_memory(bool saturate, nb::handle threads, bool skip_faults, nb::handle progress) {
     check_planned();
     const std::uint64_t bytes = plan_.outputs[0].memory_bytes;
@@ -118,31 +119,23 @@ class FileJob {
         planned.bytes_in(), planned.bytes_out, error);
   }
 
-  // What run_in_memory() made: once, so that a job that is kept for its facts keeps no data.
-  nb::object take_memory() {
+  // What run_in_memory() made, with what it left of `source`: once, so that a job that is kept for
+  // its facts keeps no data.
+  void take_entries(const OpenCheckpoint& source, bool as_torch, nb::dict entries) {
     if (memory_ == nullptr) raise_invalid_input("run_in_memory() comes first");
-    std::byte* const data = memory_.get();
-    return bytes_array(data, plan_.outputs[0].memory_bytes, std::exchange(memory_, nullptr));
+    add_entries(plan_, source.memory(), std::exchange(memory_, nullptr), as_torch, entries);
   }
 
-  // The entries of the new file, in the order of the source's tensors: name, dtype, shape, and for
-  // a tensor that is copied the index of the source's, for others the stretch of the memory.
+  // Name and dtype of what the new file holds, in the order of the source's tensors, and whether it
+  // is made.
   nb::list entries() const {
     check_planned();
     nb::list entries;
     const OutputPlan& output = plan_.outputs.at(0);
     for (std::size_t index = 0; index < output.entries.size(); ++index) {
       const TensorEntry& entry = output.entries[index];
-      const TensorPlan& planned = plan_.tensors[output.tensors[index]];
-      nb::object data;
-      if (planned.action == Action::kCopy) {
-        data = nb::int_(planned.source->file);
-      } else {
-        const std::uint64_t position = output.memory_positions.at(index);
-        data = nb::slice(nb::int_(position), nb::int_(position + entry.bytes()), nb::none());
-      }
-      entries.append(nb::make_tuple(text_object(entry.name), name_of(entry.dtype),
-                                    shape_object(entry.shape), data));
+      const bool made = plan_.tensors[output.tensors[index]].action != Action::kCopy;
+      entries.append(nb::make_tuple(text_object(entry.name), name_of(entry.dtype), made));
     }
     return entries;
   }
@@ -345,10 +338,11 @@ void bind_files(nb::module_& m) {
            nb::sig("def run_in_memory(self, *, saturate: bool, threads: int | None, skip_faults: "
                    "bool, progress: collections.abc.Callable[[int, int, str], object] | None) -> "
                    "list[tuple[int, Exception]]"),
-           "The same for take_memory().")
-      .def("take_memory", &FileJob::take_memory,
-           nb::sig("def take_memory(self) -> numpy.typing.NDArray[numpy.uint8]"),
-           "What run_in_memory() made, which the job lets go.")
+           "The same for take_entries().")
+      .def("take_entries", &FileJob::take_entries, "source"_a, "as_torch"_a, "entries"_a,
+           nb::sig("def take_entries(self, source: OpenCheckpoint, as_torch: bool, entries: "
+                   "dict[str, typing.Any]) -> None"),
+           "Add what run_in_memory() made, and what it left of its source, to a dict.")
       .def("__len__", &FileJob::size)
       .def("tensor", &FileJob::tensor, "index"_a,
            nb::sig("def tensor(self, index: int) -> tuple[str, int | None, str, str | None, "
@@ -356,9 +350,8 @@ void bind_files(nb::module_& m) {
            "Name, format index, action, reason, shape, dtype before and after, bytes in, bytes "
            "out, error.")
       .def("entries", &FileJob::entries,
-           nb::sig("def entries(self) -> list[tuple[str, str, tuple[int, ...], int | slice]]"),
-           "Name, dtype and shape of what the new file holds, and the index of the tensor that is "
-           "copied, or where in the memory it lies.")
+           nb::sig("def entries(self) -> list[tuple[str, str, bool]]"),
+           "Name and dtype of what the new file holds, and whether it is made.")
       .def_prop_ro("metadata", &FileJob::metadata, nb::sig("def metadata(self) -> dict[str, str]"),
                    "Of the new file.")
       .def("paths", &FileJob::paths, "destination"_a,

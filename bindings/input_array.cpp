@@ -7,9 +7,7 @@
 #include <nanobind/stl/tuple.h>
 
 #include <algorithm>
-#include <atomic>
 #include <bit>
-#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +16,7 @@
 #include "errors.h"
 #include "metrics.h"
 #include "numpy_arrays.h"
+#include "torch_tensors.h"
 
 namespace nb = nanobind;
 
@@ -85,85 +84,6 @@ bool columns_contiguous(std::span<const std::int64_t> shape,
   return true;
 }
 
-// What torch calls its things.
-struct Torch {
-  nb::object tensor;
-  nb::object parameter;
-  // Its own export: the __dlpack__ of its tensors is Python code that takes longer than quantizing
-  // a small one.
-  nb::object to_dlpack;
-};
-
-// Kept for ever once torch has been imported; null before, when nothing can be a tensor of it.
-const Torch* imported_torch() {
-  static std::atomic<const Torch*> found = nullptr;
-  if (found == nullptr) {
-    const nb::object none = nb::none();
-    const nb::handle module = PyDict_GetItemString(PyImport_GetModuleDict(), "torch");
-    if (!module.is_valid()) {
-      return nullptr;
-    }
-    const auto find = [&](std::initializer_list<const char*> path) {
-      nb::object at = nb::borrow(module);
-      for (const char* name : path) {
-        at = nb::getattr(at, name, none);
-      }
-      return at;
-    };
-    const Torch torch{find({"Tensor"}), find({"nn", "Parameter"}),
-                      find({"utils", "dlpack", "to_dlpack"})};
-    // While it is being imported some are missing.
-    if (!nb::isinstance<nb::type_object>(torch.tensor) || torch.parameter.is_none() ||
-        torch.to_dlpack.is_none()) {
-      return nullptr;
-    }
-    found = new Torch(torch);
-  }
-  return found;
-}
-
-// A tensor of torch whose class adds nothing to it, so that it is what lies in its memory.
-bool is_plain(nb::handle tensor, const Torch& torch) {
-  return tensor.type().is(torch.tensor) || tensor.type().is(torch.parameter);
-}
-
-bool is_instance(nb::handle object, nb::handle type) {
-  return PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(object.type().ptr()),
-                          reinterpret_cast<PyTypeObject*>(type.ptr())) != 0;
-}
-
-// What a method without arguments returns; nothing when it refuses.
-nb::object ask(nb::handle object, PyObject* method) {
-  PyObject* const arguments[] = {object.ptr()};
-  nb::object answer = nb::steal(PyObject_VectorcallMethod(method, arguments, 1, nullptr));
-  if (!answer.is_valid()) {
-    is_refusal();
-  }
-  return answer;
-}
-
-// Whether a torch tensor stands for the negative of what lies in its memory: its export does not
-// say.
-bool is_negated(nb::handle tensor) {
-  static PyObject* const is_neg = PyUnicode_InternFromString("is_neg");
-  return ask(tensor, is_neg).is(nb::handle(Py_True));
-}
-
-// Where the storage of a torch tensor lies; empty where there is none.
-std::span<const std::byte> storage_of(nb::handle tensor) {
-  static PyObject* const untyped_storage = PyUnicode_InternFromString("untyped_storage");
-  static PyObject* const data_ptr = PyUnicode_InternFromString("data_ptr");
-  static PyObject* const nbytes = PyUnicode_InternFromString("nbytes");
-  const nb::object storage = ask(tensor, untyped_storage);
-  const nb::object address = storage.is_valid() ? ask(storage, data_ptr) : nb::object();
-  const nb::object size = address.is_valid() ? ask(storage, nbytes) : nb::object();
-  if (!size.is_valid()) {
-    return {};
-  }
-  return {static_cast<const std::byte*>(PyLong_AsVoidPtr(address.ptr())),
-          nb::cast<std::size_t>(size)};
-}
-
 // numpy would make an array of new memory of it, with whatever lies there.
 [[noreturn]] void raise_null_address(nb::handle tensor, nb::handle name) {
   raise_invalid_input("got " + utf8_of(tensor.type().attr("__name__")) +
@@ -181,19 +101,7 @@ nb::object dlpack_capsule(nb::handle tensor, const Torch* torch) {
   if (PyType_Check(tensor.ptr()) != 0) {
     return {};
   }
-  if (torch != nullptr) {
-    if (!is_plain(tensor, *torch) || is_negated(tensor)) {
-      return {};
-    }
-    PyObject* const arguments[] = {tensor.ptr()};
-    nb::object capsule =
-        nb::steal(PyObject_Vectorcall(torch->to_dlpack.ptr(), arguments, 1, nullptr));
-    if (!capsule.is_valid()) {
-      is_refusal();
-    }
-    return capsule;
-  }
-  return exported_capsule(tensor);
+  return torch != nullptr ? torch_capsule(tensor, *torch) : exported_capsule(tensor);
 }
 
 }  // namespace
@@ -259,10 +167,7 @@ bool InputArray::borrow_buffer(nb::handle tensor, nb::handle name, std::optional
 }
 
 bool InputArray::borrow_dlpack(nb::handle tensor, nb::handle name) {
-  const Torch* torch = imported_torch();
-  if (torch != nullptr && !is_instance(tensor, torch->tensor)) {
-    torch = nullptr;
-  }
+  const Torch* const torch = torch_of(tensor);
   const nb::object capsule = dlpack_capsule(tensor, torch);
   if (!capsule.is_valid() || !PyCapsule_CheckExact(capsule.ptr())) {
     return false;

@@ -11,8 +11,10 @@
 #include <array>
 #include <atomic>
 #include <optional>
+#include <stdexcept>
 #include <string>
 
+#include "element_types.h"
 #include "errors.h"
 
 namespace nb = nanobind;
@@ -20,25 +22,71 @@ namespace nb = nanobind;
 namespace quarrow::python {
 namespace {
 
-// A new reference, which PyArray_NewFromDescr takes over.
-PyArray_Descr* descriptor(ElementType type) {
-  switch (type) {
-    case ElementType::kUInt8:
-      return PyArray_DescrFromType(NPY_UINT8);
-    case ElementType::kInt8:
-      return PyArray_DescrFromType(NPY_INT8);
-    case ElementType::kFloat16:
-      return PyArray_DescrFromType(NPY_FLOAT16);
-    case ElementType::kFloat32:
-      return PyArray_DescrFromType(NPY_FLOAT32);
-    case ElementType::kBFloat16:
-      break;
+int type_number(StoredDType dtype) {
+  switch (dtype) {
+    case StoredDType::kI8:
+      return NPY_INT8;
+    case StoredDType::kF16:
+      return NPY_FLOAT16;
+    case StoredDType::kI32:
+      return NPY_INT32;
+    case StoredDType::kI64:
+      return NPY_INT64;
+    case StoredDType::kF32:
+      return NPY_FLOAT32;
+    case StoredDType::kF64:
+      return NPY_FLOAT64;
+    case StoredDType::kU8:
+      return NPY_UINT8;
+    default:
+      throw std::invalid_argument("no dtype of what jobs make");
   }
+}
+
+// A new reference, which PyArray_NewFromDescr takes over.
+PyArray_Descr* descriptor(StoredDType dtype) {
+  if (dtype != StoredDType::kBF16) return PyArray_DescrFromType(type_number(dtype));
   if (!has_ml_dtypes()) return PyArray_DescrFromType(NPY_UINT16);
   PyArray_Descr* found = nullptr;
   const nb::object bfloat16 = nb::module_::import_("ml_dtypes").attr("bfloat16");
   if (PyArray_DescrConverter(bfloat16.ptr(), &found) == NPY_FAIL) throw nb::python_error();
   return found;
+}
+
+StoredDType stored_dtype(ElementType type) noexcept {
+  switch (type) {
+    case ElementType::kUInt8:
+      return StoredDType::kU8;
+    case ElementType::kInt8:
+      return StoredDType::kI8;
+    case ElementType::kFloat16:
+      return StoredDType::kF16;
+    case ElementType::kFloat32:
+      return StoredDType::kF32;
+    case ElementType::kBFloat16:
+      break;
+  }
+  return StoredDType::kBF16;
+}
+
+// DLPack's, of a kind of numpy's.
+std::uint8_t code_of(char kind) noexcept {
+  using Code = nb::dlpack::dtype_code;
+  const auto code = [kind] {
+    switch (kind) {
+      case 'i':
+        return Code::Int;
+      case 'u':
+        return Code::UInt;
+      case 'f':
+        return Code::Float;
+      case 'c':
+        return Code::Complex;
+      default:
+        return Code::Bool;
+    }
+  };
+  return static_cast<std::uint8_t>(code());
 }
 
 std::optional<DType> dtype_of(int type_number) noexcept {
@@ -62,10 +110,15 @@ void import_numpy() {
 
 nb::object new_array(void* data, ElementType type, std::span<const std::int64_t> shape,
                      nb::handle base) {
+  return new_array(data, stored_dtype(type), shape, base);
+}
+
+nb::object new_array(void* data, StoredDType dtype, std::span<const std::int64_t> shape,
+                     nb::handle base) {
   std::array<npy_intp, kMaxDimensions> dimensions;
   std::ranges::copy(shape, dimensions.begin());
   nb::object array = nb::steal(
-      PyArray_NewFromDescr(&PyArray_Type, descriptor(type), static_cast<int>(shape.size()),
+      PyArray_NewFromDescr(&PyArray_Type, descriptor(dtype), static_cast<int>(shape.size()),
                            dimensions.data(), nullptr, data, NPY_ARRAY_CARRAY, nullptr));
   if (!array.is_valid()) {
     // Before numpy 2.
@@ -97,6 +150,24 @@ bool read_array(nb::handle object, ArrayFacts& facts) noexcept {
   facts.dimensions = static_cast<std::size_t>(dimensions);
   std::copy_n(PyArray_DIMS(array), dimensions, facts.shape);
   std::copy_n(PyArray_STRIDES(array), dimensions, facts.strides_bytes);
+  return true;
+}
+
+bool read_array(nb::handle object, PlainArray& plain) noexcept {
+  if (!PyArray_CheckExact(object.ptr())) return false;
+  auto* const array = reinterpret_cast<PyArrayObject*>(object.ptr());
+  if (!PyTypeNum_ISNUMBER(PyArray_TYPE(array)) || !PyArray_IS_C_CONTIGUOUS(array) ||
+      !PyArray_ISNOTSWAPPED(array) || PyArray_DATA(array) == nullptr) {
+    return false;
+  }
+  const auto bits = static_cast<std::uint8_t>(8 * PyArray_ITEMSIZE(array));
+  const std::optional<StoredDType> dtype =
+      stored_dtype_of({code_of(PyArray_DESCR(array)->kind), bits, 1});
+  if (!dtype) return false;
+  plain.dtype = *dtype;
+  plain.shape = {PyArray_DIMS(array), static_cast<std::size_t>(PyArray_NDIM(array))};
+  plain.bytes = {static_cast<const std::byte*>(PyArray_DATA(array)),
+                 static_cast<std::size_t>(PyArray_NBYTES(array))};
   return true;
 }
 

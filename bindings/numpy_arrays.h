@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 
+#include "quarrow/containers/stored_dtype.h"
 #include "quarrow/core/dtype.h"
 #include "quarrow/core/tensor_view.h"
 
@@ -24,6 +25,9 @@ void import_numpy();
 // numpy has no arrays of so many dimensions.
 nanobind::object new_array(void* data, ElementType type, std::span<const std::int64_t> shape,
                            nanobind::handle base);
+// The same for what jobs make: I8, U8, I32, I64, F16, BF16, F32, F64.
+nanobind::object new_array(void* data, StoredDType dtype, std::span<const std::int64_t> shape,
+                           nanobind::handle base);
 
 // What an array says of itself, valid while it lives and nobody reshapes it.
 struct ArrayFacts {
@@ -37,6 +41,16 @@ struct ArrayFacts {
 // Of a numpy.ndarray itself, in this machine's byte order and with an address; false for all else,
 // subclasses included: they may give another buffer than what the array is.
 bool read_array(nanobind::handle object, ArrayFacts& facts) noexcept;
+
+// An array whose elements lie as in a file.
+struct PlainArray {
+  StoredDType dtype = StoredDType::kF32;
+  std::span<const std::int64_t> shape;  // valid as in ArrayFacts
+  std::span<const std::byte> bytes;
+};
+
+// The same for every dtype of numpy's own that files know, in C order.
+bool read_array(nanobind::handle object, PlainArray& plain) noexcept;
 
 // True when ml_dtypes can be imported; found out once.
 bool has_ml_dtypes();

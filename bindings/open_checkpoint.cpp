@@ -5,8 +5,6 @@
 #include <nanobind/stl/string_view.h>
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <string>
 #include <utility>
 
@@ -28,62 +26,6 @@ Io io_argument(std::string_view io) {
   if (io == "read") return Io::kRead;
   if (io == "mmap") return Io::kMap;
   raise_invalid_input("io must be 'read' or 'mmap', not '" + std::string(io) + "'");
-}
-
-constexpr std::string_view kMetadataKey = "__metadata__";
-
-// Stands for data that nobody reads.
-constexpr std::byte kNoData{};
-
-// Whether a scale is a positive normal number of a 16-bit dtype, as the engine's all are.
-bool is_scale_of(float scale, DType dtype) noexcept {
-  const auto bits = std::bit_cast<std::uint32_t>(scale);
-  if (dtype == DType::kBF16) {
-    return std::isnormal(scale) && bits >> 31 == 0 && (bits & 0xFFFF) == 0;
-  }
-  return scale >= 0x1p-14F && scale <= 65504.0F && (bits & 0x1FFF) == 0;
-}
-
-// The engine's own tensors are; one of a caller's arrays may hold what files have no room for.
-void check_storable(const QuantizedTensor& tensor, nb::handle name) {
-  const LayerPlan& layer = tensor.layer();
-  const QuantizedView parts = tensor.stored();
-  const std::uint64_t count = layer.geometry.scales();
-  const int bits = layer.format.spec->bits;
-  for (std::uint64_t i = 0; parts.zero_points != nullptr && i < count; ++i) {
-    if (parts.zero_points[i] >> bits == 0) continue;
-    raise_invalid_input("zero point " + std::to_string(i) + " is " +
-                            std::to_string(parts.zero_points[i]) + ", which " +
-                            std::to_string(bits) + " bits cannot say",
-                        name);
-  }
-  // Codes of a byte each are packed.
-  const std::uint64_t codes = layer.format.packed || bits == 8 ? 0 : layer.code_bytes();
-  const auto first_bit = static_cast<std::uint8_t>(layer.format.symmetric ? 1 << (bits - 1) : 0);
-  for (std::uint64_t i = 0; i < codes; ++i) {
-    // Signed ones count from -2^(bits - 1).
-    const auto above = static_cast<std::uint8_t>(parts.codes[i] + first_bit);
-    if (above >> bits == 0) continue;
-    raise_invalid_input(
-        "code " + std::to_string(i) + " is none of " + std::to_string(bits) + " bits", name);
-  }
-  const DType dtype = layer.format.scale_dtype;
-  for (std::uint64_t i = 0; dtype != DType::kF32 && i < count; ++i) {
-    if (is_scale_of(parts.scales[i], dtype)) continue;
-    raise_invalid_input("scale " + std::to_string(i) + " is no normal positive number of " +
-                            std::string(name_of(dtype)) + ", as which it would be stored",
-                        name);
-  }
-}
-
-// Of an array that is kept, and does not move. Whatever its type: no format is asked for.
-std::span<const std::byte> bytes_of(nb::handle array) {
-  Py_buffer buffer;
-  if (PyObject_GetBuffer(array.ptr(), &buffer, PyBUF_SIMPLE) != 0) throw nb::python_error();
-  const std::span<const std::byte> bytes(static_cast<const std::byte*>(buffer.buf),
-                                         static_cast<std::size_t>(buffer.len));
-  PyBuffer_Release(&buffer);
-  return bytes;
 }
 
 }  // namespace
@@ -132,41 +74,14 @@ OpenCheckpoint::OpenCheckpoint(const nb::bytes& path, std::string_view io) {
   for (const TensorEntry& tensor : files_->tensors.entries()) items_.push_back({&tensor, {}});
 }
 
-OpenCheckpoint::OpenCheckpoint(const nb::list& tensors, const nb::dict& metadata) {
-  std::vector<TensorInMemory> borrowed;
-  std::vector<std::vector<std::uint64_t>> shapes;
-  shapes.reserve(nb::len(tensors));
-  for (const nb::handle each : tensors) {
-    const auto name = nb::cast<std::string_view>(each[0]);
-    if (name == kMetadataKey) {
-      raise_invalid_input("no tensor can have this name, which stands for a file's metadata",
-                          each[0]);
-    }
-    const auto dtype = stored_dtype_from_name(nb::cast<std::string_view>(each[1]));
-    if (!dtype) raise_invalid_input("unknown dtype " + short_repr(each[1]), each[0]);
-    std::vector<std::uint64_t>& shape = shapes.emplace_back();
-    for (const nb::handle dimension : each[2]) shape.push_back(nb::cast<std::uint64_t>(dimension));
-    const nb::object data = each[3];
-    memory_.push_back(data);
-    if (is_quantized_tensor(data)) {
-      const auto& tensor = nb::cast<const QuantizedTensor&>(data);
-      check_storable(tensor, each[0]);
-      encoded_.resize(borrowed.size());
-      encoded_.push_back({tensor.stored(), tensor.layer().format.packed});
-      bool partial_byte = false;
-      const std::uint64_t bytes = tensor_bytes(*dtype, shape, partial_byte).value_or(0);
-      borrowed.push_back({name, *dtype, shape, {&kNoData, static_cast<std::size_t>(bytes)}});
-      continue;
-    }
-    borrowed.push_back({name, *dtype, shape, bytes_of(data)});
-  }
-  if (!encoded_.empty()) encoded_.resize(borrowed.size());
+OpenCheckpoint::OpenCheckpoint(nb::handle tensors, const nb::dict& metadata, nb::handle read)
+    : memory_(tensors, read) {
   TensorTable::Metadata texts;
   for (const auto& [key, value] : metadata) {
     texts.emplace_back(nb::cast<std::string_view>(key), nb::cast<std::string_view>(value));
   }
   try {
-    files_ = std::make_shared<Checkpoint>(checkpoint_in_memory(borrowed, texts));
+    files_ = std::make_shared<Checkpoint>(checkpoint_in_memory(memory_.tensors(), texts));
   } catch (const std::invalid_argument&) {
     raise_invalid_input("the tensors have not the bytes of their shapes");
   }
@@ -182,7 +97,7 @@ void OpenCheckpoint::close() { files_.reset(); }
 
 void OpenCheckpoint::release() {
   files_->close();
-  memory_.clear();
+  memory_.release();
 }
 
 void OpenCheckpoint::find_layers() {

@@ -12,10 +12,10 @@
 #include <string_view>
 #include <vector>
 
+#include "memory_tensors.h"
 #include "quantized_tensor.h"
 #include "quarrow/containers/checkpoint.h"
 #include "quarrow/layouts/stored_layer.h"
-#include "quarrow/pipeline/file_job.h"
 #include "quarrow/pipeline/read_layer.h"
 #include "quarrow/quantize/plan.h"
 
@@ -37,10 +37,8 @@ class OpenCheckpoint {
  public:
   // `io`: "read" or "mmap". Raises CheckpointError, OSError and InvalidInputError.
   OpenCheckpoint(const nanobind::bytes& path, std::string_view io);
-  // Tensors as (name, dtype, shape, array in C order, of whatever type), and metadata. In the place
-  // of the array a QuantizedTensor may stand: an entry without data, for a job that writes it as it
-  // is.
-  OpenCheckpoint(const nanobind::list& tensors, const nanobind::dict& metadata);
+  // Tensors of a program's; see MemoryTensors.
+  OpenCheckpoint(nanobind::handle tensors, const nanobind::dict& metadata, nanobind::handle read);
 
   // Raises InvalidInputError when it is closed.
   std::shared_ptr<const Checkpoint> files() const;
@@ -49,8 +47,7 @@ class OpenCheckpoint {
   // sizes: nobody may read now.
   void release();
 
-  // Of each tensor in memory: what it is quantized; empty when none is.
-  const std::vector<EncodedLayer>& encoded() const noexcept { return encoded_; }
+  const MemoryTensors& memory() const noexcept { return memory_; }
 
   // Joins the entries of quantized layers. Raises CheckpointError where they do not fit together.
   void find_layers();
@@ -85,9 +82,8 @@ class OpenCheckpoint {
   std::shared_ptr<Checkpoint> files_;
   std::vector<Item> items_;
   std::optional<StoredLayers> layers_;
-  Plan plan_;                             // of the layers
-  std::vector<nanobind::object> memory_;  // of tensors in memory
-  std::vector<EncodedLayer> encoded_;     // the same
+  Plan plan_;  // of the layers
+  MemoryTensors memory_;
 };
 
 }  // namespace quarrow::python

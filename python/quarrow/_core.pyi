@@ -656,7 +656,15 @@ class OpenCheckpoint:
     def __init__(self, path: bytes, io: str) -> None: ...
 
     @overload
-    def __init__(self, tensors: list[tuple[str, str, tuple[int, ...], Any]], metadata: dict[str, str]) -> None: ...
+    def __init__(self, tensors: Iterable[tuple[str, Any]], metadata: dict[str, str], read: Callable[[str, Any], tuple[str, tuple[int, ...], Any, int] | None]) -> None: ...
+
+    @property
+    def names(self) -> list[str]:
+        """Of a program's tensors."""
+
+    @property
+    def values(self) -> list[Any]:
+        """A program's tensors, until release()."""
 
     def close(self) -> None:
         """Let go of the files. What was read stays."""
@@ -735,10 +743,12 @@ class FileJob:
         """
 
     def run_in_memory(self, *, saturate: bool, threads: int | None, skip_faults: bool, progress: Callable[[int, int, str], object] | None) -> list[tuple[int, Exception]]:
-        """The same for take_memory()."""
+        """The same for take_entries()."""
 
-    def take_memory(self) -> numpy.typing.NDArray[numpy.uint8]:
-        """What run_in_memory() made, which the job lets go."""
+    def take_entries(self, source: OpenCheckpoint, as_torch: bool, entries: dict[str, Any]) -> None:
+        """
+        Add what run_in_memory() made, and what it left of its source, to a dict.
+        """
 
     def __len__(self) -> int: ...
 
@@ -747,10 +757,8 @@ class FileJob:
         Name, format index, action, reason, shape, dtype before and after, bytes in, bytes out, error.
         """
 
-    def entries(self) -> list[tuple[str, str, tuple[int, ...], int | slice]]:
-        """
-        Name, dtype and shape of what the new file holds, and the index of the tensor that is copied, or where in the memory it lies.
-        """
+    def entries(self) -> list[tuple[str, str, bool]]:
+        """Name and dtype of what the new file holds, and whether it is made."""
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -159,7 +159,7 @@ def quantize_file(
 
         opened = _open(source_bytes, io)
         job = _core.FileJob(opened)
-        deciding.decide(job.source_size, job.source_name)
+        deciding.decide(job.source_size, map(job.source_name, range(job.source_size)))
 
         def run_once() -> list[tuple[int, Exception]]:
             choices = bytes(deciding.choices)

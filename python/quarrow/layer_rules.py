@@ -81,18 +81,14 @@ class LayerRules:
             self.formats.append(chosen)
         self._choice_of_rule.append(self.formats.index(chosen))
 
-    def decide(self, count: int, name_of: Callable[[int], str]) -> None:
+    def decide(self, count: int, names: Iterable[str]) -> None:
         """Match the names of so many tensors; the first pattern found in one counts."""
         if not self._patterns:
             self.choices = bytearray([_DEFAULT]) * count
             return
-        matched = array("H")
-        for index in range(count):
-            matched.append(self._rule_for(name_of(index)))
-        self._matched = matched
-        self.choices = bytearray(
-            _DEFAULT if rule == _NO_RULE else self._choice_of_rule[rule] for rule in matched
-        )
+        self._matched = array("H", map(self._rule_for, names))
+        choice_of = {_NO_RULE: _DEFAULT, **dict(enumerate(self._choice_of_rule))}
+        self.choices = bytearray(map(choice_of.__getitem__, self._matched))
 
     def format_of(self, name: str) -> _core.Format | None:
         """Return the format of a layer; None when a rule leaves it."""
@@ -101,8 +97,10 @@ class LayerRules:
         return None if choice == LEAVE else self.formats[choice]
 
     def _rule_for(self, name: str) -> int:
-        found = (rule for rule, pattern in enumerate(self._patterns) if pattern.search(name))
-        return next(found, _NO_RULE)
+        for rule, pattern in enumerate(self._patterns):
+            if pattern.search(name):
+                return rule
+        return _NO_RULE
 
     def reason_to_leave(self, index: int) -> str | None:
         """Return which rule left a tensor; None when none did."""

@@ -16,7 +16,7 @@ from quarrow.layer_rules import LEAVE
 from quarrow.runtime_rules import adapter_warnings
 from quarrow.safe_repr import safe_repr
 from quarrow.state_dict import file_metadata
-from quarrow.state_entries import stored_entry
+from quarrow.state_entries import StoredEntry, stored_entry
 from quarrow.stored_dtypes import STORED_DTYPES
 
 _logger = logging.getLogger("quarrow")
@@ -79,7 +79,7 @@ def save(
     True
     >>> folder.cleanup()
     """
-    with _core.CallRecord("save") as record:
+    with _core.CallRecord("save"):
         started = time.perf_counter()
         _check_container(container)
         check_options(None, sync=sync)
@@ -87,8 +87,8 @@ def save(
         texts = file_metadata(result, metadata)
         chosen = _Choices()
         for name, value in _items(result):
-            record.copied(chosen.add(name, value))
-        opened = _core.OpenCheckpoint(chosen.tensors, texts)
+            chosen.add(name, value)
+        opened = _core.OpenCheckpoint(chosen.tensors, texts, _stored)
         _check_metadata(opened)
         job = _core.FileJob(opened)
         job.plan(chosen.formats, bytes(chosen.choices), dtype=None, max_shard_bytes=0, runtime=None)
@@ -126,27 +126,23 @@ class _Choices:
     """The tensors of a job, and what becomes of each."""
 
     def __init__(self) -> None:
-        self.tensors: list[tuple[str, str, tuple[int, ...], Any]] = []
+        self.tensors: list[tuple[str, Any]] = []
         self.formats: list[_core.Format] = []
         self.choices = bytearray()
         self._names: set[str] = set()
 
-    def add(self, name: str, value: Any) -> int:
-        """Take the next tensor; return the bytes that were copied of it."""
-        copied = 0
+    def add(self, name: str, value: Any) -> None:
+        """Take the next tensor."""
         if isinstance(value, _core.QuantizedTensor):
             name = name if name.endswith(_WEIGHT) else name + _WEIGHT
             self.choices.append(self._index_of(value.format, name))
-            self.tensors.append((name, STORED_DTYPES[value.dtype_name], value.shape, value))
         else:
-            dtype, shape, data, copied = stored_entry(value, name)
             self.choices.append(LEAVE)
-            self.tensors.append((name, dtype, shape, data))
         if name in self._names:
             msg = f"two tensors would have the name {name!r} in the file; rename one"
             raise InvalidInputError(msg, name=name)
         self._names.add(name)
-        return copied
+        self.tensors.append((name, value))
 
     def _index_of(self, format: _core.Format, name: str) -> int:
         if format not in self.formats:
@@ -156,6 +152,12 @@ class _Choices:
             msg = "a file can hold layers of 254 formats; save some of them in another"
             raise InvalidInputError(msg, name=name)
         return index
+
+
+def _stored(name: str, value: Any) -> StoredEntry:
+    if isinstance(value, _core.QuantizedTensor):
+        return STORED_DTYPES[value.dtype_name], value.shape, value, 0
+    return stored_entry(value, name)
 
 
 def _items(result: Any) -> list[tuple[str, Any]]:

@@ -29,9 +29,9 @@ from quarrow.layer_rules import LayerRules, Rules, as_format
 from quarrow.like import FLOATS, dtype_of, is_float64, is_of_kind, like_array
 from quarrow.rejection import Rejection
 from quarrow.runtime_rules import check_runtime, nothing_loads, refuse, runtime_warnings
-from quarrow.safe_repr import safe_repr
 from quarrow.state_entries import Entries, stored_entry
-from quarrow.stored_dtypes import flat_bytes, from_memory, numpy_dtype
+from quarrow.stored_dtypes import flat_bytes, numpy_dtype
+from quarrow.torch_tensors import torch_alone
 
 _logger = logging.getLogger("quarrow")
 
@@ -126,15 +126,16 @@ def quantize_state_dict(
     >>> qr.dequantize_state_dict(small)["q.weight"].dtype
     dtype('float16')
     """
-    with _core.CallRecord("quantize_state_dict") as record:
+    with _core.CallRecord("quantize_state_dict"):
         started = time.perf_counter()
         deciding = LayerRules(rules, as_format(format, fields))
         check_options(progress, strict=strict)
         check_word("nonfinite", nonfinite, "raise", "saturate")
         check_word("on_error", on_error, "raise", "skip")
         check_runtime(runtime, deciding.formats[0].name)
-        job, opened, entries = _job(state_dict, metadata, record, strict=strict)
-        deciding.decide(job.source_size, job.source_name)
+        entries = _entries(state_dict, metadata, strict=strict)
+        job = _core.FileJob(entries.opened)
+        deciding.decide(job.source_size, entries.opened.names)
 
         def run_once() -> list[tuple[int, Exception]]:
             choices = bytes(deciding.choices)
@@ -156,7 +157,6 @@ def quantize_state_dict(
             )
 
         skipped = run_skipping(run_once, deciding.choices)
-        opened.release()
         told = deciding.unmatched()
         told += runtime_warnings(job, deciding.formats[0].name, runtime)
         told += quantizing_warnings(job)
@@ -213,17 +213,17 @@ def dequantize_state_dict(
         An array cannot be read, or is in a dict of its own; a value is no array and ``strict`` is
         set; another argument cannot be used.
     """
-    with _core.CallRecord("dequantize_state_dict") as record:
+    with _core.CallRecord("dequantize_state_dict"):
         started = time.perf_counter()
         check_options(progress, strict=strict)
         if like is not None:
             dtype = _dtype_like(like, dtype)
-        job, opened, entries = _job(state_dict, metadata, record, strict=strict)
+        entries = _entries(state_dict, metadata, strict=strict)
+        job = _core.FileJob(entries.opened)
         job.plan_restored(dtype=dtype, max_shard_bytes=0, in_memory=True)
         if like is None:
             _check_bfloat16(job, entries)
         job.run_in_memory(saturate=False, threads=threads, skip_faults=False, progress=progress)
-        opened.release()
         result = _result(job, entries, like)
         for name, value in result.items():
             if isinstance(value, _core.QuantizedTensor):
@@ -253,30 +253,19 @@ def file_metadata(state_dict: object, metadata: object) -> dict[str, str]:
     return texts
 
 
-def _job(
-    state_dict: object, metadata: object, record: _core.CallRecord, *, strict: bool
-) -> tuple[_core.FileJob, _core.OpenCheckpoint, Entries]:
-    """Make the job of the arrays, which it holds until what was opened is released."""
+def _entries(state_dict: object, metadata: object, *, strict: bool) -> Entries:
     if not isinstance(state_dict, Mapping):
         msg = f"state_dict must map names to arrays, not {type(state_dict).__name__}"
         raise InvalidInputError(msg)
-    texts = file_metadata(state_dict, metadata)
-    entries = Entries()
-    for name, value in state_dict.items():
-        if not is_text(name):
-            msg = f"a name must be a str, not {safe_repr(name)}"
-            raise InvalidInputError(msg)
-        entries.add(name, value, record, strict=strict)
-    opened = _core.OpenCheckpoint(entries.stored, texts)
-    return _core.FileJob(opened), opened, entries
+    return Entries(state_dict, file_metadata(state_dict, metadata), strict=strict)
 
 
 def _check_bfloat16(job: _core.FileJob, entries: Entries) -> None:
     """Raise InvalidInputError where a new array would have a dtype that numpy lacks."""
     if entries.of_torch or numpy_dtype("BF16") != np.dtype("uint16"):
         return
-    for name, dtype, _, data in job.entries():
-        if dtype == "BF16" and isinstance(data, slice):
+    for name, dtype, is_made in job.entries():
+        if dtype == "BF16" and is_made:
             Rejection(name)(
                 "numpy has no bfloat16 without ml_dtypes: python -m pip install ml_dtypes, name "
                 "another dtype, or pass tensors of torch (to dequantize_state_dict, like=tensor)"
@@ -296,27 +285,27 @@ def _dtype_like(like: Any, dtype: object) -> str:
 
 def _result(job: _core.FileJob, entries: Entries, like: Any = None) -> StateDict:
     result = StateDict(metadata=job.metadata)
-    memory = job.take_memory()
-    as_torch = entries.of_torch
-    for name, dtype, shape, data in job.entries():
-        made = like is not None and dtype in FLOATS
-        if isinstance(data, slice):
-            result[name] = (
-                like_array(memory[data], FLOATS[dtype], shape, like)
-                if made
-                else from_memory(memory, data, dtype, shape, as_torch=as_torch)
-            )
-            continue
-        value = entries.arrays[data]
-        if made and not is_of_kind(value, like):
-            _, _, stored, _ = stored_entry(value, name)
-            value = like_array(flat_bytes(stored), FLOATS[dtype], shape, like)
-        result[name] = value
+    if entries.of_torch and like is None:
+        with torch_alone():
+            job.take_entries(entries.opened, True, result)
+    else:
+        job.take_entries(entries.opened, False, result)
+    entries.opened.release()
+    if like is not None:
+        _make_like(result, job, like)
     for name, value in entries.others.items():
         if name in result:
             Rejection(name)("an entry of a quantized layer has this name too; rename or remove it")
         result[name] = value
     return result
+
+
+def _make_like(result: StateDict, job: _core.FileJob, like: Any) -> None:
+    for name, dtype, is_made in job.entries():
+        value = result[name]
+        if dtype in FLOATS and (is_made or not is_of_kind(value, like)):
+            _, shape, stored, _ = stored_entry(value, name)
+            result[name] = like_array(flat_bytes(stored), FLOATS[dtype], shape, like)
 
 
 def _dequantized(

@@ -13,31 +13,47 @@ from quarrow.rejection import Rejection
 from quarrow.stored_dtypes import stored_bytes
 from quarrow.torch_tensors import is_torch_tensor
 
+# Stored dtype and shape of an array, its bytes, and how many were copied.
+StoredEntry = tuple[str, tuple[int, ...], Any, int]
+
 _ARRAYS = (np.ndarray, memoryview, array)
 
 
 class Entries:
-    """The values of a state dict: arrays by their number, and what is passed on."""
+    """The values of a state dict: its tensors, opened, and what is passed on.
 
-    def __init__(self) -> None:
-        self.stored: list[tuple[str, str, tuple[int, ...], Any]] = []  # of OpenCheckpoint
-        self.arrays: list[Any] = []
+    Parameters
+    ----------
+    state_dict : mapping
+        Names and values.
+    metadata : dict of str to str
+        That goes with them.
+    strict : bool
+        Refuses values that are no tensors.
+
+    Raises
+    ------
+    InvalidInputError
+        A name is no text, or a value can be neither.
+    """
+
+    def __init__(
+        self, state_dict: Mapping[str, Any], metadata: dict[str, str], *, strict: bool
+    ) -> None:
         self.others: dict[str, Any] = {}
+        self._strict = strict
+        self.opened = _core.OpenCheckpoint(state_dict.items(), metadata, self._read)
+        self.arrays = self.opened.values
 
-    def add(self, name: str, value: Any, record: _core.CallRecord, *, strict: bool) -> None:
-        """Take the next value, or raise InvalidInputError where it can be neither."""
-        if isinstance(value, _core.QuantizedTensor):
-            self.others[name] = value
-            return
-        if not _is_array(value):
-            _check_other(value, name, strict=strict)
-            self.others[name] = value
-            return
-        dtype, shape, data, copied = stored_entry(value, name)
-        if copied:
-            record.copied(copied)
-        self.stored.append((name, dtype, shape, data))
-        self.arrays.append(value)
+    def _read(self, name: str, value: Any) -> StoredEntry | None:
+        """Return what the core cannot read by itself; None for what is passed on."""
+        is_quantized = isinstance(value, _core.QuantizedTensor)
+        if not is_quantized and _is_array(value):
+            return stored_entry(value, name)
+        if not is_quantized:
+            _check_other(value, name, strict=self._strict)
+        self.others[name] = value
+        return None
 
     @property
     def of_torch(self) -> bool:
@@ -50,8 +66,8 @@ class Entries:
         return any(isinstance(each, _core.QuantizedTensor) for each in self.others.values())
 
 
-def stored_entry(value: Any, name: str) -> tuple[str, tuple[int, ...], Any, int]:
-    """Return stored dtype and shape of an array, its bytes, and how many were copied."""
+def stored_entry(value: Any, name: str) -> StoredEntry:
+    """Return what a file would hold of an array."""
     if isinstance(value, CheckpointTensor):
         return value.dtype, value.shape, value.stored_bytes(), 0
     return stored_bytes(value, name)

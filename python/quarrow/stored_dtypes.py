@@ -65,8 +65,6 @@ DLPACK_CODES = {
 
 
 _NUMPY_DTYPES = {stored: np.dtype(name) for stored, name in _NUMPY.items()}
-# A dtype takes longer to say its name than to be found here.
-_STORED_OF_NUMPY = {dtype: stored for stored, dtype in _NUMPY_DTYPES.items()}
 
 
 def numpy_dtype(stored: str) -> np.dtype[Any] | None:
@@ -100,10 +98,6 @@ def stored_bytes(value: Any, name: str) -> tuple[str, tuple[int, ...], npt.NDArr
     InvalidInputError
         It is neither, safetensors has no such dtype, or the tensor has no memory of its own.
     """
-    if type(value) is np.ndarray and value.flags.c_contiguous:
-        known = _STORED_OF_NUMPY.get(value.dtype)
-        if known is not None:
-            return known, value.shape, value, 0
     reject = Rejection(name)
     if is_torch_tensor(value):
         tensor = plain_tensor(value, reject)
@@ -172,19 +166,3 @@ def from_bytes(
             return tensor.view(torch_dtype(stored)).reshape(shape)
     dtype = numpy_dtype(stored)
     return data if dtype is None else data.view(dtype).reshape(shape)
-
-
-def from_memory(
-    memory: npt.NDArray[np.uint8],
-    stretch: slice,
-    stored: str,
-    shape: tuple[int, ...],
-    *,
-    as_torch: bool,
-) -> Any:
-    """Return the same over a stretch of bytes."""
-    dtype = None if as_torch else numpy_dtype(stored)
-    if dtype is None:
-        return from_bytes(memory[stretch], stored, shape, as_torch=as_torch)
-    # One step instead of three: a state dict has thousands of them.
-    return np.ndarray(shape, dtype, memory, stretch.start)

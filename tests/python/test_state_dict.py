@@ -95,19 +95,22 @@ def test_tensors_without_elements_are_made_too() -> None:
 
 def test_memory_of_a_job_is_handed_out_once() -> None:
     w = np.ones((64, 128), "f")
-    job = _core.FileJob(_core.OpenCheckpoint([("a.weight", "F32", w.shape, w)], {}))
+    opened = _core.OpenCheckpoint([("a.weight", w)], {}, lambda *_: None)
+    job = _core.FileJob(opened)
     job.plan([_core.Format("int8")], b"", dtype=None, max_shard_bytes=0, runtime=None)
     with pytest.raises(ValueError, match="not the plan's memory"):
         job.run_in_memory(saturate=False, threads=1, skip_faults=False, progress=None)
     job.plan(
         [_core.Format("int8")], b"", dtype=None, max_shard_bytes=0, runtime=None, in_memory=True
     )
+    made: dict[str, object] = {}
     with pytest.raises(qr.InvalidInputError, match="comes first"):
-        job.take_memory()
+        job.take_entries(opened, False, made)
     job.run_in_memory(saturate=False, threads=1, skip_faults=False, progress=None)
-    assert job.take_memory().nbytes >= w.size
+    job.take_entries(opened, False, made)
+    assert made.keys() > {"a.weight_packed", "a.weight_scale"}
     with pytest.raises(qr.InvalidInputError, match="comes first"):
-        job.take_memory()
+        job.take_entries(opened, False, made)
 
 
 def test_arrays_in_another_order_are_copied() -> None:

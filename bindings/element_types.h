@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The element types of files, as DLPack numbers them.
+#pragma once
+
+#include <nanobind/ndarray.h>
+
+#include <optional>
+
+#include "quarrow/containers/stored_dtype.h"
+
+namespace quarrow::python {
+
+// Nothing for types that no file can hold, and those below a byte.
+std::optional<StoredDType> stored_dtype_of(nanobind::dlpack::dtype dtype) noexcept;
+
+// The inverse. Of elements of whole bytes.
+nanobind::dlpack::dtype dlpack_dtype(StoredDType dtype) noexcept;
+
+}  // namespace quarrow::python
