@@ -237,14 +237,15 @@ FileJobResult run_memory_job(const Checkpoint& source, FilePlan& plan,
     throw std::invalid_argument("not the plan's memory");
   }
   const File file = File::in_memory(memory);
-  for (const ConstantBytes& constant : output.constants) {
-    file.write_at(constant.bytes.data(), constant.bytes.size(), constant.position);
-  }
   if (plan.layers.tiles.empty()) cut_tiles(plan.layers);
   const File* files[] = {&file};
   FileJob job(source, plan, files, /*copies=*/false, options, context);
   FileJobResult result;
   if (!job.run()) return result;
+  // Last, so that the workers have met the faults of fresh pages, side by side.
+  for (const ConstantBytes& constant : output.constants) {
+    file.write_at(constant.bytes.data(), constant.bytes.size(), constant.position);
+  }
   result.faults = job.take_faults();
   if (!result.faults.empty()) return result;
   result.errors = job.errors();

@@ -111,6 +111,7 @@ void QuantizeTiles::quantize(std::size_t index, std::size_t tensor, std::size_t 
                   mine.tile.scales.get(),
                   layer.geometry.zero_points ? mine.tile.zero_points.get() : nullptr};
   output.codes_row_bytes = stored_row_bytes(layer, tile, plan_.tensors[tensor].layout->storage);
+  output.stream_codes = output.first.codes != scratch && streams_codes(plan_.layers);
   output.scales_row_stride = layer.geometry.scale_rows == 1 ? 0 : at.scale_row_count;
   const Range* range = layer.range_pass ? &ranges_[index] : nullptr;
   quantize_tile(layer, input, output, range, options_.policy, target_, report);

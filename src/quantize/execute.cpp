@@ -10,8 +10,6 @@
 namespace quarrow {
 namespace {
 
-// Above this, codes are written past the caches: the next reader would not find them there.
-constexpr std::uint64_t kStreamBytes = std::uint64_t{64} << 20;
 // Up to this, what kernels fetch ahead lies beyond the input: a tenth of a small call, for nothing.
 constexpr std::uint64_t kFetchBytes = std::uint64_t{64} << 10;
 
@@ -147,7 +145,7 @@ class QuantizeJob {
 
   void write_codes_of(std::size_t index, const Tile& tile, const LayerPlan& layer) {
     TileOutput output = tile_output(layer, tile, outputs_[tile.layer]);
-    output.stream_codes = plan_.input_bytes > kStreamBytes;
+    output.stream_codes = streams_codes(plan_);
     output.fetch_ahead = plan_.input_bytes > kFetchBytes;
     const Range* range = layer.range_pass ? &range_of(layer, tile) : nullptr;
     TileReport known;  // the range pass has reported already

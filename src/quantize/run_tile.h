@@ -30,6 +30,11 @@ struct TileOutput {
   bool stream_codes = false;  // see QuantizeTile
   bool fetch_ahead = true;
 };
+// Whether the codes of a job in memory are written past the caches: of a larger one the next reader
+// would not find them there.
+inline bool streams_codes(const Plan& plan) noexcept {
+  return plan.input_bytes > std::uint64_t{64} << 20;
+}
 void quantize_tile(const LayerPlan& layer, const InputTile& input, const TileOutput& output,
                    const Range* range, NonFinitePolicy policy, Target target,
                    TileReport& report) noexcept;

@@ -71,3 +71,12 @@ def test_the_range_of_many_tiles_is_that_of_the_rows_alone() -> None:
     w[1::2] *= 100
     expected = qr.quantize(w[::2].copy(), "int8", group_size="tensor")
     assert qr.quantize(w[::2], "int8", group_size="tensor") == expected
+
+
+def test_codes_of_a_state_dict_beyond_the_caches() -> None:
+    w = np.resize(np.linspace(-1, 1, 1021, dtype="f2"), (34_000, 1024))
+    made = qr.quantize_state_dict({"a.weight": w}, "int8_rowwise")
+    small = qr.quantize_batch({"a": w[:997], "b": w[-997:]}, "int8_rowwise")
+    assert w.nbytes > 64 << 20
+    np.testing.assert_array_equal(made["a.weight"][:997], small["a"].codes)
+    np.testing.assert_array_equal(made["a.weight"][-997:], small["b"].codes)
