@@ -213,9 +213,7 @@ Checkpoint checkpoint_in_memory(std::span<const TensorInMemory> tensors,
     checkpoint.tensors.set_metadata(std::move(kept));
   }
   checkpoint.tensors.seal();
-  for (const TensorEntry& entry : checkpoint.tensors.entries()) {
-    if (checkpoint.tensors.find(entry.name) != &entry) throw std::invalid_argument("name twice");
-  }
+  if (checkpoint.tensors.has_name_twice()) throw std::invalid_argument("name twice");
   return checkpoint;
 }
 

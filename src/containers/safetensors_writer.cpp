@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <limits>
-#include <numeric>
 #include <stdexcept>
 #include <string>
 
@@ -32,16 +33,33 @@ void put_quoted(std::string_view text, Sink sink) {
   sink("\"");
 }
 
-std::string entry_text(const TensorEntry& entry) {
-  std::string text = json_text(entry.name);
-  text.append(":{\"dtype\":\"").append(name_of(entry.dtype)).append("\",\"shape\":[");
-  for (std::size_t axis = 0; axis < entry.shape.size(); ++axis) {
-    if (axis > 0) text += ',';
-    text += std::to_string(entry.shape[axis]);
+void put_number(std::uint64_t number, Sink sink) {
+  std::array<char, 20> digits;
+  const char* end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+  sink({digits.data(), static_cast<std::size_t>(end - digits.data())});
+}
+
+// In pieces that need no memory: the length of the header is counted of every job.
+void put_entry(const TensorEntry& entry, Sink sink) {
+  if (is_plain_json(entry.name)) {
+    sink("\"");
+    sink(entry.name);
+    sink("\"");
+  } else {
+    sink(json_text(entry.name));
   }
-  text.append("],\"data_offsets\":[").append(std::to_string(entry.begin)).append(",");
-  text.append(std::to_string(entry.end)).append("]}");
-  return text;
+  sink(":{\"dtype\":\"");
+  sink(name_of(entry.dtype));
+  sink("\",\"shape\":[");
+  for (std::size_t axis = 0; axis < entry.shape.size(); ++axis) {
+    if (axis > 0) sink(",");
+    put_number(entry.shape[axis], sink);
+  }
+  sink("],\"data_offsets\":[");
+  put_number(entry.begin, sink);
+  sink(",");
+  put_number(entry.end, sink);
+  sink("]}");
 }
 
 // Hands out the JSON in pieces, so that a header is never held in memory.
@@ -61,7 +79,8 @@ void for_each_piece(const SafetensorsHeader& header, Sink sink) {
     separator = ",";
   }
   for (const std::uint32_t index : header.order) {
-    sink(std::string(separator) + entry_text(header.entries[index]));
+    sink(separator);
+    put_entry(header.entries[index], sink);
     separator = ",";
   }
   sink(separator == "{" ? "{}" : "}");
@@ -70,12 +89,14 @@ void for_each_piece(const SafetensorsHeader& header, Sink sink) {
 }  // namespace
 
 std::uint64_t assign_offsets(std::span<TensorEntry> entries, std::vector<std::uint32_t>& order) {
-  order.resize(entries.size());
-  std::iota(order.begin(), order.end(), std::uint32_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::uint32_t left, std::uint32_t right) {
-    // Narrower types than a byte need no alignment of their own.
-    return std::max(bits_of(entries[left].dtype), 8U) > std::max(bits_of(entries[right].dtype), 8U);
-  });
+  order.clear();
+  order.reserve(entries.size());
+  for (const unsigned width : {64U, 32U, 16U, 8U}) {
+    for (std::uint32_t index = 0; index < entries.size(); ++index) {
+      // Narrower types than a byte need no alignment of their own.
+      if (std::max(bits_of(entries[index].dtype), 8U) == width) order.push_back(index);
+    }
+  }
   std::uint64_t offset = 0;
   for (const std::uint32_t index : order) {
     TensorEntry& entry = entries[index];

@@ -8,6 +8,13 @@
 #include <tuple>
 
 namespace quarrow {
+namespace {
+
+std::string_view ending_of(std::string_view name) noexcept {
+  return name.substr(name.rfind('.') + 1);  // npos + 1 is 0
+}
+
+}  // namespace
 
 std::optional<std::uint64_t> tensor_bytes(StoredDType dtype, std::span<const std::uint64_t> shape,
                                           bool& partial_byte) noexcept {
@@ -38,8 +45,14 @@ const TensorEntry* TensorTable::first_from(std::string_view name) const noexcept
 }
 
 const TensorEntry* TensorTable::find(std::string_view name) const noexcept {
+  if (!std::ranges::binary_search(endings_, ending_of(name))) return nullptr;
   const TensorEntry* const entry = first_from(name);
   return entry != nullptr && entry->name == name ? entry : nullptr;
+}
+
+bool TensorTable::has_name_twice() const noexcept {
+  const auto name = [this](std::uint32_t index) { return entries_[index].name; };
+  return std::ranges::adjacent_find(by_name_, {}, name) != by_name_.end();
 }
 
 bool TensorTable::has_prefix(std::string_view prefix) const noexcept {
@@ -85,6 +98,13 @@ void TensorTable::seal() {
   std::sort(by_name_.begin(), by_name_.end(), [this](std::uint32_t left, std::uint32_t right) {
     return entries_[left].name < entries_[right].name;
   });
+  endings_.clear();
+  for (const TensorEntry& entry : entries_) {
+    const std::string_view ending = ending_of(entry.name);
+    if (endings_.empty() || endings_.back() != ending) endings_.push_back(ending);
+  }
+  std::ranges::sort(endings_);
+  endings_.erase(std::unique(endings_.begin(), endings_.end()), endings_.end());
 }
 
 }  // namespace quarrow

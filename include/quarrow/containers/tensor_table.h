@@ -56,6 +56,8 @@ class TensorTable {
 
   // The tensor of that name; null when there is none. Valid after seal().
   const TensorEntry* find(std::string_view name) const noexcept;
+  // Whether two tensors have one name. Valid after seal().
+  bool has_name_twice() const noexcept;
   // Whether a tensor's name begins so. Valid after seal().
   bool has_prefix(std::string_view prefix) const noexcept;
 
@@ -80,6 +82,9 @@ class TensorTable {
   std::vector<std::unique_ptr<std::pmr::monotonic_buffer_resource>> appended_memory_;
   std::vector<TensorEntry> entries_;
   std::vector<std::uint32_t> by_name_;
+  // What stands behind the last dot of the names, each once, in order. There are few, so that most
+  // of what is looked for and is not there needs no look at the names.
+  std::vector<std::string_view> endings_;
   std::optional<Metadata> metadata_;
 };
 
