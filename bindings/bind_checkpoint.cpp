@@ -52,7 +52,8 @@ void bind_checkpoint(nb::module_& m) {
           nb::sig("def names(self) -> list[str]"), "Of a program's tensors.")
       .def_prop_ro(
           "values", [](const OpenCheckpoint& self) { return self.memory().values(); },
-          nb::sig("def values(self) -> list[typing.Any]"), "A program's tensors, until release().")
+          nb::sig("def values(self) -> list[typing.Any]"),
+          "A program's tensors; release() empties the list.")
       .def("close", &OpenCheckpoint::close, "Let go of the files. What was read stays.")
       .def("release", &OpenCheckpoint::release,
            "Let go of the files, or the arrays, of a job that has ended.")

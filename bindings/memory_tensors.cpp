@@ -102,6 +102,8 @@ std::string_view checked_name(nb::handle name) {
 }  // namespace
 
 MemoryTensors::MemoryTensors(nb::handle values, nb::handle read) {
+  // nanobind makes a list of nothing where there is no memory for one.
+  if (!names_.is_valid() || !values_.is_valid()) throw nb::python_error();
   for (const nb::handle each : values) {
     const nb::tuple item(nb::borrow(each));
     const nb::object name = item[0];
@@ -194,7 +196,7 @@ void MemoryTensors::add(StoredDType dtype, std::span<const std::int64_t> shape,
 void MemoryTensors::release() {
   tensors_.clear();
   held_.clear();
-  values_ = nb::list();
+  values_.clear();
 }
 
 }  // namespace quarrow::python

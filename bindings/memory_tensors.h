@@ -35,7 +35,7 @@ class MemoryTensors {
   // Of each tensor: what it is quantized; empty when none is.
   const std::vector<EncodedLayer>& encoded() const noexcept { return encoded_; }
 
-  // Lets go of the data.
+  // Lets go of the data, and of the values, where they were handed out too.
   void release();
 
  private:

@@ -664,7 +664,7 @@ class OpenCheckpoint:
 
     @property
     def values(self) -> list[Any]:
-        """A program's tensors, until release()."""
+        """A program's tensors; release() empties the list."""
 
     def close(self) -> None:
         """Let go of the files. What was read stays."""

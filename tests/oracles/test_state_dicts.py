@@ -55,6 +55,20 @@ def test_torch_in_torch_out(
     assert all(value.dtype == source[name].dtype for name, value in restored.items())
 
 
+def test_new_tensors_have_storages_of_their_own(tmp_path: Path) -> None:
+    """What safetensors and torch save of one is not the memory of all."""
+    quantized = qr.quantize_state_dict(tensors(torch.float16), "int8_rowwise")
+    made = {name: value for name, value in quantized.items() if name.startswith("a.weight")}
+    assert len(made) > 1
+    for name, value in made.items():
+        assert value.untyped_storage().nbytes() == value.numel() * value.element_size(), name
+    save_file(made, tmp_path / "q")
+    kept = made.pop("a.weight")
+    expected = kept.clone()
+    del quantized, made
+    assert torch.equal(kept.add_(1), expected + 1)
+
+
 def test_tensors_in_another_order_are_copied() -> None:
     w = torch.randn(64, 40).T
     one = qr.quantize_state_dict({"a.weight": w}, "int8_rowwise")
