@@ -13,33 +13,23 @@ from rich.console import Console
 
 from benchmarks import suites as all_suites
 from benchmarks.harness import engine
-from benchmarks.harness.case import Suite
-from benchmarks.harness.changes import JUDGED_ROLES, power_text, rounds_needed
-from benchmarks.harness.console import (
-    Watcher,
-    print_proofs,
-    print_summary,
-    print_targets,
-    targets_in_words,
-)
+from benchmarks.harness.case import RefusedError, Suite
+from benchmarks.harness.changes import JUDGED_ROLES, Doubt, power_text, rounds_needed
+from benchmarks.harness.console import print_proofs, print_summary, print_targets, watching
 from benchmarks.harness.engine import Plan
 from benchmarks.harness.environment import fingerprint
 from benchmarks.harness.google_json import BenchmarkFailedError
-from benchmarks.harness.memory import Proof, prove
+from benchmarks.harness.memory import prove
 from benchmarks.harness.options import INVALID, Options, parse
 from benchmarks.harness.report import write_report
-from benchmarks.harness.store import AB, LATEST, PREVIOUS, Store, StoreError, check_name
+from benchmarks.harness.store import AB, LATEST, PREVIOUS, Store, check_name
 from benchmarks.harness.summary import Summary, as_csv, as_json, summarize
-from benchmarks.harness.targets import TargetError, read_headlines, read_targets
+from benchmarks.harness.targets import read_headlines, read_targets
 from benchmarks.harness.words import duration_text
 
 FAILED = 1
 MISSED = 2
 INTERRUPTED = 130
-
-
-class RefusedError(Exception):
-    """What was asked for does not exist; the message says what does."""
 
 
 def chosen_suites(names: Sequence[str]) -> list[Suite]:
@@ -62,7 +52,6 @@ def matcher(expression: str) -> Callable[[str], bool]:
 
 
 def plans(options: Options) -> list[Plan]:
-    """Return what is measured, suite by suite."""
     suites = chosen_suites(options.suites)
     wanted = matcher(options.filter)
     found = [engine.plan(suite, wanted, options.settings) for suite in suites]
@@ -74,23 +63,28 @@ def plans(options: Options) -> list[Plan]:
 
 
 def print_missing(console: Console, suite: Suite) -> None:
-    """Print what a suite lacks here."""
     for name, reason in suite.missing.items():
         console.print(f"  without {name}: {reason}", style="yellow", soft_wrap=True)
 
 
-def print_list(console: Console, suites: Sequence[Suite], wanted: Callable[[str], bool]) -> None:
-    """Print suites, their benchmarks, and what is missing here."""
-    for suite in suites:
+def print_list(options: Options, console: Console) -> int:
+    wanted = matcher(options.filter)
+    for suite in chosen_suites(options.suites):
         console.print(f"[bold]{suite.name}[/bold]  {suite.title}")
         for case in suite.cases:
             if wanted(case.id):
                 console.print(f"  {case.id}  [dim]{case.title}[/dim]", soft_wrap=True)
         print_missing(console, suite)
+    return 0
 
 
-def test(options: Options, console: Console) -> tuple[int, dict[str, str]]:
-    """Run each body once; return the status and what failed."""
+def print_failures(console: Console, failures: dict[str, str]) -> None:
+    for name, reason in failures.items():
+        console.print(f"{name}: {reason}", style="red", markup=False)
+
+
+def test(options: Options, console: Console) -> int:
+    """Run each body once."""
     failures: dict[str, str] = {}
     count = 0
     for each in plans(options):
@@ -103,13 +97,14 @@ def test(options: Options, console: Console) -> tuple[int, dict[str, str]]:
         console.print(f"{each.suite.name}: {len(each.cases)} bodies run, {said}, {seconds}")
         print_missing(console, each.suite)
     console.print(f"{count - len(failures)} passed, {len(failures)} failed")
-    return FAILED if failures else 0, failures
+    print_failures(console, failures)
+    return FAILED if failures else 0
 
 
 def memory(options: Options, store: Store, console: Console) -> int:
     """Prove that nothing is copied."""
     wanted = matcher(options.filter)
-    proofs: list[Proof] = []
+    proofs = []
     for suite in chosen_suites(options.suites):
         for proof in prove(suite, wanted):
             figures = {"peak": proof.peak, "allowed": proof.allowed, "copied": proof.copied}
@@ -122,30 +117,17 @@ def memory(options: Options, store: Store, console: Console) -> int:
     return 0 if all(each.holds for each in proofs) else FAILED
 
 
-def check_baseline(options: Options, store: Store, chosen: Sequence[Plan]) -> None:
-    """Refuse a baseline that does not exist, or, unless lenient, lacks a benchmark."""
-    name = options.base
-    if name is None:
-        return
-    check_name(name)
+def check_baselines(options: Options, store: Store) -> None:
+    """Refuse a name that cannot be stored under, and one that nothing is stored under."""
+    for name in filter(None, (options.save_baseline, options.baseline)):
+        check_name(name)
     known = store.baselines()
-    if name not in known:
+    if options.baseline and options.baseline not in known:
         there = ", ".join(known) or "none"
-        message = f"there is no baseline {name!r} of this machine; there are: {there}"
+        message = f"there is no baseline {options.baseline!r} of this machine; there are: {there}"
         if store.others:
             others = ", ".join(store.others)
             message += f"; other machines' figures ({others}) are never compared"
-        raise RefusedError(message)
-    lacking = [
-        f"{each.suite.name}/{case.id}"
-        for each in chosen
-        for case in each.cases
-        if store.read(each.suite.name, case.id, name) is None
-    ]
-    if lacking and options.baseline:
-        more = f" and {len(lacking) - 1} more" * (len(lacking) > 1)
-        message = f"baseline {name!r} has no {lacking[0]}{more}"
-        message += "; --baseline-lenient compares what it has"
         raise RefusedError(message)
 
 
@@ -173,8 +155,8 @@ def in_turn(options: Options, chosen: list[Plan], console: Console) -> list[Plan
             console.print(f"{each.suite.name}: left out, a C++ program has no venv")
     chosen = [each for each in chosen if not each.suite.program]
     comparisons = sum(case.role in JUDGED_ROLES for each in chosen for case in each.cases)
-    rounds = options.processes or rounds_needed(comparisons, options.doubt)
-    console.print(power_text(rounds, comparisons, options.doubt))
+    rounds = options.processes or rounds_needed(comparisons, Doubt())
+    console.print(power_text(rounds, comparisons, Doubt()))
     settings = replace(options.settings, processes=rounds)
     return [replace(each, settings=settings) for each in chosen]
 
@@ -182,9 +164,7 @@ def in_turn(options: Options, chosen: list[Plan], console: Console) -> list[Plan
 def measure(options: Options, store: Store, console: Console) -> dict[str, str]:
     """Measure and store; return what failed."""
     chosen = plans(options)
-    check_baseline(options, store, chosen)
-    if options.save_baseline:
-        check_name(options.save_baseline)
+    check_baselines(options, store)
     other = other_python(options.ab) if options.ab else ""
     if other:
         chosen = in_turn(options, chosen, console)
@@ -197,37 +177,32 @@ def measure(options: Options, store: Store, console: Console) -> dict[str, str]:
     if left_out:
         console.print(f"too long for --quick: {', '.join(left_out)}", style="dim")
     failures: dict[str, str] = {}
-    watcher = Watcher(console, chosen)
-    with watcher.running():
+    with console.status("starting") as status:
         for each in chosen:
-            watcher.begin(each)
-            began = time.monotonic()
-            failed = engine.measure_suite(each, store, watcher.see, other)
-            failures |= {f"{each.suite.name}/{name}": reason for name, reason in failed.items()}
-            watcher.end(each, time.monotonic() - began)
+            name, began = each.suite.name, time.monotonic()
+            failed = engine.measure_suite(each, store, watching(console, status, name), other)
+            failures |= {f"{name}/{case}": reason for case, reason in failed.items()}
+            console.print(f"{name}: done in {duration_text(time.monotonic() - began)}", style="dim")
     if options.save_baseline:
         store.save_as(options.save_baseline, [each.suite.name for each in chosen])
     return failures
 
 
-def status(options: Options, summary: Summary) -> int:
+def exit_status(options: Options, summary: Summary) -> int:
     """Return the exit status that the figures of what was asked for ask for."""
     wanted = matcher(options.filter)
 
-    def asked(suite: str) -> bool:
-        return not options.suites or suite in options.suites
+    def asked(id_: str) -> bool:
+        return not options.suites or id_.partition("/")[0] in options.suites
 
     regressed = any(
         row.change is not None and row.change.verdict == "regressed"
         for row in summary.rows
-        if asked(row.record.suite) and wanted(row.case["id"])
+        if asked(row.id) and wanted(row.case["id"])
     )
     if "regressed" in options.fail_on and regressed:
         return FAILED
-    missed = any(
-        each.state == "missed" and asked(each.target.of[0].partition("/")[0])
-        for each in summary.outcomes
-    )
+    missed = any(each.state == "missed" and asked(each.target.of[0]) for each in summary.outcomes)
     judged = "target" in options.fail_on or options.action == "check_targets"
     return MISSED if missed and judged else 0
 
@@ -235,13 +210,14 @@ def status(options: Options, summary: Summary) -> int:
 def show(options: Options, store: Store, console: Console) -> int:
     """Print and write what is stored."""
     name = options.load_baseline or LATEST
+    if name != LATEST:
+        check_name(name)
     summary = summarize(
         store,
         [] if options.quick else read_targets(),
-        options.doubt,
         headlines=read_headlines(),
         name=name,
-        baseline=options.base or (AB if options.action == "ab" else PREVIOUS),
+        baseline=options.baseline or (AB if options.action == "ab" else PREVIOUS),
     )
     if not summary.suites:
         message = f"nothing is stored under {name!r} in {store.folder}"
@@ -252,45 +228,36 @@ def show(options: Options, store: Store, console: Console) -> int:
         print(as_csv(summary), end="")
     elif options.action == "check_targets":
         print_targets(console, summary)
-        console.print(targets_in_words(summary))
     else:
         print_summary(console, summary, only=set(options.suites), wanted=matcher(options.filter))
     if not options.no_report and options.action != "check_targets":
         page = write_report(summary, options.output_dir / "report")
         console.print(f"report: {page}", soft_wrap=True)
-    return status(options, summary)
+    return exit_status(options, summary)
 
 
 def run(options: Options) -> int:
-    """Do what was asked for; return the exit status."""
     # What is not the result goes to stderr when a program reads the result.
     console = Console(stderr=options.format != "text", highlight=False)
     if options.action == "list":
-        print_list(console, chosen_suites(options.suites), matcher(options.filter))
-        return 0
-    store = Store(options.output_dir, fingerprint())
-    failures: dict[str, str] = {}
+        return print_list(options, console)
     if options.action == "test":
-        shown, failures = test(options, console)
-    elif options.action == "memory":
-        shown = memory(options, store, console)
-    else:
-        if options.action in {"measure", "ab"}:
-            failures = measure(options, store, console)
-        elif options.load_baseline not in {None, LATEST}:
-            check_name(options.load_baseline)
-        shown = show(options, store, console)
-    for name, reason in failures.items():
-        console.print(f"{name}: {reason}", style="red", markup=False)
-    return INVALID if failures and options.action != "test" else shown
+        return test(options, console)
+    store = Store(options.output_dir, fingerprint())
+    if options.action == "memory":
+        return memory(options, store, console)
+    measured = options.action in {"measure", "ab"}
+    failures = measure(options, store, console) if measured else {}
+    shown = show(options, store, console)
+    print_failures(console, failures)
+    return INVALID if failures else shown
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line."""
     options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
         return run(options)
-    except (RefusedError, StoreError, TargetError, BenchmarkFailedError) as error:
+    except (RefusedError, BenchmarkFailedError) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return INVALID
     except KeyboardInterrupt:

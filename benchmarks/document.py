@@ -8,25 +8,19 @@ Nothing is measured, and nothing in the document comes from elsewhere.
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from quarrow.isa_names import readable_isa
 
 from benchmarks.harness import charts
-from benchmarks.harness.changes import Doubt
 from benchmarks.harness.environment import fingerprint
 from benchmarks.harness.options import OUTPUT
 from benchmarks.harness.store import Store, write_atomically
 from benchmarks.harness.summary import HeadlineRow, Row, Summary, summarize
 from benchmarks.harness.svg import alone
 from benchmarks.harness.targets import SYMBOLS, Outcome, read_headlines, read_targets
-from benchmarks.harness.words import (
-    duration_text,
-    interval_text,
-    rate_text,
-    time_interval_text,
-    time_text,
-)
+from benchmarks.harness.words import COLUMNS, duration_text, interval_text, time_interval_text
 from benchmarks.overview import write_overview
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
@@ -83,7 +77,6 @@ def headline_row(headline: HeadlineRow) -> list[str]:
 
 
 def target_row(outcome: Outcome) -> list[str]:
-    """Return a line of the table of targets."""
     target = outcome.target
     figures = interval_text(outcome.achieved, target.unit) if outcome.achieved else ""
     reason = f"({outcome.reason})" if outcome.achieved and outcome.reason else outcome.reason
@@ -103,16 +96,15 @@ def target_row(outcome: Outcome) -> list[str]:
 
 def benchmark_row(row: Row) -> list[str]:
     """Return a line of a suite's table; a ratio is followed by what it is beside."""
-    case = row.case
+    cells = {name: COLUMNS[name](row) for name in ("Median", "CPU", "Throughput")}
+    ratios = {name: COLUMNS[name](row) for name in ("To copy", "To legacy", "To best peer")}
+    for name in ("To copy", "To legacy"):
+        ratios[name] = replace(ratios[name], beside=f"`{ratios[name].beside}`")
     return [
-        f"`{case['id']}`",
-        case["title"],
-        time_interval_text(row.estimate.median),
-        time_text(row.cpu),
-        rate_text(row.throughput.value) if row.throughput else "",
-        f"{interval_text(row.to_copy, 'x')} `{case['copy']}`" if row.to_copy else "",
-        f"{interval_text(row.to_legacy, 'x')} `{case['legacy']}`" if row.to_legacy else "",
-        f"{interval_text(row.to_peer, 'x')} {row.best_peer}" if row.to_peer else "",
+        f"`{row.case['id']}`",
+        row.case["title"],
+        *(cell.words for cell in cells.values()),
+        *(f"{cell.words} {cell.beside}" if cell.words else "" for cell in ratios.values()),
         row.samples_text if row.cut else "",
     ]
 
@@ -155,9 +147,8 @@ def write_document(summary: Summary, path: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command line."""
     store = Store(Path(arguments[0]) if arguments else OUTPUT, fingerprint())
-    summary = summarize(store, read_targets(), Doubt(), headlines=read_headlines())
+    summary = summarize(store, read_targets(), headlines=read_headlines())
     if not summary.suites:
         print(f"nothing is stored in {store.folder}; run python -m benchmarks", file=sys.stderr)
         return 3

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from benchmarks.array_peers import is_installed
+from benchmarks.fixtures import is_installed
 
 FileWay = Callable[[Path, Path], object]
 
@@ -105,5 +105,4 @@ PEERS = (
 
 
 def missing() -> dict[str, str]:
-    """Return the packages that are not here and why."""
     return {peer.package: peer.lacks for peer in PEERS if peer.lacks}

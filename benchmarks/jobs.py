@@ -1,18 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What several suites do with quarrow: an array, many layers, lists."""
+"""What several suites time: an array, many layers, lists, and a copy beside them."""
 
+import ctypes
+import itertools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import quarrow as qr
 
-from benchmarks.fixtures import Array, in_turn
-from benchmarks.harness.case import Job
+from benchmarks.fixtures import Array, Layers
+from benchmarks.harness.case import Job, no_stats
 from benchmarks.verification import check_layers, check_lists, check_quantized, require
 
-Layers = Mapping[str, Array]
 Quantized = Mapping[str, qr.QuantizedTensor]
+COPY_LIBRARY = Path(__file__).parents[1] / "build/bench/libquarrow_copy.so"
+
+
+def in_turn(calls: Sequence[Callable[[], object]]) -> Callable[[], object]:
+    """Return what makes the next of some calls each time; one call stays what it is."""
+    endless = itertools.cycle(calls)
+
+    def call() -> object:
+        return next(endless)()
+
+    return calls[0] if len(calls) == 1 else call
 
 
 def quantize_job(inputs: Sequence[Any], format_: str, *, into: bool = False, **fields: Any) -> Job:
@@ -44,7 +59,6 @@ def one_batch(layers: Mapping[str, Any], format_: str, **fields: Any) -> Any:
 
 
 def single_calls(layers: Mapping[str, Any], format_: str, **fields: Any) -> Quantized:
-    """Quantize layers by a call for each."""
     return {name: qr.quantize(w, format_, name=name, **fields) for name, w in layers.items()}
 
 
@@ -93,3 +107,34 @@ def one_list_at_a_time(layers: Layers, keep: Callable[[str, Any], object]) -> No
     """Quantize a model by lists as its memory allows: those of a layer go before the next come."""
     for name, w in layers.items():
         keep(name, qr.legacy.quantize({name: w.tolist()}, bit_width=8)[name])
+
+
+def copy_library() -> Path:
+    """Return where the copy by two threads is; QUARROW_COPY names another place."""
+    return Path(os.environ.get("QUARROW_COPY", COPY_LIBRARY))
+
+
+def copy_job(layers: Sequence[Array], threads: int = 1) -> Job:
+    """Return the job that copies arrays: np.copyto by one thread, a program in C++ by two."""
+    targets = [np.zeros_like(w) for w in layers]
+    both = list(zip(targets, layers, strict=True))
+    if threads == 2:
+        copy = ctypes.CDLL(str(copy_library())).quarrow_copy
+        copy.argtypes, copy.restype = [ctypes.c_void_p, ctypes.c_size_t], None
+        # Address, address, bytes.
+        pieces = np.array([(to.ctypes.data, w.ctypes.data, w.nbytes) for to, w in both], np.uint64)
+        total = sum(w.nbytes for w in layers)
+
+    def call() -> object:
+        if threads == 2:
+            copy(pieces.ctypes.data, total)
+        else:
+            for to, w in both:
+                np.copyto(to, w)
+        return targets
+
+    def verify(result: Any) -> None:
+        same = all(np.array_equal(*each) for each in zip(result, layers, strict=True))
+        require(same, "the copy differs from its source")
+
+    return Job(call, verify, no_stats)

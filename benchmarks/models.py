@@ -38,12 +38,10 @@ class Model:
 
     @property
     def bytes(self) -> int:
-        """Of all tensors."""
         return sum(tensor.nbytes for tensor in geometry(self))
 
     @property
     def megabytes(self) -> float:
-        """Of all tensors."""
         return self.bytes / 1e6
 
 
@@ -121,7 +119,6 @@ def folder() -> Path:
 
 @functools.cache
 def source_of(model: Model) -> Path:
-    """Write the file of a model."""
     path = folder() / f"{model.name}.safetensors"
     manifest = _manifest(model.manifest)
     rules = manifest.get("fill", {}).get("rules") or DEFAULT_RULES

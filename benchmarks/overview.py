@@ -90,7 +90,6 @@ def with_figures(readme: str, table: str) -> str:
 def write_overview(
     document: Path = DOCUMENT, picture_path: Path = PICTURE, readme: Path = README
 ) -> None:
-    """Write the picture, and the figures into README."""
     text = document.read_text(encoding="utf-8")
     write_atomically(picture_path, picture(text))
     readme_text = readme.read_text(encoding="utf-8")

@@ -21,7 +21,6 @@ _GROUPS = 64
 
 
 def require(condition: object, what: str) -> None:
-    """Raise unless a condition holds."""
     if not condition:
         raise WrongResultError(what)
 

@@ -6,13 +6,8 @@ its benchmark is prepared.
 """
 
 from benchmarks.array_peers import other_peers, torch_peers
-from benchmarks.array_peers.peer import Peer, is_installed, peer_job
+from benchmarks.array_peers.peer import Peer, peer_job
 
-__all__ = ["PEERS", "Peer", "is_installed", "missing", "peer_job"]
+__all__ = ["PEERS", "Peer", "peer_job"]
 
 PEERS: tuple[Peer, ...] = (*torch_peers.PEERS, *other_peers.PEERS)
-
-
-def missing() -> dict[str, str]:
-    """Return the packages that are not here and why."""
-    return {peer.package: peer.lacks for peer in PEERS if peer.lacks}

@@ -12,9 +12,9 @@ import numpy as np
 import quarrow as qr
 
 from benchmarks.array_peers.peer import (
-    Call,
     Head,
     Peer,
+    Way,
     restore_affine,
     restore_packed,
     restore_rowwise,
@@ -74,7 +74,7 @@ def _ggml() -> ctypes.CDLL:
     return library
 
 
-def _ggml_way(w: Array, name: str) -> Call:
+def _ggml_way(w: Array, name: str) -> Way:
     library, number = _ggml(), GGML_TYPES[name]
     told = library.ggml_type_name(number)
     require(told == name.encode(), f"type {number} is {told!r} here and not {name}")
@@ -87,32 +87,27 @@ def _ggml_way(w: Array, name: str) -> Call:
         # A function of C called through ctypes runs without the lock.
         return out, library.ggml_quantize_chunk(number, source, target, 0, rows, columns, None)
 
-    return call
+    def restore(result: Any, head: Head) -> Any:
+        require(result[1] == out.nbytes, f"{result[1]} bytes instead of {out.nbytes}")
+        restore_row = getattr(library, f"dequantize_row_{name}")
+        restore_row.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
+        restore_row.restype = None
+        first = head(out)
+        restored = np.empty((len(first), columns), np.float32)
+        restore_row(first.ctypes.data, restored.ctypes.data, restored.size)
+        return restored
+
+    return call, restore
 
 
-def _ggml_restored(result: Any, head: Head, name: str) -> Any:
-    out, done = result
-    require(done == out.nbytes, f"{done} bytes instead of {out.nbytes}")
-    restore = getattr(_ggml(), f"dequantize_row_{name}")
-    restore.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
-    restore.restype = None
-    rows = head(out)
-    restored = np.empty((len(rows), 1024), np.float32)
-    restore(rows.ctypes.data, restored.ctypes.data, restored.size)
-    return restored
-
-
-def _gguf(w: Array, name: str) -> Call:
+def _gguf(w: Array, name: str) -> Way:
     library = importlib.import_module("gguf")
-    return partial(library.quantize, w, library.GGMLQuantizationType[name.upper()])
+    kind = library.GGMLQuantizationType[name.upper()]
+    call = partial(library.quantize, w, kind)
+    return call, lambda result, head: library.dequantize(head(result), kind)
 
 
-def _gguf_restored(result: Any, head: Head, name: str) -> Any:
-    library = importlib.import_module("gguf")
-    return library.dequantize(head(result), library.GGMLQuantizationType[name.upper()])
-
-
-def _onnxruntime(w: Array) -> Call:
+def _onnxruntime(w: Array) -> Way:
     quantize = importlib.import_module("onnxruntime.capi._pybind_state").quantize_matmul_4bits
     rows, columns = w.shape
     blocks = columns // 128
@@ -126,34 +121,26 @@ def _onnxruntime(w: Array) -> Call:
         quantize(codes, turned, scales, zero_points, 128, rows, columns, False)
         return codes, scales, zero_points
 
-    return call
+    def restore(result: Any, head: Head) -> Any:
+        packed, steps_, points = (head(each) for each in result)
+        points = unpacked(points.reshape(-1, 1)).reshape(-1, 1).astype(np.float32)
+        return (unpacked(packed.reshape(-1, 64)) - points) * steps_.reshape(-1, 1)
+
+    return call, restore
 
 
-def _onnxruntime_restored(result: Any, head: Head) -> Any:
-    codes, scales, zero_points = (head(each) for each in result)
-    points = unpacked(zero_points.reshape(-1, 1)).reshape(-1, 1).astype(np.float32)
-    return (unpacked(codes.reshape(-1, 64)) - points) * scales.reshape(-1, 1)
-
-
-MLX = {"group_size": 128, "bits": 4}
-
-
-def _mlx(w: Array) -> Call:
+def _mlx(w: Array) -> Way:
     mlx = importlib.import_module("mlx.core")
+    how = {"group_size": 128, "bits": 4, "stream": mlx.cpu}
     x = mlx.array(w)
     mlx.eval(x)
 
     def call() -> object:
-        result = mlx.quantize(x, **MLX, stream=mlx.cpu)
+        result = mlx.quantize(x, **how)
         mlx.eval(result)
         return result
 
-    return call
-
-
-def _mlx_restored(result: Any, head: Head) -> Any:
-    mlx = importlib.import_module("mlx.core")
-    return np.array(mlx.dequantize(*(head(each) for each in result), **MLX, stream=mlx.cpu))
+    return call, lambda result, head: np.array(mlx.dequantize(*map(head, result), **how))
 
 
 # Values that share a scale, bits, steps that values may be off. 6 and 4 bit K formats search for
@@ -170,28 +157,27 @@ _GGUF = (("q4_0", 4, 18 / 32, 0.002), ("q8_0", 8, 34 / 32, 0.0035))
 # fmt: off
 PEERS = (
     *(Peer(f"ggml_{name.lower()}", "pywhispercpp", f"ggml {name.upper()}", f"in C: {words}",
-           name.lower(), partial(_ggml_way, name=name), partial(_ggml_restored, name=name),
-           steps(*by, symmetric=True), stored, seconds, split=True)
+           name.lower(), partial(_ggml_way, name=name), steps(*by, symmetric=True), stored, seconds,
+           split=True)
       for name, words, by, stored, seconds in _GGML),
     *(Peer(f"gguf_{name}", "gguf", f"gguf-py {name.upper()}", "blocks of 32", name,
-           partial(_gguf, name=name), partial(_gguf_restored, name=name),
-           steps(32, bits, 1.1, symmetric=True), stored, seconds, threads=1)
+           partial(_gguf, name=name), steps(32, bits, 1.1, symmetric=True), stored, seconds,
+           threads=1)
       for name, bits, stored, seconds in _GGUF),
     Peer("onnxruntime_int4", "onnxruntime", "onnxruntime",
          "MatMul4Bits in blocks of 128 of the transposed weight", "int4", _onnxruntime,
-         _onnxruntime_restored, steps(128, 4, 0.6), 0.5, 0.003,
-         threads=qr.info()["cpus"], sizes=(4, 40), charted=False),
+         steps(128, 4, 0.6), 0.5, 0.003, threads=qr.info()["cpus"], sizes=(4, 40), charted=False),
     Peer("mlx_int4", "mlx", "mlx", "on the CPU, int4 in groups of 128, float scale and bias",
          # Its scale is changed so that the value of the larger end has a code of its own.
-         "int4", _mlx, _mlx_restored, steps(128, 4, 1.1), 0.5, 0.0015, threads=1),
+         "int4", _mlx, steps(128, 4, 1.1), 0.5, 0.0015, threads=1),
     Peer("numpy_int4", "numpy", "numpy", "int4 in groups of 128, packed", "int4",
-         lambda w: lambda: _numpy_affine(w.reshape(-1, 128), 4), restore_packed,
+         lambda w: (lambda: _numpy_affine(w.reshape(-1, 128), 4), restore_packed),
          steps(128, 4, 0.501), 0.5, 0.003, threads=1),
     Peer("numpy_int8", "numpy", "numpy", "int8 per row", "int8",
-         lambda w: partial(_numpy_affine, w, 8), restore_affine, steps(0, 8, 0.51), 1, 0.0015,
+         lambda w: (partial(_numpy_affine, w, 8), restore_affine), steps(0, 8, 0.51), 1, 0.0015,
          threads=1),
     Peer("numpy_int8_rowwise", "numpy", "numpy", "int8_rowwise", "int8_rowwise",
-         lambda w: partial(_numpy_rowwise, w), restore_rowwise,
-         steps(0, 8, 0.51, symmetric=True), 1, 0.001, threads=1),
+         lambda w: (partial(_numpy_rowwise, w), restore_rowwise), steps(0, 8, 0.51, symmetric=True),
+         1, 0.001, threads=1),
 )
 # fmt: on

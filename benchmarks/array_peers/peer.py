@@ -3,7 +3,6 @@
 
 import functools
 import importlib
-import importlib.util
 import operator
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,29 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.fixtures import SIZES, Array, in_turn, no_stats
-from benchmarks.harness.case import Job
+from benchmarks.fixtures import SIZES, Array, is_installed
+from benchmarks.harness.case import Job, no_stats
+from benchmarks.jobs import in_turn
 from benchmarks.verification import require
 
 # Rows whose values are restored from the codes and compared.
 CHECKED_ROWS = 64
 Call = Callable[[], object]
 Head = Callable[[Any], Any]
+Restore = Callable[[Any, Head], Any]
+Way = tuple[Call, Restore]
 Check = Callable[[Array, Array], None]
-# What must be installed for a package, its own module last.
-MODULES = {
-    "numpy": ("numpy",),
-    "torch": ("torch",),
-    "torchao": ("torch", "torchao"),
-    "optimum-quanto": ("torch", "optimum.quanto"),
-    "hqq": ("torch", "hqq"),
-    "bitsandbytes": ("torch", "bitsandbytes"),
-    "comfy-kitchen": ("torch", "comfy_kitchen"),
-    "pywhispercpp": ("pywhispercpp",),
-    "gguf": ("gguf",),
-    "onnxruntime": ("onnxruntime",),
-    "mlx": ("mlx",),
-}
+# The module of a package where it has another name, and what works on torch's tensors.
+MODULES = {"optimum-quanto": "optimum.quanto", "comfy-kitchen": "comfy_kitchen"}
+OVER_TORCH = {"torch", "torchao", "optimum-quanto", "hqq", "bitsandbytes", "comfy-kitchen"}
 
 
 @dataclass(frozen=True)
@@ -44,9 +35,9 @@ class Peer:
     Its benchmarks are named after `id`. Where its job is near to ours and not equal, `words` say
     what differs; `format` is what the two have in common.
 
-    `way` takes a matrix, imports the library and returns the call; the first of what that returns
-    is the codes, of `stored` bytes a value. `restore` takes the call's result, and what cuts an
-    array to the first rows, and returns their values; `check` compares these with the input.
+    `way` takes a matrix, imports the library and returns two functions: the call, the first of
+    whose results is the codes, of `stored` bytes a value; and what takes this result, and what cuts
+    an array to the first rows, and restores their values. `check` compares these with the input.
 
     `threads` may work on a call; `split` says that it has none and each half of the rows gets one,
     `one_thread` that it is measured with one too. `sizes` are in MB; `charted` says whether it is
@@ -58,8 +49,7 @@ class Peer:
     name: str
     words: str
     format: str
-    way: Callable[[Array], Call]
-    restore: Callable[[Any, Head], Any]
+    way: Callable[[Array], Way]
     check: Check
     stored: float
     seconds_per_mb: float
@@ -72,13 +62,12 @@ class Peer:
     @property
     def lacks(self) -> str:
         """Why it cannot run here; "" where it can, as far as one sees without importing it."""
-        needs = MODULES[self.package]
-        absent = [module for module in needs if not is_installed(module)]
-        if not absent:
-            return ""
-        return "not installed" if needs[-1] in absent else f"needs {absent[0]}"
+        if not is_installed(MODULES.get(self.package, self.package)):
+            return "not installed"
+        needs_torch = self.package in OVER_TORCH and not is_installed("torch")
+        return "needs torch" if needs_torch else ""
 
-    def verify(self, result: Any, w: Array) -> None:
+    def verify(self, result: Any, w: Array, restore: Restore) -> None:
         """Require codes for every value, and the first rows restored from them."""
         codes = result[0] if isinstance(result, tuple | list) else result
         wanted = round(w.size * self.stored)
@@ -87,15 +76,7 @@ class Peer:
         def head(part: Any) -> Any:
             return part[: -(-len(part) * CHECKED_ROWS // max(len(w), CHECKED_ROWS))]
 
-        self.check(np.asarray(self.restore(result, head), np.float32), w)
-
-
-def is_installed(module: str) -> bool:
-    """Tell whether a module could be imported, without importing it."""
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # the package that it would be in
-        return False
+        self.check(np.asarray(restore(result, head), np.float32), w)
 
 
 @functools.cache
@@ -103,35 +84,32 @@ def _two_threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(2)
 
 
-def _with_torch_threads(threads: int, call: Call) -> Call:
-    """Return a call for which torch uses so many threads.
-
-    That is a setting of the process, which many benchmarks share; it takes less than a microsecond.
-    """
-    set_threads = importlib.import_module("torch").set_num_threads
-
-    def run() -> object:
-        set_threads(threads)
-        return call()
-
-    return run
-
-
 def peer_job(peer: Peer, inputs: Sequence[Array], threads: int) -> Job:
     """Return a peer's job of one matrix, or of several in turn; 0 threads leaves them as set."""
-    if peer.split and threads == 2:
-        halves = np.array_split(inputs[0], 2)
-        calls = [peer.way(half) for half in halves]
+    split = peer.split and threads == 2
+    given = np.array_split(inputs[0], 2) if split else inputs
+    ways = [peer.way(w) for w in given]
+    calls = [call for call, _ in ways]
+    timed = in_turn(calls)
+    if split:
 
-        def verify(results: Any) -> None:
-            for result, half in zip(results, halves, strict=True):
-                peer.verify(result, half)
+        def timed() -> object:
+            return list(_two_threads().map(operator.call, calls))
 
-        return Job(lambda: list(_two_threads().map(operator.call, calls)), verify, no_stats)
-    call = in_turn([peer.way(w) for w in inputs])
-    if threads and "torch" in MODULES[peer.package]:
-        call = _with_torch_threads(threads, call)
-    return Job(call, lambda result: peer.verify(result, inputs[0]), no_stats)
+    elif threads and peer.package in OVER_TORCH:
+        # A setting of the process, which many benchmarks share; it takes less than a microsecond.
+        set_threads, call = importlib.import_module("torch").set_num_threads, timed
+
+        def timed() -> object:
+            set_threads(threads)
+            return call()
+
+    def verify(result: Any) -> None:
+        parts = zip(result, given, ways, strict=True) if split else [(result, given[0], ways[0])]
+        for part, w, (_, restore) in parts:
+            peer.verify(part, w, restore)
+
+    return Job(timed, verify, no_stats)
 
 
 def steps(group: int, bits: int, most: float, *, symmetric: bool = False) -> Check:
@@ -172,7 +150,6 @@ def unpacked(codes: Any) -> Any:
 
 
 def restore_affine(result: Any, head: Head) -> Any:
-    """Restore codes, scales and zero points by rows."""
     codes, scales, zero_points = (np.asarray(head(each), np.float32) for each in result)
     return (codes - zero_points) * scales
 
@@ -184,6 +161,5 @@ def restore_packed(result: Any, head: Head) -> Any:
 
 
 def restore_rowwise(result: Any, head: Head) -> Any:
-    """Restore signed codes and a scale for each row."""
     codes, scales = (np.asarray(head(each), np.float32) for each in result[:2])
     return codes * scales.reshape(-1, 1)

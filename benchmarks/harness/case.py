@@ -10,19 +10,26 @@ from typing import Any, Literal
 Role = Literal["ours", "copy", "legacy", "peer", "control"]
 
 
+class RefusedError(Exception):
+    """What was asked for does not exist or cannot be used; the message says what can."""
+
+
 class WrongResultError(Exception):
     """What a benchmark computed is not what it should be: its time means nothing."""
 
 
 def accept_anything(result: object) -> None:
     """Verify nothing: for controls, which compute nothing."""
-    del result
 
 
 def call_stats(result: object) -> list[Any]:
     """Return the stamps that quarrow left in a result, one `CallStats` for each call."""
     stats = getattr(result, "stats", None)
     return [] if stats is None else [stats]
+
+
+def no_stats(result: object) -> list[Any]:
+    return []
 
 
 @dataclass(frozen=True)
@@ -42,10 +49,13 @@ class Job:
     whole: bool = False
 
 
+def run_by_program() -> Job:
+    message = "a C++ program runs this benchmark"
+    raise RuntimeError(message)
+
+
 @dataclass(frozen=True)
 class Case:
-    """A named benchmark of a suite."""
-
     id: str  # unique in its suite; lower case, digits, underscores: a page's and a folder's name
     title: str  # one line for a reader
     prepare: Callable[[], Job] = field(repr=False, compare=False)  # once, before the first sample
@@ -65,16 +75,14 @@ class Case:
     chart: str = ""  # of the suite's page; "" is none
     alone: bool = False  # in a process of its own: others would feel what it leaves behind
 
-
-def run_by_program() -> Job:
-    """Stand for the job of a case that a C++ program runs."""
-    message = "a C++ program runs this benchmark"
-    raise RuntimeError(message)
+    def described(self) -> dict[str, Any]:
+        """Return what is stored of it: all but the job."""
+        return {name: value for name, value in vars(self).items() if name != "prepare"}
 
 
 @dataclass(frozen=True)
 class Suite:
-    """What a suite's module returns from `suite()`."""
+    """The benchmarks of a module of `suites`, which tells title and about in its docstring."""
 
     name: str  # as typed on the command line
     title: str

@@ -15,17 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.harness.stats import (
-    Interval,
-    Rounds,
-    Sight,
-    Values,
-    compare_rounds,
-    holm,
-    median_interval,
-    quotient,
-    witnesses,
-)
+from benchmarks.harness import stats
+from benchmarks.harness.stats import Interval, Rounds, Sight
 from benchmarks.harness.store import Record
 
 SYMBOLS: Mapping[str, str] = {
@@ -64,13 +55,14 @@ class Doubt:
         return Sight(level, self.noise, self.confidence, POWER)
 
 
+DOUBT = Doubt()
+
+
 @dataclass(frozen=True)
 class Change:
-    """What became of one benchmark."""
-
     id: str
     ratio: Interval  # new / base
-    p_value: float  # adjusted; NaN where there is no verdict
+    p_value: float | None  # adjusted; None where there is no verdict
     verdict: str  # a key of SYMBOLS, or "" for none
     reason: str  # for "inconclusive", "no change", and where there is no verdict
 
@@ -82,7 +74,6 @@ def rounds_needed(comparisons: int, doubt: Doubt) -> int:
 
 
 def power_text(rounds: int, comparisons: int, doubt: Doubt) -> str:
-    """Say before a run what it will see."""
     change = doubt.sight(comparisons).smallest_change(rounds, USUAL_DEVIATION)
     return (
         f"{rounds} rounds of two processes: a change of {math.ceil(100 * change)} % will be seen in"
@@ -109,7 +100,6 @@ def verdicts(rounds: Rounds, p_values: Any, shifts: Any, doubt: Doubt) -> NDArra
 
 
 def _unseen(rounds: int, deviation: float, comparisons: int, doubt: Doubt) -> str:
-    """Say why a comparison came to nothing."""
     sight = doubt.sight(comparisons)
     smallest = sight.smallest_change(rounds, deviation)
     if smallest <= doubt.change:
@@ -124,11 +114,6 @@ def paired(new: Record, base: Record) -> bool:
     return new.run == base.run and len(new.by_process()) >= FEWEST_ROUNDS
 
 
-def _logs(new: Record, base: Record) -> Values:
-    sides = (witnesses(each.by_process()) for each in (new, base))
-    return np.log(np.divide(*sides))
-
-
 def _nearest_copy(new: Record, copies: Sequence[Record]) -> Record | None:
     """Return the copy of the same bytes, or the smallest by one thread, of the same run."""
     same = [each for each in copies if each.run == new.run]
@@ -138,46 +123,35 @@ def _nearest_copy(new: Record, copies: Sequence[Record]) -> Record | None:
     return own[0] if own else smallest
 
 
-def _ratio(new: Record, base: Record, doubt: Doubt) -> Interval:
-    sides = (witnesses(each.by_process()) for each in (new, base))
-    return quotient(*(median_interval(each, doubt.confidence) for each in sides))
-
-
 def changes(pairs: Sequence[tuple[Record, Record]], doubt: Doubt) -> dict[str, Change]:
     """Compare each (latest, baseline) of all suites by its id, and judge those that ran in turn."""
-    logs = {new.id: _logs(new, base) for new, base in pairs if paired(new, base)}
-    tests = {id_: compare_rounds(each, doubt.confidence) for id_, each in logs.items()}
+    sides = {new.id: [stats.witnesses(x.by_process()) for x in (new, base)] for new, base in pairs}
+    tests = {
+        new.id: stats.compare_rounds(np.log(np.divide(*sides[new.id])), doubt.confidence)
+        for new, base in pairs
+        if paired(new, base)
+    }
     copies = [new for new, _ in pairs if new.id in tests and new.case["role"] == "copy"]
     judged = [new.id for new, _ in pairs if new.id in tests and new.case["role"] in JUDGED_ROLES]
-    adjusted = holm(np.array([tests[id_].p_value for id_ in judged], dtype=float))
+    adjusted = stats.holm(np.array([tests[id_].p_value for id_ in judged], dtype=float))
     p_values = dict(zip(judged, adjusted.tolist(), strict=True))
     found = {}
-    for new, base in pairs:
-        verdict, reason, p_value = "", NO_VERDICT, math.nan
+    for new, _ in pairs:
+        verdict, reason, p_value = "", NO_VERDICT, p_values.get(new.id)
         test = tests.get(new.id)
-        ratio = test.ratio if test else _ratio(new, base, doubt)
-        if test and new.id not in p_values:
+        medians = [stats.median_interval(each, doubt.confidence) for each in sides[new.id]]
+        ratio = test.ratio if test else stats.quotient(*medians)
+        if test and p_value is None:
             reason = NOT_OURS
         elif test:
-            p_value = p_values[new.id]
             copy = _nearest_copy(new, copies)
             shift = float(tests[copy.id].mean) if copy else 0.0
             verdict = str(verdicts(test, p_value, shift, doubt))
             reason = f"within {doubt.change:.0%}" * (verdict == "no change")
             if verdict == "inconclusive":
-                reason = _unseen(len(logs[new.id]), float(test.deviation), len(judged), doubt)
+                reason = _unseen(len(sides[new.id][0]), float(test.deviation), len(judged), doubt)
             elif verdict == "drift" and copy:
                 verdict = "inconclusive"
                 reason = f"{copy.case['id']} took {math.exp(shift):.2f} times as long itself"
         found[new.id] = Change(new.id, ratio, p_value, verdict, reason)
     return found
-
-
-def as_json(change: Change) -> dict[str, Any]:
-    """Return a change for a summary."""
-    return {
-        "ratio": change.ratio.numbers(),
-        "p_value": None if math.isnan(change.p_value) else change.p_value,
-        "verdict": change.verdict,
-        "reason": change.reason,
-    }

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression
+from matplotlib.lines import Line2D
 
-from benchmarks.harness.stats import Interval, Values
+from benchmarks.harness.stats import Interval
 from benchmarks.harness.store import Record
 from benchmarks.harness.summary import Row
 from benchmarks.harness.svg import INKS, svg_of
@@ -58,26 +57,18 @@ def _grid(axes: Axes, x: Sequence[float], y: Sequence[float]) -> None:
 
 @dataclass(frozen=True)
 class Line:
-    """Medians over sizes."""
-
     name: str
     role: str
     points: list[tuple[float, Interval]]
 
 
 def lines_of(rows: Sequence[Row]) -> list[Line]:
-    """Return the lines of a chart."""
-    found: dict[str, list[Row]] = {}
+    found: dict[str, Line] = {}
     for row in sorted(rows, key=lambda each: float(each.case["size"])):
-        found.setdefault(row.case["line"] or row.case["id"], []).append(row)
-    return [
-        Line(
-            name,
-            mine[0].case["role"],
-            [(row.case["size"], row.estimate.median) for row in mine],
-        )
-        for name, mine in found.items()
-    ]
+        name = row.case["line"] or row.case["id"]
+        line = found.setdefault(name, Line(name, row.case["role"], []))
+        line.points.append((row.case["size"], row.estimate.median))
+    return list(found.values())
 
 
 def line_styles(lines: Sequence[Line]) -> list[dict[str, Any]]:
@@ -120,32 +111,19 @@ def _size_ticks(axes: Axes, sizes: Sequence[float]) -> list[float]:
     return named
 
 
-def _places(wanted: Sequence[float], room: float) -> NDArray[np.float64]:
-    """Return the places nearest to those wanted that are in their order and `room` apart."""
-    order = np.argsort(wanted, kind="stable")
-    steps = room * np.arange(len(wanted))
-    fitted = isotonic_regression(np.array(wanted)[order] - steps).x
-    places = np.empty(len(wanted))
-    places[order] = np.clip(fitted, 0, 1 - steps[-1]) + steps
-    return places
-
-
 def _name_lines(axes: Axes, lines: Sequence[Line], styles: Sequence[dict[str, Any]]) -> None:
-    """Write each line's name beside its end, after its marker."""
-    to_place = axes.transData + axes.transAxes.inverted()
-    ends = to_place.transform([(at, each.value) for at, each in (x.points[-1] for x in lines)])
-    heights = _places(ends[:, 1].tolist(), 0.075)
-    beside: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
-    axes.plot(
-        _apart([(x + 0.01, 1.02) for x in ends[:, 0]]),
-        _apart(list(zip(ends[:, 1], heights, strict=True))),
-        color=INKS["soft"],
-        linewidth=0.4,
-        **beside,
+    """Name lines beside the axes, in the order of their ends, so that no name is on another."""
+    named = zip(lines, styles, strict=True)
+    order = sorted(named, key=lambda each: -each[0].points[-1][1].value)
+    axes.legend(
+        handles=[Line2D([], [], label=line.name, **style) for line, style in order],
+        labelcolor=INKS["ink"],
+        loc="center left",
+        bbox_to_anchor=(1.02, 0.5),
+        frameon=False,
+        handlelength=3,
+        labelspacing=0.8,
     )
-    for line, style, y in zip(lines, styles, heights, strict=True):
-        axes.plot([1.03, 1.06, 1.09], [y] * 3, **style, markevery=[1], **beside)
-        axes.text(1.11, y, line.name, va="center", color=INKS["ink"], transform=axes.transAxes)
 
 
 def over_sizes(heading: str, lines: Sequence[Line], unit: str) -> Chart:
@@ -178,20 +156,16 @@ def over_sizes(heading: str, lines: Sequence[Line], unit: str) -> Chart:
 
 def of_suite(rows: Sequence[Row]) -> list[Chart]:
     """Return the charts of a suite: one for each word that its cases name, the copies on each."""
-    drawn = [row for row in rows if row.case["size"]]
+    drawn = [row for row in rows if row.case["size"] and row.case["chart"]]
     found = []
     for word in dict.fromkeys(row.case["chart"] for row in drawn):
-        if word in {"", EVERY_CHART}:
-            continue
         mine = [row for row in drawn if row.case["chart"] == word]
         unit = mine[0].case["size_unit"]
-        copies = [
-            row
-            for row in drawn
-            if row.case["chart"] == EVERY_CHART and row.case["size_unit"] == unit
-        ]
+        everywhere = [row for row in drawn if row.case["chart"] == EVERY_CHART]
+        copies = [row for row in everywhere if row.case["size_unit"] == unit]
         lines = lines_of([*copies, *mine])[:MOST_LINES]
-        if any(len(line.points) > 1 for line in lines if line.role != "copy"):
+        several = any(len(line.points) > 1 for line in lines if line.role != "copy")
+        if several and word != EVERY_CHART:
             found.append(over_sizes(word, lines, unit))
     return found
 
@@ -212,17 +186,8 @@ def _steps(record: Record) -> list[float]:
     return [at + 0.5 for at in range(1, len(processes)) if processes[at] != processes[at - 1]]
 
 
-def _strip(axes: Axes, place: float, width: float, walls: Values, look: dict[str, Any]) -> None:
-    """Draw samples beside each other, and their median through them."""
-    # By the golden ratio neighbours in order stand apart.
-    aside = (np.arange(len(walls)) * 0.618 % 1 - 0.5) * width
-    axes.plot(place + aside, walls, **look)
-    ends = [place - 0.7 * width, place + 0.7 * width]
-    axes.plot(ends, [np.median(walls)] * 2, color=INKS["ink"], linewidth=1.5)
-
-
 def samples(row: Row, baseline: str) -> Chart:
-    """Draw every sample: in the order in which they were taken, and as strips beside the base."""
+    """Draw every sample in the order in which they were taken, those of the base beside them."""
     median = row.estimate.median
     name, length = time_unit(median.value)
     shown = [("this run", row.record, "s0", "o")]
@@ -236,26 +201,20 @@ def samples(row: Row, baseline: str) -> Chart:
     axes.locator_params(axis="y", nbins=4)
     if median.known:
         axes.axhspan(median.low / length, median.high / length, color=INKS["line"], zorder=0)
-    count = len(walls[0])
-    places = [count * (1.12 + 0.2 * index) + 1 for index in range(len(shown))]
-    for place, x, (_, _, ink, marker) in zip(places, walls, shown, strict=True):
-        look: dict[str, Any] = {
-            "linestyle": "none",
-            "marker": marker,
-            "markersize": 3,
-            "color": INKS[ink],
-            "fillstyle": "none",
-        }
-        if place == places[0]:
-            inside = np.flatnonzero(x <= high)
-            axes.plot(inside + 1, x[inside], **look)
-        _strip(axes, place, 0.1 * count, x[x <= high], look)
-    axes.set_xlim(0, places[-1] + 0.1 * count + 0.5)
-    named: dict[float, str] = {at: str(at) for at in (1, count // 2, count) if at}
-    named |= {at: each[0][:14] for at, each in zip(places, shown, strict=True)}
-    axes.set_xticks(list(named), list(named.values()))
+    start = 0.0
+    places = {}
+    for x, (who, _, ink, marker) in zip(walls, shown, strict=True):
+        inside = np.flatnonzero(x <= high)
+        look: dict[str, Any] = {"linestyle": "none", "markersize": 3, "fillstyle": "none"}
+        axes.plot(start + inside + 1, x[inside], marker=marker, color=INKS[ink], **look)
+        ends = [start + 1, start + len(x)]
+        axes.plot(ends, [np.median(x)] * 2, color=INKS["ink"], linewidth=1)
+        places[start + (len(x) + 1) / 2] = f"{who[:14]}, {len(x)} samples"
+        start += 1.06 * len(x) + 1
+    axes.set_xlim(0, start)
+    axes.set_xticks(list(places), list(places.values()))
     _grid(axes, _steps(row.record), [tick for tick in axes.get_yticks() if low < tick < high])
-    axes.set_xlabel("sample, in the order taken, and all together", color=INKS["soft"])
+    axes.set_xlabel("in the order taken", color=INKS["soft"])
     axes.set_ylabel(typeset(f"time of a call, {name}"), color=INKS["soft"])
     note = "A slope is drift, a step a process or a neighbour; the lines are medians."
     note += " Upright lines part processes." * bool(_steps(row.record))

@@ -1,32 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a person sees in the terminal."""
 
-import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.harness import changes, targets
-from benchmarks.harness.engine import Plan
+from benchmarks.harness import changes, targets, words
 from benchmarks.harness.memory import Proof
-from benchmarks.harness.stats import Interval
 from benchmarks.harness.summary import Row, Summary
-from benchmarks.harness.words import (
-    bytes_text,
-    change_text,
-    compared_text,
-    counted,
-    digits,
-    duration_text,
-    interval_text,
-    rate_text,
-    time_interval_text,
-)
 
 STYLES = {
     "met": "green",
@@ -41,59 +26,29 @@ ROWS_OF_A_SCREEN = 12
 PEERS_WANTED = "other libraries: `make bench-peers` installs and measures them"
 
 
-class Watcher:
-    """Shows which suite runs, which benchmark, and how long it may take."""
+def watching(console: Console, status: Status, suite: str) -> Callable[[dict[str, Any]], None]:
+    """Return what takes the events of a suite's worker and says what it does now."""
 
-    def __init__(self, console: Console, plans: Sequence[Plan]) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.fields[doing]}", markup=False),
-            console=console,
-        )
-        self._tasks = {each.suite.name: self._add(each) for each in plans}
-        self._task = TaskID(0)
-        self._began = 0.0
-
-    def _add(self, plan: Plan) -> TaskID:
-        said = f"{len(plan.cases)} benchmarks, about {duration_text(plan.expected_seconds)}"
-        total = max(plan.expected_seconds, 1e-9)
-        return self._progress.add_task(plan.suite.name, total=total, doing=said)
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Show a line for each suite while the block runs."""
-        with self._progress:
-            yield
-
-    def begin(self, plan: Plan) -> None:
-        """Show that a suite begins."""
-        self._task = self._tasks[plan.suite.name]
-        self._began = time.monotonic()
-        self._progress.update(self._task, doing="starting")
-
-    def end(self, plan: Plan, seconds: float) -> None:
-        """Show that a suite has ended."""
-        done = f"done in {duration_text(seconds)}"
-        self._progress.update(self._task, completed=max(plan.expected_seconds, 1e-9), doing=done)
-
-    def see(self, event: dict[str, Any]) -> None:
-        """Take an event of a worker."""
+    def see(event: dict[str, Any]) -> None:
         if event["event"] == "failed":
-            said = f"{event['id']}: {event['error']}"
-            self._progress.console.print(said, style="red", markup=False)
-        doing = f"{event['event']} {event.get('id', '')}"
-        completed = time.monotonic() - self._began
-        self._progress.update(self._task, completed=completed, doing=doing)
+            said = f"{suite}/{event['id']}: {event['error']}"
+            console.print(said, style="red", markup=False)
+        status.update(Text(f"{suite}: {event['event']} {event.get('id', '')}"))
+
+    return see
 
 
-def _table(*columns: str, right: Collection[str] = ()) -> Table:
-    """Return a table without lines; the first column is never cut."""
+def _print_table(
+    console: Console, heads: Sequence[str], lines: Sequence[Sequence[str | Text]], figures: int
+) -> None:
+    """Print a table without rules; the first column is never cut, nor the last so many figures."""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for place, column in enumerate(columns):
-        aside = column in right
-        table.add_column(column, justify="right" if aside else "left", no_wrap=aside or place == 0)
-    return table
+    for place, head in enumerate(heads):
+        aside = place >= len(heads) - figures
+        table.add_column(head, justify="right" if aside else "left", no_wrap=aside or place == 0)
+    for line in lines:
+        table.add_row(*line)
+    console.print(table)
 
 
 def _state(word: str, symbol: str, more: str = "") -> Text:
@@ -102,22 +57,21 @@ def _state(word: str, symbol: str, more: str = "") -> Text:
 
 def print_targets(console: Console, summary: Summary) -> None:
     """Print the promises and whether they are kept; what each is up against is in the report."""
-    table = _table("", "target", "goal", "achieved", right={"goal", "achieved"})
-    for each in summary.outcomes:
-        state = _state(each.state, targets.SYMBOLS[each.state])
-        figures = interval_text(each.achieved, each.target.unit) if each.achieved else ""
-        table.add_row(state, each.target.metric, each.target.goal, figures)
-    console.print(table)
-
-
-def _of(words: Callable[[float], str], value: Interval | None) -> str:
-    return words(value.value) if value else ""
+    lines = [
+        (
+            _state(each.state, targets.SYMBOLS[each.state]),
+            each.target.metric,
+            each.target.goal,
+            words.interval_text(each.achieved, each.target.unit) if each.achieved else "",
+        )
+        for each in summary.outcomes
+    ]
+    _print_table(console, ("", "target", "goal", "achieved"), lines, figures=2)
+    console.print(_targets_in_words(summary))
 
 
 def _change(row: Row) -> Text:
-    if row.change is None:
-        return Text("")
-    said, verdict = change_text(row.change.ratio), row.change.verdict
+    said, verdict = words.COLUMNS["Against"](row).words, row.change.verdict if row.change else ""
     return _state(verdict, changes.SYMBOLS[verdict], said) if verdict else Text(said)
 
 
@@ -132,30 +86,25 @@ def _worth_a_line(rows: Sequence[Row]) -> list[Row]:
 
 def print_rows(console: Console, rows: Sequence[Row], baseline: str) -> None:
     """Print benchmarks, a line each; what a narrow window has no room for is in the report."""
-    columns: list[tuple[str, bool, Callable[[Row], str | Text]]] = [
-        ("benchmark", True, lambda row: str(row.case["id"])),
-        ("median", True, lambda row: time_interval_text(row.estimate.median)),
-        ("throughput", console.width >= 110, lambda row: _of(rate_text, row.throughput)),
-        ("x copy", True, lambda row: _of(digits, row.to_copy)),
-        (f"against {baseline}", any(row.change for row in rows), _change),
-        (
-            "samples",
-            any(row.cut for row in rows),
-            lambda row: row.samples_text.partition(" samples")[0],
-        ),
-    ]
-    shown = [(title, of) for title, wanted, of in columns if wanted]
-    table = _table(*(title for title, _ in shown), right=[title for title, _ in shown[1:]])
-    for row in rows:
-        table.add_row(*(of(row) for _, of in shown))
-    console.print(table)
+    columns: dict[str, Callable[[Row], str | Text]] = {
+        "benchmark": lambda row: str(row.case["id"]),
+        "median": lambda row: words.COLUMNS["Median"](row).words,
+    }
+    if console.width >= 110:
+        columns["throughput"] = lambda row: words.COLUMNS["Throughput"](row).words
+    columns["x copy"] = lambda row: words.COLUMNS["To copy"](row).bare
+    if any(row.change for row in rows):
+        columns[f"against {baseline}"] = _change
+    if any(row.cut for row in rows):
+        columns["samples"] = lambda row: row.samples_text.partition(" samples")[0]
+    lines = [[of(row) for of in columns.values()] for row in rows]
+    _print_table(console, list(columns), lines, figures=len(columns) - 1)
 
 
-def targets_in_words(summary: Summary) -> str:
-    """Count the targets by what became of them."""
+def _targets_in_words(summary: Summary) -> str:
     order = list(targets.SYMBOLS)
     states = sorted((each.state for each in summary.outcomes), key=order.index)
-    return f"targets: {counted(states)}"
+    return f"targets: {words.counted(states)}"
 
 
 def print_summary(
@@ -169,8 +118,8 @@ def print_summary(
     if len(asked) > len(rows):
         console.print(f"and {len(asked) - len(rows)} more in the report", style="dim")
     if summary.outcomes:
-        console.print(f"{targets_in_words(summary)} (--check-targets lists them)")
-    said = compared_text(row.change for row in asked if row.change)
+        console.print(f"{_targets_in_words(summary)} (--check-targets lists them)")
+    said = words.compared_text(row.change for row in asked if row.change)
     if said:
         console.print(f"against {summary.baseline}: {said}")
     if summary.power:
@@ -188,10 +137,10 @@ def print_summary(
 
 
 def print_proofs(console: Console, proofs: list[Proof]) -> None:
-    """Print what each call did to memory."""
-    table = _table("", "benchmark", "peak grew by", "its result has", "input copied")
+    lines: list[list[str | Text]] = []
     for proof in proofs:
         state = Text("\u2713 holds", "green") if proof.holds else Text("\u2717 broken", "red")
         figures = (proof.peak, proof.allowed, proof.copied)
-        table.add_row(state, proof.id, *map(bytes_text, figures))
-    console.print(table)
+        lines.append([state, proof.id, *map(words.bytes_text, figures)])
+    heads = ("", "benchmark", "peak grew by", "its result has", "input copied")
+    _print_table(console, heads, lines, figures=0)

@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.harness.case import Case, Suite
 from benchmarks.harness.environment import NoiseMeter, environment
 from benchmarks.harness.google_json import (
@@ -25,7 +23,7 @@ from benchmarks.harness.google_json import (
     read_samples,
 )
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.store import AB, LATEST, Record, Sample, Store, described, suite_record
+from benchmarks.harness.store import AB, LATEST, Record, Sample, Store, suite_record
 
 ROOT = Path(__file__).parents[2]
 Watch = Callable[[dict[str, Any]], None]
@@ -43,7 +41,6 @@ class Plan:
 
     @property
     def expected_seconds(self) -> float:
-        """About what the suite takes."""
         starting = 1.0 * self.settings.processes * len(self.parts())
         return starting + sum(self.settings.expected_seconds(case) for case in self.cases)
 
@@ -64,7 +61,6 @@ class Measured:
     environment: dict[str, Any] = field(default_factory=dict)
 
     def add(self, other: "Measured") -> None:
-        """Take in what another process gave."""
         for name, samples in other.samples.items():
             self.samples.setdefault(name, []).extend(samples)
         self.failures |= other.failures
@@ -98,7 +94,6 @@ def _events(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
 def _run_worker(
     python: str, chosen: Plan, process: int, watch: Watch, *, test: bool, folder: Path
 ) -> Measured:
-    """Run benchmarks in a fresh Python."""
     out, order, errors = (folder / name for name in ("samples.json", "order.json", "stderr"))
     wanted = {
         "suite": chosen.suite.name,
@@ -110,11 +105,14 @@ def _run_worker(
     order.write_text(json.dumps(wanted), encoding="utf-8")
     measured = Measured()
     repeated = False
-    command = [python, *WORKER, str(order)]
     with (
         errors.open("w", encoding="utf-8") as stderr,
         subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True
+            [python, *WORKER, str(order)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
         ) as child,
     ):
         try:
@@ -141,10 +139,13 @@ def _run_worker(
     return measured
 
 
-def _run_program(program: Path, chosen: Plan, process: int, *, test: bool, out: Path) -> Measured:
+def _run_program(
+    program: Path, chosen: Plan, process: int, *, test: bool, folder: Path
+) -> Measured:
     """Run the benchmarks of a suite in a C++ program."""
-    names = [case.id for case in chosen.cases]
-    flags = cpp_flags(chosen.settings, out, names, test=test, newer=knows_dry_run(program))
+    out, names = folder / "samples.json", [case.id for case in chosen.cases]
+    newer = knows_dry_run(program)
+    flags = cpp_flags(chosen.settings, out, names, test=test, newer=newer)
     done = subprocess.run([program, *flags], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         message = f"{program.name} ended with {done.returncode}: {done.stderr.strip()[-500:]}"
@@ -156,11 +157,11 @@ def run_process(
     chosen: Plan, process: int, watch: Watch, *, test: bool, python: str = sys.executable
 ) -> Measured:
     """Run one part of a plan once through, in one fresh process."""
+    program = chosen.suite.program
     with tempfile.TemporaryDirectory(prefix="quarrow-benchmarks-") as name:
-        folder, program = Path(name), chosen.suite.program
+        folder = Path(name)
         if program is not None:
-            out = folder / "samples.json"
-            measured = _run_program(program, chosen, process, test=test, out=out)
+            measured = _run_program(program, chosen, process, test=test, folder=folder)
         else:
             measured = _run_worker(python, chosen, process, watch, test=test, folder=folder)
     silent = {case.id for case in chosen.cases} - set(measured.samples) - set(measured.failures)
@@ -176,50 +177,14 @@ def test_suite(chosen: Plan, watch: Watch) -> dict[str, str]:
     return failures
 
 
-@dataclass
-class _Run:
-    """One run of a suite: begins when made, stored when done."""
-
-    chosen: Plan
-    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    began: float = field(default_factory=time.monotonic)
-    noise: NoiseMeter = field(default_factory=NoiseMeter)
-
-    def keep(self, store: Store, measured: Measured, name: str) -> None:
-        """Store what was measured."""
-        suite = self.chosen.suite
-        settings = asdict(self.chosen.settings)
-        run = f"{suite.name} {self.started} {id(self):x}"
-        described_run = suite_record(
-            suite,
-            environment=measured.environment,
-            noise=self.noise.stop(),
-            started=self.started,
-            seconds=time.monotonic() - self.began,
-            settings=settings,
-            run=run,
-        )
-        store.write_suite(described_run, name)
-        medians = {}
-        for case in self.chosen.cases:
-            samples = measured.samples.get(case.id)
-            if case.id in measured.failures:
-                # What went wrong in one process is not shown because it went well in another.
-                store.retire(suite.name, case.id)
-            elif samples:
-                store.write(Record(suite.name, described(case), samples, run, settings), name)
-                medians[case.id] = float(np.median([each.wall for each in samples]))
-        if name == LATEST:
-            store.add_history(described_run, medians)
-
-
 def measure_suite(chosen: Plan, store: Store, watch: Watch, other: str = "") -> dict[str, str]:
     """Measure a suite and store it; return what failed.
 
     With the Python of another venv its build runs too, in rounds of two fresh processes in drawn
     order; what it gave is stored as "ab".
     """
-    run = _Run(chosen)
+    suite, began, noise = chosen.suite, time.monotonic(), NoiseMeter()
+    started = datetime.now(UTC).isoformat(timespec="seconds")
     pythons = {AB: other, LATEST: sys.executable} if other else {LATEST: sys.executable}
     builds = {name: Measured() for name in pythons}
     rounds = replace(chosen, settings=chosen.settings.of_process())
@@ -236,6 +201,19 @@ def measure_suite(chosen: Plan, store: Store, watch: Watch, other: str = "") -> 
                 found = run_process(part, process, watch, test=False, python=pythons[name])
                 builds[name].add(found)
     failures = {id_: said for each in builds.values() for id_, said in each.failures.items()}
+    run: dict[str, Any] = {
+        "settings": asdict(chosen.settings),
+        "run": f"{suite.name} {started} {id(noise):x}",
+    }
+    around = {"noise": noise.stop(), "started": started, "seconds": time.monotonic() - began}
     for name, measured in builds.items():
-        run.keep(store, replace(measured, failures=failures), name)
+        described = suite_record(suite, environment=measured.environment, **around, **run)
+        store.write_suite(described, name)
+        for case in chosen.cases:
+            samples = measured.samples.get(case.id)
+            if case.id in failures:
+                # What went wrong in one process is not shown because it went well in another.
+                store.retire(suite.name, case.id)
+            elif samples:
+                store.write(Record(suite.name, case.described(), samples, **run), name)
     return failures

@@ -9,7 +9,6 @@ import os
 import platform
 import resource
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +61,6 @@ def fingerprint(of: dict[str, Any] | None = None) -> str:
 
 
 def libraries(names: set[str]) -> dict[str, str]:
-    """Return the versions of the distributions that are installed."""
     found = {}
     for name in sorted(names):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -71,7 +69,6 @@ def libraries(names: set[str]) -> dict[str, str]:
 
 
 def environment(packages: set[str]) -> dict[str, Any]:
-    """Return all that is stored beside the samples."""
     info = qr.info()
     return {
         "machine": machine(),
@@ -97,27 +94,27 @@ def load_at_start() -> float:
     return os.getloadavg()[0]
 
 
-@dataclass
 class NoiseMeter:
-    """What else the machine did from `start` to `stop`."""
+    """What else the machine does from now on."""
 
-    _ticks: tuple[float, float] = field(default_factory=_ticks)
-    _switches: int = field(
-        default_factory=lambda: resource.getrusage(resource.RUSAGE_CHILDREN).ru_nivcsw
-    )
-    _load: float = field(default_factory=load_at_start)
-    _began: float = field(default_factory=time.monotonic)
+    def __init__(self) -> None:
+        self._load = load_at_start()
+        self._before = self._counted()
+
+    def _counted(self) -> tuple[float, ...]:
+        """Return seconds, ticks, stolen ticks, and switches that our children did not ask for."""
+        switches = resource.getrusage(resource.RUSAGE_CHILDREN).ru_nivcsw
+        return (time.monotonic(), *_ticks(), switches)
 
     def stop(self) -> dict[str, float]:
-        """Return load, the share of stolen time, and switches a second that we did not ask for."""
-        ticks, stolen = _ticks()
-        seconds = max(time.monotonic() - self._began, 1e-9)
-        switches = resource.getrusage(resource.RUSAGE_CHILDREN).ru_nivcsw - self._switches
+        """Return load, the share of stolen time, and such switches a second."""
+        after = zip(self._counted(), self._before, strict=True)
+        seconds, ticks, stolen, switches = (now - before for now, before in after)
         return {
             "load_before": self._load,
             "load_after": os.getloadavg()[0],
-            "stolen_share": (stolen - self._ticks[1]) / max(ticks - self._ticks[0], 1.0),
-            "switches_per_second": switches / seconds,
+            "stolen_share": stolen / max(ticks, 1.0),
+            "switches_per_second": switches / max(seconds, 1e-9),
         }
 
 

@@ -9,18 +9,15 @@ package does.
 import json
 import subprocess
 from pathlib import Path
-from typing import Any
 
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.store import Sample
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
-# What each repetition carries beside its counters.
+# The numbers that each repetition carries beside its counters.
 _KNOWN = {
-    "name", "family_index", "per_family_instance_index", "run_name", "run_type", "repetitions",
-    "repetition_index", "threads", "iterations", "real_time", "cpu_time", "time_unit", "label",
-    "error_occurred", "error_message", "skipped", "skip_message", "aggregate_name",
-    "aggregate_unit", "bytes_per_second", "items_per_second",
+    "family_index", "per_family_instance_index", "repetitions", "repetition_index", "threads",
+    "iterations", "real_time", "cpu_time", "bytes_per_second", "items_per_second",
 }  # fmt: skip
 
 
@@ -28,55 +25,33 @@ class BenchmarkFailedError(Exception):
     """A benchmark of google-benchmark that says it failed, or output that is none of its JSON."""
 
 
-def _flags(out: Path, *, test: bool) -> list[str]:
-    flags = [f"--benchmark_out={out}", "--benchmark_out_format=json"]
-    return flags if test else [*flags, "--benchmark_enable_random_interleaving=true"]
-
-
-def python_flags(settings: Settings, out: Path, *, test: bool) -> list[str]:
+def python_flags(settings: Settings, out: Path, *, test: bool, newer: bool = True) -> list[str]:
     """Return the flags of the Python package; repetitions are set for each benchmark."""
+    flags = [f"--benchmark_out={out}", "--benchmark_out_format=json"]
     if test:
-        return [*_flags(out, test=True), "--benchmark_dry_run=true"]
+        # No measured time at all is one iteration.
+        return [*flags, "--benchmark_dry_run=true" if newer else "--benchmark_min_time=0"]
     return [
-        *_flags(out, test=False),
-        f"--benchmark_min_time={settings.measurement / settings.samples:g}s",
+        *flags,
+        "--benchmark_enable_random_interleaving=true",
+        f"--benchmark_min_time={settings.measurement / settings.samples:g}{'s' * newer}",
         f"--benchmark_min_warmup_time={settings.warm_up:g}",
     ]
-
-
-def knows_dry_run(program: Path) -> bool:
-    """Tell whether a C++ program is linked with a library of the newer dialect."""
-    tried = subprocess.run(
-        [program, "--benchmark_dry_run=true", "--benchmark_list_tests=true"],
-        capture_output=True,
-        check=False,
-    )
-    return tried.returncode == 0
 
 
 def cpp_flags(
     settings: Settings, out: Path, names: list[str], *, test: bool, newer: bool
 ) -> list[str]:
     """Return the flags of a C++ program for the benchmarks of exactly these names."""
-    flags = [*_flags(out, test=test), f"--benchmark_filter=^({'|'.join(names)})(/.*)?$"]
-    if test:
-        # No measured time at all is one iteration.
-        return [*flags, "--benchmark_dry_run=true" if newer else "--benchmark_min_time=0"]
-    unit = "s" if newer else ""
-    return [
-        *flags,
-        f"--benchmark_min_time={settings.measurement / settings.samples:g}{unit}",
-        f"--benchmark_min_warmup_time={settings.warm_up:g}",
-        f"--benchmark_repetitions={settings.samples}",
-    ]
+    flags = python_flags(settings, out, test=test, newer=newer)
+    repeated = [] if test else [f"--benchmark_repetitions={settings.samples}"]
+    return [*flags, f"--benchmark_filter=^({'|'.join(names)})(/.*)?$", *repeated]
 
 
-def _failure(run: dict[str, Any]) -> str:
-    if run.get("error_occurred"):
-        return str(run.get("error_message", "failed"))
-    if run.get("skipped"):
-        return str(run.get("skip_message", "skipped"))
-    return ""
+def knows_dry_run(program: Path) -> bool:
+    """Tell whether a C++ program is linked with a library of the newer dialect."""
+    command = [str(program), "--benchmark_dry_run=true", "--benchmark_list_tests=true"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def read_samples(path: Path, process: int, calls: dict[str, int]) -> dict[str, list[Sample]]:
@@ -95,8 +70,9 @@ def read_samples(path: Path, process: int, calls: dict[str, int]) -> dict[str, l
             continue
         # Options are appended to names: "copy_4mb/manual_time", "copy_4mb/repeats:10/manual_time".
         name = run["run_name"].split("/")[0]
-        if failure := _failure(run):
-            message = f"{name}: {failure}"
+        if run.get("error_occurred") or run.get("skipped"):
+            said = run.get("error_message") or run.get("skip_message") or "skipped"
+            message = f"{name}: {said}"
             raise BenchmarkFailedError(message)
         unit = _SECONDS[run["time_unit"]]
         counters = {

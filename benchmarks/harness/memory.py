@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.harness.case import Case, Suite
+from benchmarks.harness.case import Suite
 from benchmarks.harness.engine import ROOT
 from benchmarks.harness.google_json import BenchmarkFailedError
 from benchmarks.suites import load_suite
@@ -26,8 +26,6 @@ _STATUS = Path("/proc/self/status")
 
 @dataclass(frozen=True)
 class Proof:
-    """What one call did to memory."""
-
     id: str
     peak: int  # bytes by which the call raised the peak of the process
     allowed: int  # bytes that the case allows: those of its result
@@ -35,7 +33,6 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Tell whether nothing was copied and the peak is that of the result."""
         return self.copied == 0 and self.peak <= self.allowed + SLACK
 
 
@@ -53,28 +50,15 @@ def peak_growth(call: Callable[[], object]) -> tuple[int, object]:
     return max(0, _kilobytes("VmHWM") - before) * 1024, result
 
 
-def _measure(case: Case) -> Proof:
-    """Measure a benchmark in this process."""
-    job = case.prepare()
-    job.verify(job.call())  # imports, thread pools and caches are made now
-    peak, result = peak_growth(job.call)
-    copied = sum(stats.bytes_copied for stats in job.stats(result))
-    return Proof(case.id, peak, case.memory or 0, copied)
-
-
 def prove(suite: Suite, wanted: Callable[[str], bool]) -> Iterator[Proof]:
     """Measure each benchmark that promises something, in a process of its own."""
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "0"}
     for case in suite.cases:
         if case.memory is None or not wanted(case.id):
             continue
+        command = [sys.executable, *PROGRAM, suite.name, case.id]
         done = subprocess.run(
-            [sys.executable, *PROGRAM, suite.name, case.id],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]
@@ -84,10 +68,13 @@ def prove(suite: Suite, wanted: Callable[[str], bool]) -> Iterator[Proof]:
 
 
 def main() -> None:
-    """Measure the benchmark that the arguments name and print the proof."""
     suite, id_ = sys.argv[1:3]
     (case,) = [each for each in load_suite(suite).cases if each.id == id_]
-    print(json.dumps(vars(_measure(case))))
+    job = case.prepare()
+    job.verify(job.call())  # imports, thread pools and caches are made now
+    peak, result = peak_growth(job.call)
+    copied = sum(stats.bytes_copied for stats in job.stats(result))
+    print(json.dumps(vars(Proof(case.id, peak, case.memory or 0, copied))))
 
 
 if __name__ == "__main__":

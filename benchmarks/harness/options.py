@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from benchmarks.harness.changes import FEWEST_ROUNDS, Doubt
+from benchmarks.harness.changes import FEWEST_ROUNDS
 from benchmarks.harness.settings import Settings
 
 OUTPUT = Path(__file__).parents[2] / "build" / "benchmarks"
@@ -57,24 +57,18 @@ def _failures(text: str) -> frozenset[str]:
     return chosen
 
 
-_COUNT = _number(int, 1, 10_000_000, "a whole number from 1 to 10,000,000")
-_ROUNDS = _number(int, FEWEST_ROUNDS, 1000, f"a whole number from {FEWEST_ROUNDS} to 1000")
-_SECONDS = _number(float, 0, 86_400, "a number of seconds from 0 to 86,400")
-_MEASUREMENT = _number(float, 0.001, 86_400, "a number of seconds from 0.001 to 86,400")
-_SHARE = _number(float, 1e-9, 1 - 1e-9, "a number between 0 and 1")
-# Option, type, default, the name of its value, help.
-_MEASURE: tuple[tuple[str, Callable[[str], float], float | None, str, str], ...] = (
-    ("sample-size", _COUNT, 100, "N", "samples of each benchmark (100)"),
-    ("warm-up-time", _SECONDS, 3.0, "S", "seconds before the first sample (3)"),
-    ("measurement-time", _MEASUREMENT, 5.0, "S", "seconds for the samples of one benchmark (5)"),
-    ("time-cap", _MEASUREMENT, 100.0, "S", "seconds after which it gets fewer samples (100)"),
-    ("processes", _ROUNDS, None, "N", "rounds of --ab (as many as see twice the noise)"),
-)
-_DOUBTS = (
-    ("confidence-level", _SHARE, 0.95, "P", "of the intervals (0.95)"),
-    ("significance-level", _SHARE, 0.05, "P", "largest adjusted p-value of a change (0.05)"),
-    ("noise-threshold", _SHARE, 0.05, "P", "changes within this share are none (0.05)"),
-)
+_ROUNDS = f"a whole number from {FEWEST_ROUNDS} to 1000"
+# Option, the numbers that it takes, default, the name of its value, help.
+_MEASURE = (
+    ("sample-size", _number(int, 1, 10_000_000, "a whole number from 1 to 10,000,000"),
+     100, "N", "samples of each benchmark (100)"),
+    ("warm-up-time", _number(float, 0, 86_400, "a number of seconds from 0 to 86,400"),
+     3.0, "S", "seconds before the first sample (3)"),
+    ("measurement-time", _number(float, 0.001, 86_400, "a number of seconds from 0.001 to 86,400"),
+     5.0, "S", "seconds for the samples of one benchmark (5)"),
+    ("processes", _number(int, FEWEST_ROUNDS, 1000, _ROUNDS),
+     None, "N", "rounds of --ab (as many as see twice the noise)"),
+)  # fmt: skip
 _ACTIONS = (
     ("list", "list suites and benchmarks"),
     ("quick", "few samples of everything short, 3 minutes; judges nothing"),
@@ -84,8 +78,7 @@ _ACTIONS = (
 )
 _BASELINES = (
     ("save-baseline", "keep these figures under a name"),
-    ("baseline", "show ratios to a baseline that has every benchmark; no verdicts"),
-    ("baseline-lenient", "show ratios to what a baseline has"),
+    ("baseline", "show ratios to what a baseline has; no verdicts"),
 )
 
 
@@ -106,10 +99,9 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--load-baseline", metavar="NAME", help="report a baseline; measure nothing")
     said = "measure this build and that of another venv in turn, for verdicts"
     what.add_argument("--ab", metavar="VENV", help=said)
-    for title, lines in (("how much is measured", _MEASURE), ("how sure it must be", _DOUBTS)):
-        group = made.add_argument_group(title)
-        for name, kind, default, value, said in lines:
-            group.add_argument(f"--{name}", type=kind, default=default, metavar=value, help=said)
+    measured = made.add_argument_group("how much is measured")
+    for name, kind, default, value, said in _MEASURE:
+        measured.add_argument(f"--{name}", type=kind, default=default, metavar=value, help=said)
     stored = made.add_argument_group("what it is compared with").add_mutually_exclusive_group()
     for name, said in _BASELINES:
         stored.add_argument(f"--{name}", metavar="NAME", help=said)
@@ -135,7 +127,6 @@ class Options(argparse.Namespace):
     load_baseline: str | None
     save_baseline: str | None
     baseline: str | None
-    baseline_lenient: str | None
     format: str
     fail_on: frozenset[str]
     output_dir: Path
@@ -149,23 +140,12 @@ class Options(argparse.Namespace):
 
     @property
     def settings(self) -> Settings:
-        """How much is measured."""
-        values = (self.sample_size, self.warm_up_time, self.measurement_time, self.time_cap)
-        return Settings(*values).quick() if self.quick else Settings(*values)
-
-    @property
-    def doubt(self) -> Doubt:
-        """How sure it must be."""
-        return Doubt(self.confidence_level, self.significance_level, self.noise_threshold)
-
-    @property
-    def base(self) -> str | None:
-        """The baseline that figures are compared with."""
-        return self.baseline or self.baseline_lenient
+        values = Settings(self.sample_size, self.warm_up_time, self.measurement_time)
+        return values.quick() if self.quick else values
 
     def contradiction(self) -> str:
         """Return what cannot be done together, or ""."""
-        if self.ab and (self.base or self.save_baseline):
+        if self.ab and (self.baseline or self.save_baseline):
             return "--ab compares with the other build, and with no baseline"
         if self.processes and not self.ab:
             return "--processes are the rounds of --ab"

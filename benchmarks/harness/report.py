@@ -15,32 +15,25 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
 
-from benchmarks.harness import changes, charts, targets
+from benchmarks.harness import changes, charts, targets, words
 from benchmarks.harness.store import SCHEMA, SuiteRecord, write_atomically
 from benchmarks.harness.summary import Row, Summary, as_csv, as_json
 from benchmarks.harness.svg import STYLE
-from benchmarks.harness.words import (
-    bytes_text,
-    change_text,
-    compared_text,
-    digits,
-    duration_text,
-    interval_text,
-    rate_text,
-    time_interval_text,
-    time_text,
-    typeset,
-)
 
 TEMPLATES = Path(__file__).with_name("templates")
 _FILE_NAME = re.compile(r"(?!index$)[A-Za-z0-9][A-Za-z0-9_.-]*")
+_NOTES = dict.fromkeys(words.COLUMNS, "") | {
+    "To copy": "\N{MULTIPLICATION SIGN} its time",
+    "To legacy": "\N{MULTIPLICATION SIGN} as fast",
+    "To best peer": "\N{MULTIPLICATION SIGN} as fast",
+    "Against": "change in time",
+}
 _WORDS = {
     "view": "take the input", "alloc": "allocate", "export": "hand out",
     "page_faults": "page faults of a call", "free": "freeing the result",
@@ -63,7 +56,7 @@ def flat(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]
         if isinstance(value, Mapping):
             yield from flat(value, where)
         elif where.endswith(" bytes") and isinstance(value, int):
-            yield where.removesuffix(" bytes"), bytes_text(value)
+            yield where.removesuffix(" bytes"), words.bytes_text(value)
         else:
             yield where, str(value)
 
@@ -90,20 +83,20 @@ def stage_lines(row: Row) -> list[tuple[str, str]]:
         times["between"] = max(float(np.concatenate(totals).mean()) - sum(times.values()), 0.0)
     whole = sum(times.values())
     lines = [
-        (_WORDS.get(word, word), f"{time_text(each)}, {each / whole:.1%}")
+        (_WORDS.get(word, word), f"{words.time_text(each)}, {each / whole:.1%}")
         for word, each in times.items()
     ]
-    share = row.share and ("outside the core", interval_text(row.share.scaled(100), "%"))
+    share = row.share and ("outside the core", words.interval_text(row.share.scaled(100), "%"))
     return [*lines, share] if share else lines
 
 
 def memory_lines(row: Row) -> list[tuple[str, str]]:
     """Return what is stored of a benchmark's memory, and what else was counted."""
-    lines = [(key, bytes_text(value)) for key, value in (row.record.memory or {}).items()]
+    lines = [(key, words.bytes_text(value)) for key, value in (row.record.memory or {}).items()]
     for name in dict.fromkeys(name for each in row.record.samples for name in each.counters):
         if not name.startswith("stage_"):
             middle = float(np.median(np.concatenate(row.record.by_process(name))))
-            said = time_text(middle) if name == "free" else digits(middle)
+            said = words.time_text(middle) if name == "free" else words.digits(middle)
             lines.append((name, f"{said} (median)"))
     return [(_WORDS.get(name, name), said) for name, said in lines]
 
@@ -121,24 +114,16 @@ def figure_lines(row: Row) -> list[tuple[str, str]]:
         "median absolute deviation": of.median_absolute_deviation,
         "least": of.minimum, "most": of.maximum,
     }  # fmt: skip
-    lines = [("median", time_interval_text(of.median))]
-    lines += [(what, interval_text(ratio, "x")) for what, ratio in ratios if ratio]
+    lines = [("median", words.time_interval_text(of.median))]
+    lines += [(what, words.interval_text(ratio, "x")) for what, ratio in ratios if ratio]
     if row.throughput:
-        lines.append(("throughput of the input", rate_text(row.throughput.value)))
+        lines.append(("throughput of the input", words.rate_text(row.throughput.value)))
     if change:
-        said = f"{change.verdict} {change_text(change.ratio)}; {change.reason}".strip(" ;")
+        said = f"{change.verdict} {words.change_text(change.ratio)}; {change.reason}".strip(" ;")
         lines.append(("against the base", said))
-    lines += [(what, time_text(seconds)) for what, seconds in times.items()]
+    lines += [(what, words.time_text(seconds)) for what, seconds in times.items()]
     lines.append(("outliers", f"{of.outliers}, of them {of.severe_outliers} severe"))
-    lines.append(("medians of runs, oldest first", ", ".join(map(time_text, row.history))))
     return lines
-
-
-def sample_file(row: Row) -> str:
-    """Return the samples of a benchmark as the store has them."""
-    values = asdict(row.record)
-    del values["memory"]  # of no run, and in a file of its own
-    return json.dumps({"schema": SCHEMA, **values}, indent=1)
 
 
 def _templates(summary: Summary) -> jinja2.Environment:
@@ -147,20 +132,19 @@ def _templates(summary: Summary) -> jinja2.Environment:
         lstrip_blocks=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
     made.filters.update(
-        change=lambda value: typeset(change_text(value)),
-        duration=duration_text,
+        bytes=words.bytes_text,
+        duration=words.duration_text,
         file=file_name,
-        interval=lambda value, unit="": typeset(interval_text(value, unit)),
-        rate=rate_text,
-        time=lambda seconds: typeset(time_text(seconds)),
-        time_interval=lambda value: typeset(time_interval_text(value)),
-        typeset=typeset,
-        bytes=bytes_text,
+        interval=lambda value, unit: words.typeset(words.interval_text(value, unit)),
+        time_interval=lambda value: words.typeset(words.time_interval_text(value)),
+        typeset=words.typeset,
     )
     made.globals.update(
         baseline=summary.baseline,
-        doubt=summary.doubt,
+        columns=words.COLUMNS,
+        confidence=changes.DOUBT.confidence,
         fingerprint=summary.fingerprint,
+        column_notes=_NOTES,
         power=summary.power,
         symbols=dict([*targets.SYMBOLS.items(), *changes.SYMBOLS.items()]),
         verdicts=list(changes.SYMBOLS),
@@ -177,26 +161,26 @@ def write_report(summary: Summary, folder: Path) -> Path:
         write_atomically(folder / path, page)
         return folder / path
 
-    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
-    write_atomically(folder / "report.css", STYLE + style)
-    write_atomically(folder / "report.js", (TEMPLATES / "report.js").read_text(encoding="utf-8"))
-    write_atomically(folder / "summary.json", as_json(summary))
-    write_atomically(folder / "summary.csv", as_csv(summary))
+    texts = {name: (TEMPLATES / name).read_text("utf-8") for name in ("report.css", "report.js")}
+    texts["report.css"] = STYLE + texts["report.css"]
+    texts |= {"summary.json": as_json(summary), "summary.csv": as_csv(summary)}
+    for name, text in texts.items():
+        write_atomically(folder / name, text)
     pages = {
         row.id: f"{file_name(row.record.suite)}/{file_name(row.case['id'])}" for row in summary.rows
     }
     for suite in summary.suites:
         environment = environments([suite.record])
-        for before, row, after in zip(
-            [None, *suite.rows], suite.rows, [*suite.rows[1:], None], strict=False
-        ):
-            write_atomically(folder / f"{pages[row.id]}.json", sample_file(row))
+        neighbours = zip([None, *suite.rows[:-1]], [*suite.rows[1:], None], strict=True)
+        for row, beside in zip(suite.rows, neighbours, strict=True):
+            samples = {"schema": SCHEMA, **row.record.stored()}
+            write_atomically(folder / f"{pages[row.id]}.json", json.dumps(samples, indent=1))
             write(
                 f"{pages[row.id]}.html",
                 "benchmark.html.j2",
                 suite=suite,
                 row=row,
-                neighbours=[before, after],
+                neighbours=beside,
                 chart=charts.samples(row, summary.baseline),
                 tables={
                     "Figures": figure_lines(row),
@@ -209,6 +193,7 @@ def write_report(summary: Summary, folder: Path) -> Path:
             f"{file_name(suite.record.name)}/index.html",
             "suite.html.j2",
             suite=suite,
+            rows=[(suite, row) for row in suite.rows],
             charts=charts.of_suite(suite.rows),
             environment=[*environment, *flat(suite.record.settings)],
         )
@@ -219,6 +204,6 @@ def write_report(summary: Summary, folder: Path) -> Path:
         rows=[(suite, row) for suite in summary.suites for row in suite.rows],
         pages=pages,
         counts=Counter(each.state for each in summary.outcomes),
-        compared=compared_text(row.change for row in summary.rows if row.change),
+        compared=words.compared_text(row.change for row in summary.rows if row.change),
         environment=environments([suite.record for suite in summary.suites]),
     )

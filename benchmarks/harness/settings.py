@@ -43,7 +43,6 @@ class Settings:
         return max(1, min(self.samples, int(self.time_cap / sample)))
 
     def leaves_out(self, case: Case) -> bool:
-        """Tell whether a benchmark is too long for this run."""
         return 0 < self.longest < case.seconds
 
     def expected_seconds(self, case: Case) -> float:

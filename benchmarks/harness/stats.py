@@ -29,7 +29,6 @@ class Interval:
 
     @property
     def known(self) -> bool:
-        """Tell whether there is an interval, and not a bare value."""
         return not math.isnan(self.low)
 
     def numbers(self) -> list[float | None]:
@@ -37,7 +36,6 @@ class Interval:
         return [self.value, *([self.low, self.high] if self.known else [None, None])]
 
     def scaled(self, factor: float) -> "Interval":
-        """Return the same in another unit."""
         return Interval(self.value * factor, self.low * factor, self.high * factor)
 
     def inverse(self, factor: float = 1.0) -> "Interval":
@@ -105,7 +103,6 @@ def _logarithm(of: Interval) -> Interval:
 
 
 def estimate(processes: Sequence[Values], confidence: float) -> Estimate:
-    """Describe the samples of one benchmark."""
     x = np.concatenate(processes)
     first, third = np.quantile(x, [0.25, 0.75])
     beyond = np.maximum(first - x, x - third) / max(float(third - first), np.finfo(float).tiny)
@@ -134,7 +131,6 @@ class Rounds:
 
     @property
     def ratio(self) -> Interval:
-        """The ratio of one comparison."""
         return Interval(*(math.exp(each) for each in (self.mean, self.low, self.high)))
 
 
@@ -154,14 +150,11 @@ def holm(p_values: Values) -> Values:
     order = np.argsort(p_values, axis=-1)
     factors = np.arange(p_values.shape[-1], 0, -1)
     steps = np.maximum.accumulate(np.take_along_axis(p_values, order, -1) * factors, axis=-1)
-    adjusted = np.empty_like(p_values)
-    np.put_along_axis(adjusted, order, np.minimum(steps, 1.0), -1)
-    return adjusted
+    return np.take_along_axis(np.minimum(steps, 1.0), np.argsort(order, axis=-1), -1)
 
 
 @functools.cache
 def _t(tail: float, freedom: int) -> float:
-    """Return the two-sided quantile of Student's t."""
     return float(scipy.stats.t.isf(tail / 2, freedom))
 
 

@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import changes as changes_module
-from benchmarks.harness import targets as targets_module
-from benchmarks.harness.changes import Change, Doubt, changes, power_text
+from benchmarks.harness.changes import DOUBT, Change, changes, power_text
 from benchmarks.harness.environment import warnings
 from benchmarks.harness.stats import Estimate, Interval, estimate
 from benchmarks.harness.store import AB, LATEST, PREVIOUS, Record, Store, SuiteRecord
@@ -26,8 +24,6 @@ RESTLESS = 0.1
 
 @dataclass(frozen=True)
 class Row:
-    """One benchmark."""
-
     record: Record
     estimate: Estimate
     cpu: float  # median seconds
@@ -40,16 +36,13 @@ class Row:
     base: Record | None
     share: Interval | None  # outside the core
     stages: dict[str, float]  # mean seconds of a call
-    history: list[float]  # medians of earlier runs and this one
 
     @property
     def id(self) -> str:
-        """Return "suite/benchmark"."""
         return self.record.id
 
     @property
     def case(self) -> dict[str, Any]:
-        """Return what the suite declared."""
         return self.record.case
 
     @property
@@ -78,9 +71,9 @@ class HeadlineRow:
     """A figure that a user wants first, beside the best of its peers that was measured."""
 
     words: str
-    row: Row | None  # None where it was not measured
-    rival: Row | None
-    ratio: Interval | None  # the rival's median to ours: how many times faster
+    row: Row | None = None  # None where it was not measured
+    rival: Row | None = None
+    ratio: Interval | None = None  # the rival's median to ours: how many times faster
 
 
 @dataclass(frozen=True)
@@ -91,14 +84,12 @@ class Summary:
     baseline: str
     suites: list[SuiteSummary]
     outcomes: list[Outcome]  # none of a run that judges nothing (--quick)
-    doubt: Doubt
     headlines: list[HeadlineRow] = field(default_factory=list)
     power: str = ""  # what the rounds of --ab will have seen, in a sentence; "" without --ab
     skipped: list[str] = field(default_factory=list)
 
     @property
     def rows(self) -> Iterator[Row]:
-        """Return the benchmarks of all suites."""
         for suite in self.suites:
             yield from suite.rows
 
@@ -118,18 +109,12 @@ def _best(record: Record, figures: Figures, rivals: Iterable[Record]) -> Record 
     return min(same, key=lambda each: figures.median(each.id).value, default=None)
 
 
-def _stages(record: Record) -> dict[str, float]:
-    found = {stage: record.by_process(f"stage_{stage}") for stage in STAGES}
-    return {stage: float(np.mean(np.concatenate(each))) for stage, each in found.items() if each}
-
-
 def _row(
     record: Record,
     figures: Figures,
     peers: list[Record],
     change: Change | None,
     base: Record | None,
-    history: list[float],
 ) -> Row:
     case = record.case
     described = estimate(record.by_process(), figures.confidence)
@@ -137,6 +122,7 @@ def _row(
     is_rival = case["role"] == "ours" and case["job"]
     rivals = [each for each in peers if is_rival and each.case["job"] == case["job"]]
     peer = _best(record, figures, rivals)
+    stages = {stage: record.by_process(f"stage_{stage}") for stage in STAGES}
     return Row(
         record=record,
         estimate=described,
@@ -149,51 +135,42 @@ def _row(
         change=change,
         base=base,
         share=figures.share(record.id) if record.by_process("stage_whole") else None,
-        stages=_stages(record),
-        history=history,
+        stages={stage: float(np.mean(np.concatenate(x))) for stage, x in stages.items() if x},
     )
 
 
 def _restless(rows: list[Row]) -> list[str]:
     """Return warnings about copies that vary within the run."""
-    spread = [
+    copies = [row for row in rows if row.case["role"] == "copy"]
+    spreads = [
         (row.estimate.median_absolute_deviation / row.estimate.median.value, row.case["title"])
-        for row in rows
-        if row.case["role"] == "copy"
+        for row in copies
     ]
-    worst, title = max(spread, default=(0.0, ""))
+    worst, title = max(spreads, default=(0.0, ""))
     said = f"The reference itself is restless: {title} varies by {worst:.0%} (MAD)."
     return [said] * (worst > RESTLESS)
-
-
-def _history(store: Store) -> dict[str, list[float]]:
-    past: dict[str, list[float]] = {}
-    for run in store.history():
-        for case, median in run["medians"].items():
-            past.setdefault(f"{run['suite']}/{case}", []).append(median)
-    return past
 
 
 def _headline(headline: Headline, rows: dict[str, Row], figures: Figures) -> HeadlineRow:
     row = rows.get(headline.of)
     if row is None:
-        return HeadlineRow(headline.words, None, None, None)
+        return HeadlineRow(headline.words)
     beside = [rows[id_].record for id_ in headline.beside if id_ in rows]
     rival = _best(row.record, figures, beside)
-    ratio = figures.ratio(rival.id, row.id) if rival else None
-    return HeadlineRow(headline.words, row, rows[rival.id] if rival else None, ratio)
+    if rival is None:
+        return HeadlineRow(headline.words, row)
+    return HeadlineRow(headline.words, row, rows[rival.id], figures.ratio(rival.id, row.id))
 
 
-def _power(rows: Iterable[Row], doubt: Doubt) -> str:
+def _power(rows: Iterable[Row]) -> str:
     judged = [row for row in rows if row.change and row.change.verdict]
     rounds = min((len(row.record.by_process()) for row in judged), default=0)
-    return power_text(rounds, len(judged), doubt) if judged else ""
+    return power_text(rounds, len(judged), DOUBT) if judged else ""
 
 
 def summarize(
     store: Store,
     targets: Sequence[Target],
-    doubt: Doubt,
     *,
     headlines: Sequence[Headline] = (),
     name: str = LATEST,
@@ -203,9 +180,8 @@ def summarize(
 
     No targets judge nothing.
     """
-    records = {
-        record.id: record for suite in store.suites() for record in store.records(suite, name)
-    }
+    names = sorted(store.suites(), key=[*NAMES, *store.suites()].index)
+    records = {record.id: record for suite in names for record in store.records(suite, name)}
     bases = {
         record.id: base
         for record in records.values()
@@ -213,16 +189,14 @@ def summarize(
         # Another build is compared with this one where both ran in turn.
         and (baseline != AB or base.run == record.run)
     }
-    figures = Figures(records.get, doubt.confidence)
+    figures = Figures(records.get, DOUBT.confidence)
     peers = [each for each in records.values() if each.case["role"] == "peer"]
-    found = changes([(records[id_], base) for id_, base in bases.items()], doubt)
-    past = _history(store)
+    found = changes([(records[id_], base) for id_, base in bases.items()], DOUBT)
     suites = []
-    order = {name: place for place, name in enumerate(NAMES)}
-    for suite in sorted(store.suites(), key=lambda each: order.get(each, len(order))):
+    for suite in names:
         record = store.read_suite(suite, name)
         rows = [
-            _row(each, figures, peers, found.get(id_), bases.get(id_), past.get(id_, [])[-20:])
+            _row(each, figures, peers, found.get(id_), bases.get(id_))
             for id_, each in records.items()
             if each.suite == suite
         ]
@@ -237,71 +211,66 @@ def summarize(
         baseline=baseline,
         suites=suites,
         outcomes=[outcome(each, figures) for each in targets],
-        doubt=doubt,
         headlines=[_headline(each, rows_by_id, figures) for each in headlines],
-        power=_power(rows_by_id.values(), doubt),
+        power=_power(rows_by_id.values()),
         skipped=list(dict.fromkeys(store.skipped)),
     )
 
 
-def row_as_json(row: Row) -> dict[str, Any]:
-    """Return a benchmark for a program; an interval is value, low and high."""
-    intervals = {
+def _plain(value: Any) -> Any:
+    return value.numbers() if isinstance(value, Interval) else vars(value)
+
+
+def _row_values(row: Row) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        **{key: row.case[key] for key in ("title", "role", "package", "threads", "bytes")},
         "median_seconds": row.estimate.median,
         "bytes_per_second": row.throughput,
         "times_a_copy": row.to_copy,
         "faster_than_legacy": row.to_legacy,
         "faster_than_best_peer": row.to_peer,
         "share_outside_core": row.share,
-    }
-    return {
-        "id": row.id,
-        **{key: row.case[key] for key in ("title", "role", "package", "threads", "bytes")},
-        **{key: value.numbers() if value else None for key, value in intervals.items()},
         "mean_seconds": row.estimate.mean,
         "cpu_seconds": row.cpu,
         "best_peer": row.best_peer,
         "samples": row.estimate.samples,
         "samples_asked": row.record.settings["samples"],
-        "change": changes_module.as_json(row.change) if row.change else None,
+        "change": row.change,
     }
 
 
 def as_json(summary: Summary) -> str:
-    """Return everything for a program."""
+    """Return everything for a program; an interval is value, low and high."""
     suites = [
         {
-            "name": each.record.name,
-            "started": each.record.started,
-            "environment": each.record.environment,
+            **{key: getattr(each.record, key) for key in ("name", "started", "environment")},
             "warnings": each.warnings,
             "missing": each.record.missing,
-            "benchmarks": [row_as_json(row) for row in each.rows],
+            "benchmarks": [_row_values(row) for row in each.rows],
         }
         for each in summary.suites
     ]
     everything = {
-        "fingerprint": summary.fingerprint,
-        "baseline": summary.baseline,
-        "power": summary.power,
-        "targets": [targets_module.as_json(each) for each in summary.outcomes],
+        **{key: getattr(summary, key) for key in ("fingerprint", "baseline", "power", "skipped")},
+        "targets": summary.outcomes,
         "suites": suites,
-        "skipped": summary.skipped,
     }
-    return json.dumps(everything, indent=2)
+    return json.dumps(everything, indent=2, default=_plain)
 
 
 def as_csv(summary: Summary) -> str:
     """Return a line for each benchmark; an interval is three columns."""
     lines = []
     for row in summary.rows:
-        line = row_as_json(row)
+        line = _row_values(row)
         change = line.pop("change")
-        line["change"] = change and change["ratio"]
-        line["verdict"] = change and (change["verdict"] or change["reason"])
-        for key in [each for each, value in line.items() if isinstance(value, list)]:
-            names = (key, f"{key}_low", f"{key}_high")
-            line |= dict(zip(names, line[key], strict=True))
+        line["change"] = change and change.ratio
+        line["verdict"] = change and (change.verdict or change.reason)
+        for key, value in list(line.items()):
+            if isinstance(value, Interval):
+                names = (key, f"{key}_low", f"{key}_high")
+                line |= dict(zip(names, value.numbers(), strict=True))
         lines.append(line)
     columns = list(dict.fromkeys(key for line in lines for key in line))
     text = io.StringIO()

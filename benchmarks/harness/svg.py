@@ -41,56 +41,31 @@ STYLE = (
     "svg text{font-family:system-ui,sans-serif}\n"
 )
 _NOTHING = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-# What is dropped of a picture, and what its tags lose: names of groups, fonts, blanks.
+# What is dropped: all before the picture, comments, groups, frames that nothing fills, fonts, what
+# is said elsewhere or by default, names that nothing uses.
 _NEEDLESS = re.compile(
-    r"(?s)^.*?(?=<svg)|<!--.*?-->|<defs>\s*<style.*?</defs>"
-    r'|<path d="[^"]*" style="fill: none"/>|<clipPath.*?</clipPath>'
-)
-_SHORTER = re.compile(
-    r' width="[\d.]+pt" height="[\d.]+pt"| xmlns(?::xlink)?="[^"]*"| version="1.1"|xlink:(?=href)'
-    r"|font-family: [^;\"]*;? ?|font-size: 9px;? ?|text-anchor: start;? ?"
+    r"(?s)^.*?(?=<svg)|<!--.*?-->|</?g\b[^>]*>|<defs>\s*<style.*?</defs>"
+    r'|<path d="[^"]*" style="fill: none"/>|<clipPath.*?</clipPath>|<defs>\s*</defs>'
+    r'| width="[\d.]+pt" height="[\d.]+pt"| xmlns(?::xlink)?="[^"]*"| version="1.1"'
+    r"|xlink:(?=href)|font-family: [^;\"]*;? ?|font-size: 9px;? ?|text-anchor: start;? ?"
     r"|;? stroke-(?:dashoffset: 0|linejoin: miter|linecap: square)"
-    r'| clip-path="[^"]*"| transform="rotate\(-?0 [^)]*\)"'
-    r'|(?<=\d)\s+(?=[LMCQzZ])|(?<=[LMCQ])\s+|(?<=[zZ\d])\s+(?=")|(?<=[:;])\s+'
+    r'| clip-path="[^"]*"| transform="rotate\(-?0 [^)]*\)"| style=""'
+    r'| id="(?!m)[^"]*"|\n(?=[LMCQz"])'
 )
-_MARKER = re.compile(r'(<path id="(m\w+)"[^>]*? style=")[^"]*')
 _NAME_OF_MARKER = re.compile(r"(?<=[\"#])m\w{10}(?=\")")
-
-
-def _shorter(tag: re.Match[str]) -> str:
-    """Return a tag with a digit after the point, a tenth of what one can see."""
-    text = re.sub(r"-?\d+\.\d{2,}", lambda m: f"{float(m[0]):.1f}".removesuffix(".0"), tag[0])
-    return _SHORTER.sub("", text)
-
-
-def _without_plain_groups(svg: str) -> str:
-    """Return a picture without groups that say nothing of what is in them."""
-    kept: list[bool] = []
-
-    def keep(match: re.Match[str]) -> str:
-        if match[0] != "</g>":
-            kept.append(match[0] != "<g>")
-            return match[0] * kept[-1]
-        return match[0] * kept.pop()
-
-    return re.sub(r"<g(?: [^>]*)?(?<!/)>|</g>", keep, svg)
 
 
 def svg_of(figure: Figure) -> str:
     """Return a figure as SVG for the inside of a page; nothing in it is cut."""
     text = io.StringIO()
     figure.savefig(text, format="svg", transparent=True, metadata=_NOTHING)
-    svg = re.sub(r"<[^>]+>", _shorter, _NEEDLESS.sub("", text.getvalue()))
-    used = set(re.findall(r"#([\w-]+)[\")]", svg))
-    svg = re.sub(r' id="([^"]+)"', lambda m: m[0] * (m[1] in used), svg)
-    # A marker has one style wherever it stands: that of its definition will do.
-    looks = dict(re.findall(r'<use href="#(\w+)"[^>]* style="([^"]*)"', svg))
-    svg = re.sub(r'(<use [^>]*?) style="[^"]*"', r"\1", svg)
-    svg = _MARKER.sub(lambda m: m[1] + looks[m[2]], svg)
-    svg = re.sub(r"<(defs|g)>\s*</\1>|<g/>", "", _without_plain_groups(svg))
+    svg = _NEEDLESS.sub("", text.getvalue())
+    # A digit after the point is a tenth of what one can see.
+    short = re.compile(r"-?\d+\.\d{2,}(?=[^<>]*>)")
+    svg = short.sub(lambda number: f"{float(number[0]):.1f}".removesuffix(".0"), svg)
     for name, ink in INKS.items():
         svg = svg.replace(ink, f"var(--{name})")
-    svg = svg.replace("<svg ", '<svg font-size="9" ', 1)
+    svg = svg.replace("<svg", '<svg font-size="9"', 1)
     return "\n".join(line for each in svg.splitlines() if (line := each.strip()))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmarks.harness.case import RefusedError
 from benchmarks.harness.stats import Interval, difference, median_interval, quotient, witnesses
 from benchmarks.harness.store import Record
 
@@ -21,25 +22,20 @@ SYMBOLS: Mapping[State, str] = {
     "shown": "\u00b7",
 }
 _UNITS = {"x": 1.0, "us": 1e6, "ms": 1e3, "%": 100.0}
-# From the figures of `of` to the figure of the target, before it is divided.
-_RULES: Mapping[str, Callable[..., Interval]] = {
-    "value": lambda one: one,
-    "share": lambda one: one,
-    "ratio": quotient,
-    "times": lambda one, other: quotient(other, one),
-    "slope": difference,
-    "saved": lambda one, other: difference(other, one),
-    "difference": difference,
+# From the figures of `of` to that of the target, before it is divided; and how many these are.
+_RULES: Mapping[str, tuple[Callable[..., Interval], tuple[int, ...]]] = {
+    "value": (lambda one: one, (1,)),
+    "share": (lambda one: one, (1,)),
+    "ratio": (quotient, (2,)),
+    "times": (lambda one, other: quotient(other, one), (2,)),
+    "slope": (difference, (2,)),
+    "saved": (lambda one, other: difference(other, one), (2,)),
+    "difference": (difference, (2, 3)),
 }
-_OPERANDS = {"value": 1, "share": 1, "ratio": 2, "times": 2, "slope": 2, "saved": 2}
 
 
 class NotMeasuredError(Exception):
     """A benchmark has no samples; or several have, but not of one run."""
-
-
-class TargetError(Exception):
-    """A target in the file that says nothing sensible."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +57,15 @@ class Target:
     peer: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be judged."""
         if (
             self.rule not in _RULES
             or self.unit not in _UNITS
             or self.clock not in {"wall", "cpu"}
-            or len(self.of) != _OPERANDS.get(self.rule, max(2, len(self.of)))
+            or len(self.of) not in _RULES[self.rule][1]
             or None not in {self.at_most, self.at_least}
         ):
             message = f"targets.toml: {self.metric!r} cannot be judged as it is written"
-            raise TargetError(message)
+            raise RefusedError(message)
 
     @property
     def goal(self) -> str:
@@ -122,17 +117,15 @@ def _read(path: Path, key: str, kind: Callable[..., Any]) -> list[Any]:
             found.append(kind(**{**table, **lists}))
         except TypeError as error:
             message = f"{path.name}: {table} is no line of {key}: {error}"
-            raise TargetError(message) from None
+            raise RefusedError(message) from None
     return found
 
 
 def read_targets(path: Path = TARGETS) -> list[Target]:
-    """Return the targets of a file in its order."""
     return _read(path, "targets", Target)
 
 
 def read_headlines(path: Path = TARGETS) -> list[Headline]:
-    """Return the figures that come first, in their order."""
     return _read(path, "headlines", Headline)
 
 
@@ -165,7 +158,6 @@ class Figures:
         return median_interval(witnesses(shares), self.confidence)
 
     def ratio(self, numerator: str, denominator: str, what: str = "wall") -> Interval:
-        """Return the ratio of two medians."""
         return quotient(self.median(numerator, what), self.median(denominator, what))
 
     def check_run(self, ids: Iterable[str]) -> None:
@@ -178,19 +170,18 @@ class Figures:
             message = f"{' and '.join(runs.values())} are of different runs"
             raise NotMeasuredError(message)
 
-    def samples_of(self, ids: Iterable[str]) -> int:
+    def fewest(self, ids: Iterable[str]) -> int:
         """Return how many witnesses the one with the fewest has."""
         return min(len(witnesses(self._samples(id_, "wall"))) for id_ in ids)
 
 
 def achieved(target: Target, figures: Figures) -> Interval:
-    """Return what a target's rule makes of the figures, in its unit."""
     if target.rule == "share":
         operands = [figures.share(target.of[0])]
     else:
         operands = [figures.median(each, target.clock) for each in target.of]
     operands[0] = difference(operands[0], Interval(target.spare, target.spare, target.spare))
-    return _RULES[target.rule](*operands).scaled(_UNITS[target.unit] / target.divide)
+    return _RULES[target.rule][0](*operands).scaled(_UNITS[target.unit] / target.divide)
 
 
 def outcome(target: Target, figures: Figures) -> Outcome:
@@ -203,24 +194,7 @@ def outcome(target: Target, figures: Figures) -> Outcome:
         value = achieved(target, figures)
     except NotMeasuredError as error:
         return Outcome(target, "not measured", None, baseline, str(error))
-    count = figures.samples_of(target.of)
+    count = figures.fewest(target.of)
     too_few = "1 sample is too few" if count == 1 else f"{count} samples are too few"
     reason = "" if value.known else too_few
     return Outcome(target, target.state(value), value, baseline, reason)
-
-
-def as_json(of: Outcome) -> dict[str, Any]:
-    """Return an outcome for a summary."""
-    target = of.target
-    return {
-        "metric": target.metric,
-        "stated_baseline": target.stated,
-        "stated_target": target.stated_target,
-        "baseline_seconds": of.baseline.numbers() if of.baseline else None,
-        "target": target.goal,
-        "achieved": of.achieved.numbers() if of.achieved else None,
-        "unit": target.unit,
-        "peer": target.peer,
-        "state": of.state,
-        "reason": of.reason,
-    }

@@ -27,6 +27,7 @@ from benchmarks.harness.settings import Settings
 from benchmarks.suites import load_suite
 
 STAGES = ("view", "alloc", "core", "export", "total")
+COUNTS = ("cpu", "page_faults", "switches")
 Tell = Callable[..., None]
 
 
@@ -77,40 +78,35 @@ def timed(job: Job, calls: int) -> Block:
     return Block(wall, cpu, faults, switches, result)
 
 
+@dataclass(frozen=True)
 class Body:
     """A benchmark as google-benchmark calls it: once for each repetition."""
 
-    def __init__(self, case: Case, job: Job, tell: Tell) -> None:
-        self.case = case
-        self.job = job
-        self.tell = tell
-        # The caller of a job that is one call of quarrow waits for all of it.
-        self.whole = job.whole or (case.calls == 1 and job.stats is call_stats)
+    case: Case
+    job: Job
+    tell: Tell
 
     def __call__(self, state: Any) -> None:
-        """Run the blocks of one repetition."""
-        calls, count = self.case.calls, 0
-        a_call: Any = Counter()
-        stages: Any = Counter()
+        job, calls, count = self.job, self.case.calls, 0
+        # The caller of a job that is one call of quarrow waits for all of it.
+        whole = job.whole or (calls == 1 and job.stats is call_stats)
+        totals: Any = Counter()
         while state:
-            block = timed(self.job, calls)
+            block = timed(job, calls)
             state.set_iteration_time(block.wall)
-            found = self.job.stats(block.result)
+            found = job.stats(block.result)
             for stats in found:
-                stages.update({f"stage_{s}": getattr(stats, f"{s}_seconds") for s in STAGES})
+                totals.update({f"stage_{s}": getattr(stats, f"{s}_seconds") for s in STAGES})
             if found:
                 inside = sum(stats.total_seconds for stats in found)
-                stages["stage_whole"] += block.wall / calls if self.whole else inside
-            counts = {"page_faults": block.page_faults, "switches": block.switches}
+                totals["stage_whole"] += block.wall / calls if whole else inside
+            totals.update({name: getattr(block, name) / calls for name in COUNTS})
             # Freeing the result is the work of the next call in a naive loop; here it is apart.
             start = time.perf_counter()
-            cpu = block.cpu
             del block, found
-            a_call.update({"cpu": cpu, "free": time.perf_counter() - start, **counts})
+            totals["free"] += (time.perf_counter() - start) / calls
             count += 1
-        for key, value in a_call.items():
-            state.counters[key] = value / (count * calls)
-        for key, value in stages.items():
+        for key, value in totals.items():
             state.counters[key] = value / count
         self.tell(event="sample", id=self.case.id)
 
@@ -156,20 +152,14 @@ def register(body: Body, samples: int | None) -> None:
 def run_case(case: Case, settings: Settings, tell: Tell, *, test: bool) -> bool:
     """Prepare a benchmark; measure it where it is too slow to be repeated, else register it.
 
-    Returns
-    -------
-    bool
-        Whether google-benchmark has something to do.
+    Returns whether google-benchmark has something to do.
     """
     tell(event="prepare", id=case.id)
     job, block, waited = prepared(case)
     samples = settings.samples_of(block.wall, waited)
     tell(event="prepared", id=case.id, seconds=block.wall / case.calls, samples=samples)
-    if test and block.wall <= 1:
-        register(Body(case, job, tell), None)
-        return True
-    if samples > 1 and not test:
-        register(Body(case, job, tell), samples)
+    if block.wall <= 1 if test else samples > 1:
+        register(Body(case, job, tell), None if test else samples)
         return True
     # google-benchmark would first look for the length of a block. The first run was a test's.
     if not test:
@@ -204,7 +194,6 @@ def run(order: dict[str, Any], tell: Tell) -> int:
 
 
 def main() -> None:
-    """Run the order that the argument names."""
     order = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     sys.exit(run(order, events_alone_on_stdout()))
 

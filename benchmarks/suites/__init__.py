@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The suites: one module each, with a function `suite()`; a new one is a file and a line here."""
+"""The suites: one module each, a new one is a file and a line here.
+
+A module's docstring is what its page says, the first line the title; `cases()` returns what can run
+on this machine, `missing()` what cannot and why.
+"""
 
 import functools
 import importlib
@@ -18,8 +22,13 @@ NAMES = (
 )
 
 
-@functools.cache
-def load_suite(name: str) -> Suite:
-    """Return a suite by its name."""
-    found: Suite = importlib.import_module(f"benchmarks.suites.{name}").suite()
-    return found
+def make_suite(name: str) -> Suite:
+    """Look at what is installed now, and return the suite of that."""
+    module = importlib.import_module(f"benchmarks.suites.{name}")
+    title, _, about = str(module.__doc__).partition(".\n\n")
+    program = getattr(module, "PROGRAM", None)
+    cases, missing = tuple(module.cases()), module.missing()
+    return Suite(name, title, " ".join(about.split()), cases, missing, program)
+
+
+load_suite = functools.cache(make_suite)

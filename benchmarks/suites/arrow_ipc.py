@@ -1,5 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arrow data: quantized in place, and what moving it costs without us."""
+"""Arrow data.
+
+One layer of float32 as a row of a record batch. 'cdata' hands the batch from pyarrow to pyarrow
+through the C data interface; 'ipc write' and 'ipc read' go through a stream in memory, 'round trip'
+does both. These move or alias bytes: only the variants with 'touch' read every value, and only they
+say anything about bytes a second. 'quantize' reads the batch in place and returns Arrow data (int4,
+groups of 128), beside 'numpy' for the same values; 'quantize from ipc' reads the stream first.
+'int8' makes int8 of one scale and hands the result to pyarrow, beside 'lists', where the same
+values leave Arrow by to_pylist and go through the list call to the same codes. 'small' is a layer
+of 4,096 values: our share of an import is what its call takes beyond the numpy call and pyarrow's
+own export.
+"""
 
 import importlib
 from collections.abc import Callable, Iterator
@@ -9,35 +20,13 @@ from typing import Any
 import numpy as np
 import quarrow as qr
 
-from benchmarks.array_peers import is_installed
-from benchmarks.fixtures import (
-    SIZES,
-    Array,
-    column,
-    copies,
-    matrix_bytes,
-    missing_copy,
-    no_stats,
-    sized,
-    weights,
-)
-from benchmarks.harness.case import Case, Job, Role, Suite
+from benchmarks.cases import case_of_size, copies, missing_copy
+from benchmarks.fixtures import SIZES, Array, column, is_installed, matrix_bytes, weights
+from benchmarks.harness.case import Case, Job, no_stats
 from benchmarks.jobs import list_job, quantize_job
 from benchmarks.verification import check_quantized, require
 
-ABOUT = (
-    "One layer of float32 as a row of a record batch. 'cdata' hands the batch from pyarrow to"
-    " pyarrow through the C data interface; 'ipc write' and 'ipc read' go through a stream in"
-    " memory, 'round trip' does both. These move or alias bytes: only the variants with 'touch'"
-    " read every value, and only they say anything about bytes a second. 'quantize' reads the"
-    " batch in place and returns Arrow data (int4, groups of 128), beside 'numpy' for the same"
-    " values; 'quantize from ipc' reads the stream first. 'int8' makes int8 of one scale and hands"
-    " the result to pyarrow, beside 'lists', where the same values leave Arrow by to_pylist and go"
-    " through the list call to the same codes. 'small' is a layer of 4,096 values: our share of an"
-    " import is what its call takes beyond the numpy call and pyarrow's own export."
-)
 INSTALLED = is_installed("pyarrow")
-SMALL_CALLS = 200
 LISTS_SECONDS_PER_MB = 0.02
 Move = Callable[[], Any]
 
@@ -72,18 +61,7 @@ def _through_cdata(batch: Any) -> Any:
     return _pyarrow().RecordBatch._import_from_c_capsule(*batch.__arrow_c_array__())
 
 
-# Name, words, from a batch to the move, whether bytes are copied, whether to read them after it.
-TRANSPORTS: tuple[tuple[str, str, Callable[[Any], Move], bool, tuple[bool, ...]], ...] = (
-    ("cdata", "through the C data interface", lambda b: partial(_through_cdata, b),
-     False, (False, True)),
-    ("ipc_write", "written to a stream", lambda b: partial(_write, b), True, (False,)),
-    ("ipc_read", "read from a stream", lambda b: partial(_read, _write(b)), False, (False, True)),
-    ("ipc_roundtrip", "written to a stream and read", lambda b: lambda: _read(_write(b)),
-     True, (False, True)),
-)  # fmt: skip
-
-
-def _transport(make: Callable[[Any], Move], megabytes: int, *, touch: bool) -> Job:
+def _transport(megabytes: int, make: Callable[[Any], Move], *, touch: bool) -> Job:
     w = weights(megabytes)
     move = make(_row(w))
 
@@ -126,8 +104,12 @@ def _quantize(
     return Job(call, verify, lambda returned: [returned[0].stats], whole=True)
 
 
-def _sized(megabytes: int, *arguments: Any, **how: Any) -> Job:
-    return _quantize(weights(megabytes), *arguments, threads=2, **how)
+def _sized(megabytes: int, format_: str = "int4", **how: Any) -> Job:
+    return _quantize(weights(megabytes), format_, threads=2, **how)
+
+
+def _int8(megabytes: int) -> Job:
+    return _sized(megabytes, "int8", group_size="tensor", export=lambda made: made.to_pyarrow())
 
 
 def _lists(megabytes: int) -> Job:
@@ -146,94 +128,91 @@ def _numpy(megabytes: int) -> Job:
     return quantize_job([weights(megabytes).reshape(1, -1)], "int4", threads=2)
 
 
-def _to_pyarrow(result: Any) -> object:
-    return result.to_pyarrow()
-
-
-def _capsules(result: Any) -> object:
-    return result.__arrow_c_array__()
-
-
 def _small() -> Array:
     return weights(4)[:4].reshape(1, -1)
 
 
-# Name, words, from MB to the job, the chart, the role, the sizes.
-QUANTIZED: tuple[tuple[str, str, Callable[[int], Job], str, Role, tuple[int, ...]], ...] = (
-    ("quantize", "quantize_arrow of a column", _sized,
-     "int4", "ours", SIZES),
+# The name, the words, from a batch to the move, whether bytes are copied, whether to read them.
+TRANSPORTS: tuple[tuple[str, str, Callable[[Any], Move], bool, tuple[bool, ...]], ...] = (
+    ("cdata", "through the C data interface", lambda b: partial(_through_cdata, b),
+     False, (False, True)),
+    ("ipc_write", "written to a stream", lambda b: partial(_write, b), True, (False,)),
+    ("ipc_read", "read from a stream", lambda b: partial(_read, _write(b)), False, (False, True)),
+    ("ipc_roundtrip", "written to a stream and read", lambda b: lambda: _read(_write(b)),
+     True, (False, True)),
+)  # fmt: skip
+# The name, the words, from MB to the job, the chart, the largest size.
+QUANTIZED = (
+    ("quantize", "quantize_arrow of a column", _sized, "int4", 400),
     ("quantize_ipc", "quantize_arrow of a column read from a stream",
-     partial(_sized, stream=True), "int4", "ours", SIZES),
-    ("numpy", "quantize of the same as an array", _numpy, "int4", "ours", SIZES),
-    ("int8", "quantize_arrow of a column, int8 of one scale, to pyarrow",
-     lambda mb: _sized(mb, "int8", group_size="tensor", export=_to_pyarrow),
-     "int8 of one scale", "ours", SIZES[:2]),
-    ("lists", "to_pylist and legacy.quantize of a column", _lists,
-     "int8 of one scale", "legacy", SIZES[:2]),
+     partial(_sized, stream=True), "int4", 400),
+    ("numpy", "quantize of the same as an array", _numpy, "int4", 400),
+    ("int8", "quantize_arrow of a column, int8 of one scale, to pyarrow", _int8,
+     "int8 of one scale", 40),
+    ("lists", "to_pylist and legacy.quantize of a column", _lists, "int8 of one scale", 40),
 )  # fmt: skip
-
-SMALL: tuple[tuple[str, str, Callable[[], Job], str], ...] = (
+SMALL: tuple[tuple[str, str, Callable[[], Job]], ...] = (
     ("arrow", "quantize_arrow and the export of its result",
-     lambda: _quantize(_small(), export=_capsules), "quarrow"),
-    ("numpy", "quantize", lambda: quantize_job([_small()], "int4"), "quarrow"),
-    ("export", "pyarrow's export", lambda: Job(_row(_small()).__arrow_c_array__, stats=no_stats),
-     "pyarrow"),
+     lambda: _quantize(_small(), export=lambda result: result.__arrow_c_array__())),
+    ("numpy", "quantize", lambda: quantize_job([_small()], "int4")),
+    ("export", "pyarrow's export", lambda: Job(_row(_small()).__arrow_c_array__, stats=no_stats)),
 )  # fmt: skip
 
 
-def _sized_cases(megabytes: int) -> Iterator[Case]:
+def _cases_of(megabytes: int) -> Iterator[Case]:
     for name, words, make, copied, touches in TRANSPORTS:
         for touch in touches:
-            common = sized(megabytes)
-            if not (copied or touch):
-                common["bytes"] = 0
-            yield Case(
-                **common,
-                id=f"{name}_{megabytes}mb" + "_touch" * touch,
-                title=f"{megabytes} MB {words}" + ", every value read" * touch,
-                prepare=partial(_transport, make, megabytes, touch=touch),
+            rate = {} if copied or touch else {"bytes": 0, "calls": 100}
+            yield case_of_size(
+                megabytes,
+                name + "_{}mb" + "_touch" * touch,
+                f"{{}} MB {words}" + ", every value read" * touch,
+                partial(_transport, make=make, touch=touch),
+                **rate,
                 role="control",
                 package="pyarrow",
-                chart="moving alone" if copied or touch else "",
+                chart="" if rate else "moving alone",
                 line=name.replace("_", " ") + ", touched" * touch,
-                calls=1 if copied or touch else 100,
             )
     bytes_ = matrix_bytes(megabytes)
-    for name, words, prepare, chart, role, sizes in QUANTIZED:
-        if megabytes in sizes:
-            yield Case(
-                **sized(megabytes),
-                id=f"{name}_{megabytes}mb",
-                title=f"{words}, {megabytes} MB",
-                prepare=partial(prepare, megabytes),
-                role=role,
-                chart=chart,
-                line=name.replace("_", " "),
-                threads=1 if role == "legacy" else 2,
-                job=f"{chart}, a column of {megabytes} MB",
-                legacy=f"lists_{megabytes}mb" if name == "int8" else "",
-                seconds=LISTS_SECONDS_PER_MB * megabytes if role == "legacy" else 0.0,
-                memory=bytes_ // 8 + bytes_ // 128 // 4 * 5 if name == "quantize" else None,
-            )
+    for name, words, job, chart, largest in QUANTIZED:
+        if megabytes > largest:
+            continue
+        lists = name == "lists"
+        yield case_of_size(
+            megabytes,
+            name + "_{}mb",
+            f"{words}, {{}} MB",
+            job,
+            role="legacy" if lists else "ours",
+            chart=chart,
+            line=name.replace("_", " "),
+            threads=1 if lists else 2,
+            job=f"{chart}, a column of {{}} MB",
+            legacy="lists_{}mb" if name == "int8" else "",
+            seconds=LISTS_SECONDS_PER_MB * megabytes * lists,
+            memory=bytes_ // 8 + bytes_ // 128 // 4 * 5 if name == "quantize" else None,
+        )
 
 
-def _cases() -> Iterator[Case]:
+def cases() -> Iterator[Case]:
+    if not INSTALLED:
+        return
     yield from copies()
     for megabytes in SIZES:
-        yield from _sized_cases(megabytes)
-    for name, words, prepare, package in SMALL:
+        yield from _cases_of(megabytes)
+    for name, words, prepare in SMALL:
+        ours = name != "export"
         yield Case(
             id=f"small_{name}",
             title=f"4,096 values: {words}",
             prepare=prepare,
-            role="control" if package == "pyarrow" else "ours",
-            package=package,
-            calls=SMALL_CALLS,
+            role="ours" if ours else "control",
+            package="quarrow" if ours else "pyarrow",
+            calls=200,
         )
 
 
-def suite() -> Suite:
-    """Return the suite."""
-    missing = {} if INSTALLED else {"pyarrow": "not installed: the suite is empty"}
-    cases = tuple(_cases()) if INSTALLED else ()
-    return Suite("arrow_ipc", "Arrow data", ABOUT, cases, missing | missing_copy())
+def missing() -> dict[str, str]:
+    absent = {} if INSTALLED else {"pyarrow": "not installed: the suite is empty"}
+    return absent | missing_copy()

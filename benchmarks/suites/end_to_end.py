@@ -1,9 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An adapter and a whole ControlNet arrive as float16 files and leave quantized, by every way."""
+"""From file to file.
+
+Every job reads a safetensors file and writes a file that holds the result; both stay in the page
+cache, and only 'synced' waits for the disk. 'numpy', 'batch', 'arrow' and 'legacy' make int8 with
+one scale for each matrix, the same bytes: loaded by safetensors, written by it (by pyarrow from
+Arrow data); 'legacy' takes one layer at a time, whose lists are freed before the next. 'state dict'
+and 'file' make int8_rowwise in ComfyUI's layout, as the other libraries do. 'plain' is a program of
+two threads that reads the input and writes as many bytes as the int8_rowwise file has (sendfile and
+pread), and computes nothing. The binding's share is what quarrow's calls spend outside the core,
+from stamps of these very calls. A file of 20 KB shows what a job costs besides its bytes.
+"""
 
 import functools
 import importlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,41 +23,18 @@ import numpy as np
 import quarrow as qr
 
 from benchmarks import file_peers
-from benchmarks.array_peers import is_installed
+from benchmarks.cases import copies, missing_copy
 from benchmarks.file_peers import FileWay
-from benchmarks.fixtures import Array, column, copies, missing_copy, random_layers
-from benchmarks.harness.case import Case, Job, Role, Suite
+from benchmarks.fixtures import Array, column, is_installed, random_layers
+from benchmarks.harness.case import Case, Job, Role
 from benchmarks.jobs import one_batch, one_list_at_a_time, single_calls
-from benchmarks.models import CONTROLNET, LORAS, Model, folder, layers_of, source_of
+from benchmarks.models import CONTROLNET, LORAS, folder, layers_of, source_of
 from benchmarks.plain_file import copy_plainly
 from benchmarks.verification import check_layers, require
 
-ABOUT = (
-    "Every job reads a safetensors file and writes a file that holds the result; both stay in"
-    " the page cache, and only 'synced' waits for the disk. 'numpy', 'batch', 'arrow' and 'legacy'"
-    " make int8 with one scale for each matrix, the same bytes: loaded by safetensors, written by"
-    " it (by pyarrow from Arrow data); 'legacy' takes one layer at a time, whose lists are freed"
-    " before the next. 'state dict' and 'file' make int8_rowwise in ComfyUI's layout, as the other"
-    " libraries do. 'plain' is a program of two threads that reads the input and writes as many"
-    " bytes as the int8_rowwise file has (sendfile and pread), and computes nothing. The binding's"
-    " share is what quarrow's calls spend outside the core, from stamps of these very calls. A file"
-    " of 20 KB shows what a job costs besides its bytes."
-)
 Tensors = dict[str, Array]
 INT8: dict[str, Any] = {"format_": "int8", "group_size": "tensor", "threads": 2}
 ROWWISE = "int8_rowwise"
-SMALL_BYTES = 20_480
-
-
-@dataclass(frozen=True)
-class Source:
-    """What stands in a file: a model, or four small layers; `threads` may work on it."""
-
-    name: str
-    words: str
-    bytes: int
-    path: Callable[[], Path]
-    threads: int = 2
 
 
 @functools.cache
@@ -58,17 +45,12 @@ def _small_file() -> Path:
     return path
 
 
-def _of(model: Model, name: str) -> Source:
-    return Source(name, model.words, model.bytes, partial(source_of, model))
-
-
-SOURCES = (
-    Source("small", "a file of 20 KB", SMALL_BYTES, _small_file, threads=1),
-    _of(LORAS["lora_sd15_r16"], "lora"),
-    _of(LORAS["lora_sdxl_r16"], "lora_sdxl"),
-    _of(LORAS["lora_flux_r16"], "lora_flux"),
-    _of(CONTROLNET, "controlnet"),
-)
+MODELS = {
+    "lora": LORAS["lora_sd15_r16"],
+    "lora_sdxl": LORAS["lora_sdxl_r16"],
+    "lora_flux": LORAS["lora_flux_r16"],
+    "controlnet": CONTROLNET,
+}
 
 
 def _files() -> Any:
@@ -80,14 +62,12 @@ def _pyarrow() -> Any:
 
 
 def _load(source: Path) -> tuple[Tensors, Tensors]:
-    """Return what is quantized, and the rest."""
     tensors: Tensors = _files().load_file(source)
     layers = layers_of(tensors)
     return layers, {name: w for name, w in tensors.items() if name not in layers}
 
 
 def _entries(layers: Any) -> Tensors:
-    """Return what a file holds of quantized layers."""
     entries: Tensors = {}
     for name, q in layers.items():
         entries |= {name: q.codes, f"{name}.scale": q.scales, f"{name}.zero_point": q.zero_points}
@@ -242,46 +222,50 @@ WAYS = (
 # fmt: on
 
 
-def _job(source: Source, way: Way) -> Job:
+def _job(source: str, way: Way) -> Job:
     if way.load:
         way.load()
-    given, out = source.path(), folder() / f"{source.name}_{way.name}.out"
-    how = {"threads": source.threads} if source.threads == 1 else {}
+    given = source_of(MODELS[source]) if source in MODELS else _small_file()
+    out = folder() / f"{source}_{way.name}.out"
+    how = {} if source in MODELS else {"threads": 1}
 
     def verify(result: object) -> None:
-        del result
         way.check(given, out)
 
     return Job(lambda: way.run(given, out, **how), verify, lambda result: result or [])
 
 
-def _cases(absent: Collection[str]) -> Iterator[Case]:
+def _cases_of(source: str) -> Iterator[Case]:
+    words, bytes_, absent = "a file of 20 KB", 20_480, file_peers.missing()
+    if source in MODELS:
+        words, bytes_ = MODELS[source].words, MODELS[source].bytes
+    for way in WAYS:
+        if source not in way.of or way.package in absent or not is_installed(way.needs):
+            continue
+        listed = source in LISTED and way.role not in {"copy", "legacy"}
+        synced = "_synced" * way.name.endswith("_synced")
+        yield Case(
+            id=f"{source}_{way.name}",
+            title=f"{words}: {way.words}",
+            prepare=partial(_job, source, way),
+            role=way.role,
+            package=way.package,
+            bytes=bytes_,
+            threads=1 if way.role == "legacy" or source == "small" else 2,
+            copy="" if way.role == "copy" else f"{source}_plain" + synced,
+            legacy=f"{source}_legacy" if listed else "",
+            job=f"{way.job}, {source}" if way.job else "",
+            seconds=way.seconds_per_gb * bytes_ / 1e9,
+            alone=way.role == "legacy" and source == "controlnet",
+        )
+
+
+def cases() -> Iterator[Case]:
     yield from copies((4, 40))
-    for source in SOURCES:
-        for way in WAYS:
-            if source.name not in way.of or way.package in absent or not is_installed(way.needs):
-                continue
-            listed = source.name in LISTED and way.role not in {"copy", "legacy"}
-            synced = "_synced" * way.name.endswith("_synced")
-            yield Case(
-                id=f"{source.name}_{way.name}",
-                title=f"{source.words}: {way.words}",
-                prepare=partial(_job, source, way),
-                role=way.role,
-                package=way.package,
-                bytes=source.bytes,
-                threads=1 if way.role == "legacy" else source.threads,
-                copy="" if way.role == "copy" else f"{source.name}_plain" + synced,
-                legacy=f"{source.name}_legacy" if listed else "",
-                job=f"{way.job}, {source.name}" if way.job else "",
-                seconds=way.seconds_per_gb * source.bytes / 1e9,
-                alone=way.role == "legacy" and source.name == "controlnet",
-            )
+    for source in ("small", *MODELS):
+        yield from _cases_of(source)
 
 
-def suite() -> Suite:
-    """Return the suite."""
-    absent = file_peers.missing()
+def missing() -> dict[str, str]:
     pyarrow = {} if is_installed("pyarrow") else {"pyarrow": "not installed"}
-    cases = tuple(_cases(absent))
-    return Suite("end_to_end", "From file to file", ABOUT, cases, absent | pyarrow | missing_copy())
+    return file_peers.missing() | pyarrow | missing_copy()

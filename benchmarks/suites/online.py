@@ -1,51 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a server does for a request: an adapter or a ControlNet is in memory, and is quantized."""
+"""A request in memory.
+
+Every matrix of an adapter or of a ControlNet lies in memory as float16 and becomes int8_rowwise or
+int4 in groups of 128, two threads; the time ends when codes, scales and zero points of every layer
+are in the caller's hands. 'calls': one for each layer. 'batch': one for all. 'arrow': a record
+batch of pyarrow becomes another. 'state dict': the entries of a ComfyUI file (int4: of
+compressed-tensors), of arrays or of torch tensors. 'strength': the up factors of an adapter are
+scaled by another strength in float and quantized again, which is what a caller does today when it
+changes. 'torch eager' does the same layer by layer with torch's own operations; where 128 does not
+divide a row its groups are the widest that do. 'lists' is a program with a list API: int8 with one
+scale for a layer; of the ControlNet layer by layer, each layer's lists freed before the next, in a
+process of its own.
+"""
 
 import importlib
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import quarrow as qr
 
-from benchmarks.array_peers import is_installed
+from benchmarks import jobs
 from benchmarks.array_peers.torch_peers import eager_affine, eager_rowwise
-from benchmarks.fixtures import (
-    column,
-    copy_job,
-    missing_copy,
-    no_stats,
-    tensors,
-)
-from benchmarks.harness.case import Case, Job, Role, Suite
-from benchmarks.jobs import (
-    Layers,
-    in_hand,
-    layers_job,
-    list_job,
-    one_batch,
-    one_list_at_a_time,
-    single_calls,
-)
+from benchmarks.cases import missing_copy, threads_text
+from benchmarks.fixtures import Layers, column, is_installed, tensors
+from benchmarks.harness.case import Case, Job, no_stats
 from benchmarks.models import CONTROLNET, LORAS, Model, arrays, layers_of
 from benchmarks.verification import check_layers, check_lists, require
 
-ABOUT = (
-    "Every matrix of an adapter or of a ControlNet lies in memory as float16 and becomes"
-    " int8_rowwise or int4 in groups of 128, two threads; the time ends when codes, scales and zero"
-    " points of every layer are in the caller's hands. 'calls': one for each layer. 'batch': one"
-    " for all. 'arrow': a record batch of pyarrow becomes another. 'state dict': the entries of a"
-    " ComfyUI file (int4: of compressed-tensors), of arrays or of torch tensors. 'strength': the up"
-    " factors of an adapter are scaled by another strength in float and quantized again, which is"
-    " what a caller does today when it changes. 'torch eager' does the same layer by layer with"
-    " torch's own operations; where 128 does not divide a row its groups are the widest that do."
-    " 'lists' is a program with a list API: int8 with one scale for a layer; of the ControlNet"
-    " layer by layer, each layer's lists freed before the next, in a process of its own."
-)
 STRENGTHS = (0.35, 0.6, 0.8, 1.25)
 
 
@@ -58,7 +43,7 @@ def _matrices(model: Model, format_: str) -> Layers:
 
 def _layers(way: Any, model: Model, format_: str) -> Job:
     layers = _matrices(model, format_)
-    return layers_job(partial(way, layers, format_, threads=2), layers)
+    return jobs.layers_job(partial(way, layers, format_, threads=2), layers)
 
 
 def _arrow(model: Model, format_: str) -> Job:
@@ -72,7 +57,7 @@ def _arrow(model: Model, format_: str) -> Job:
     def verify(result: Any) -> None:
         made = {row["layer_name"]: row for row in result[1].to_pylist()}
         require(list(made) == list(layers), "other layers came back")
-        for name, q in one_batch(layers, format_).items():
+        for name, q in jobs.one_batch(layers, format_).items():
             same = made[name]["codes"] == q.codes.tobytes()
             same = same and made[name]["scales"] == q.scales.ravel().tolist()
             require(same, f"{name}: other codes or scales")
@@ -95,7 +80,7 @@ def _state_dict(model: Model, format_: str, *, torch: bool = False) -> Job:
         quantized = {name for name in given if given[name] is not entries.get(name)}
         require(quantized == layers.keys(), f"{len(quantized)} of {len(layers)} layers")
         if format_ == "int8_rowwise":
-            for name, q in one_batch(layers, format_).items():
+            for name, q in jobs.one_batch(layers, format_).items():
                 same = np.array_equal(entries[name], q.codes)
                 same = same and np.array_equal(np.ravel(entries[f"{name}_scale"]), q.scales.ravel())
                 require(same, f"{name}: other codes or scales")
@@ -115,8 +100,8 @@ def _strength(model: Model, format_: str) -> Job:
     def call() -> object:
         strength = np.float16(next(strengths))
         scaled = {name: w * strength for name, w in ups.items()}
-        result = one_batch(scaled, format_, threads=2)
-        return result, in_hand(result), scaled
+        result = jobs.one_batch(scaled, format_, threads=2)
+        return result, jobs.in_hand(result), scaled
 
     # The product is a part of the job and not of our call: no share of the binding.
     return Job(call, lambda result: check_layers(result[0], result[2]), no_stats)
@@ -158,13 +143,9 @@ def _torch(model: Model, format_: str, *, strength: bool = False) -> Job:
 
 
 def _lists(model: Model, format_: str) -> Job:
-    del format_
-    return list_job(layers_of(arrays(model)))
-
-
-def _lists_in_turn(model: Model, format_: str) -> Job:
-    del format_
     layers = layers_of(arrays(model))
+    if model is not CONTROLNET:
+        return jobs.list_job(layers)
     first = next(iter(layers))
     kept: dict[str, Any] = {}
 
@@ -173,59 +154,44 @@ def _lists_in_turn(model: Model, format_: str) -> Job:
         if name == first:
             kept[name] = layer
 
-    def verify(result: Any) -> None:
-        del result
+    def verify(result: object) -> None:
         check_lists(kept, {first: layers[first]})
 
-    return Job(lambda: one_list_at_a_time(layers, keep), verify, no_stats)
+    return Job(lambda: jobs.one_list_at_a_time(layers, keep), verify, no_stats)
 
 
 def _copy(model: Model, threads: int) -> Job:
-    return copy_job(list(layers_of(arrays(model)).values()), threads)
+    return jobs.copy_job(list(layers_of(arrays(model)).values()), threads)
 
 
-@dataclass(frozen=True)
-class Way:
-    """A way from a model in memory to quantized arrays.
-
-    `of` are the models that it is measured with and `int4` those of int4 too, as their ids begin;
-    `seconds_per_gb` is about its time.
-    """
-
-    name: str
-    words: str
-    prepare: Callable[[Model, str], Job]
-    seconds_per_gb: float
-    role: Role = "ours"
-    package: str = "quarrow"
-    needs: str = "numpy"
-    of: tuple[str, ...] = ("lora", "controlnet")
-    int4: tuple[str, ...] = ("lora", "controlnet")
-
-
-# int4 in a file wants rows of whole groups, which an adapter's up factors are not.
-STATE_DICT = ("controlnet",)
 # The adapter whose lists somebody waits for.
 SMALL = "lora_sd15_r16"
-# fmt: off
-WAYS = (
-    Way("calls", "a call for each layer", partial(_layers, single_calls), 0.3),
-    Way("batch", "one batch", partial(_layers, one_batch), 0.3),
-    Way("arrow", "Arrow to Arrow", _arrow, 0.3, needs="pyarrow"),
-    Way("state_dict", "a state dict", _state_dict, 0.4, int4=STATE_DICT),
-    Way("state_dict_torch", "a state dict of torch tensors", partial(_state_dict, torch=True), 0.4,
-        needs="torch", int4=STATE_DICT),
-    Way("torch", "torch eager, layer by layer", _torch, 3.0, "peer", "torch", "torch"),
-    Way("strength", "another strength, one batch", _strength, 0.6, of=("lora",)),
-    Way("strength_torch", "another strength, torch eager", partial(_torch, strength=True), 3.0,
-        "peer", "torch", "torch", of=("lora",)),
-    Way("lists", "tolist and one list call", _lists, 12.0, "legacy", of=(SMALL,), int4=()),
-    Way("lists", "tolist and a list call for each layer", _lists_in_turn, 12.0, "legacy",
-        of=("controlnet",), int4=()),
-)
-# fmt: on
 LISTED = {SMALL, CONTROLNET.name}
-MODELS = (*LORAS.values(), CONTROLNET)
+# The name, the words, from a model and a format to the job, about the seconds of a GB, what must be
+# installed.
+WAYS: tuple[tuple[str, str, Callable[[Model, str], Job], float, str], ...] = (
+    ("calls", "a call for each layer", partial(_layers, jobs.single_calls), 0.3, "numpy"),
+    ("batch", "one batch", partial(_layers, jobs.one_batch), 0.3, "numpy"),
+    ("arrow", "Arrow to Arrow", _arrow, 0.3, "pyarrow"),
+    ("state_dict", "a state dict", _state_dict, 0.4, "numpy"),
+    ("state_dict_torch", "a state dict of torch tensors", partial(_state_dict, torch=True), 0.4,
+     "torch"),
+    ("torch", "torch eager, layer by layer", _torch, 3.0, "torch"),
+    ("strength", "another strength, one batch", _strength, 0.6, "numpy"),
+    ("strength_torch", "another strength, torch eager", partial(_torch, strength=True), 3.0,
+     "torch"),
+    ("lists", "tolist and one list call", _lists, 12.0, "numpy"),
+)  # fmt: skip
+
+
+def _is_measured(way: str, model: Model, format_: str) -> bool:
+    is_lora = model is not CONTROLNET
+    if way == "lists":
+        return model.name in LISTED and format_ != "int4"
+    if way.startswith("state_dict") and format_ == "int4":
+        # In a file it wants rows of whole groups, which an adapter's up factors are not.
+        return not is_lora
+    return is_lora or not way.startswith("strength")
 
 
 def _cases_of(model: Model) -> Iterator[Case]:
@@ -234,7 +200,7 @@ def _cases_of(model: Model) -> Iterator[Case]:
     for threads in (1,) if is_lora or missing_copy() else (1, 2):
         yield common(
             id=f"copy_{model.name}" + "_2_threads" * (threads == 2),
-            title=f"{model.words}: a copy of its layers, {threads} thread{'s' * (threads > 1)}",
+            title=f"{model.words}: a copy of its layers, {threads_text(threads)}",
             prepare=partial(_copy, model, threads),
             role="copy",
             package="numpy" if threads == 1 else "",
@@ -242,32 +208,35 @@ def _cases_of(model: Model) -> Iterator[Case]:
             seconds=0.2 * megabytes / 1000,
         )
     for format_ in ("int8_rowwise", "int4") if model.rank in {0, 16} else ("int8_rowwise",):
-        for way in WAYS:
-            unfit = format_ == "int4" and not model.name.startswith(way.int4)
-            if unfit or not model.name.startswith(way.of) or not is_installed(way.needs):
+        for way, words, prepare, seconds_per_gb, needs in WAYS:
+            if not (_is_measured(way, model, format_) and is_installed(needs)):
                 continue
-            lists, change = way.role == "legacy", way.name.startswith("strength")
+            lists, change = way == "lists", way.startswith("strength")
+            peer = "torch" in way and "state_dict" not in way
             listed = not (lists or change) and format_ != "int4" and model.name in LISTED
+            said = words if is_lora or not lists else "tolist and a list call for each layer"
             yield common(
-                id=f"{model.name}_{way.name}" + "_int4" * (format_ == "int4"),
-                title=f"{model.words}: {way.words}, {'int8' if lists else format_}",
-                prepare=partial(way.prepare, model, format_),
-                role=way.role,
-                package=way.package,
+                id=f"{model.name}_{way}" + "_int4" * (format_ == "int4"),
+                title=f"{model.words}: {said}, {'int8' if lists else format_}",
+                prepare=partial(prepare, model, format_),
+                role="peer" if peer else "legacy" if lists else "ours",
+                package="torch" if peer else "quarrow",
                 chart=f"adapters, {format_}" if is_lora and not lists else "",
-                line=way.name.replace("_", " "),
+                line=way.replace("_", " "),
                 threads=1 if lists else 2,
                 copy=f"copy_{model.name}",
                 legacy=f"{model.name}_lists" if listed else "",
                 job=f"{'strength, ' * change}{format_}, {model.name}",
-                seconds=way.seconds_per_gb * megabytes / 1000,
+                seconds=seconds_per_gb * megabytes / 1000,
                 alone=lists and not is_lora,
             )
 
 
-def suite() -> Suite:
-    """Return the suite."""
-    needs = {way.needs for way in WAYS if not is_installed(way.needs)}
-    missing = dict.fromkeys(sorted(needs), "not installed") | missing_copy()
-    cases = tuple(case for model in MODELS for case in _cases_of(model))
-    return Suite("online", "A request in memory", ABOUT, cases, missing)
+def cases() -> Iterator[Case]:
+    for model in (*LORAS.values(), CONTROLNET):
+        yield from _cases_of(model)
+
+
+def missing() -> dict[str, str]:
+    needs = sorted({needs for *_, needs in WAYS if not is_installed(needs)})
+    return dict.fromkeys(needs, "not installed") | missing_copy()

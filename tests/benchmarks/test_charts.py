@@ -13,7 +13,6 @@ from stored_runs import HOSTILE, make_store, sizes_suite, write_run
 
 from benchmarks import suites
 from benchmarks.harness import charts
-from benchmarks.harness.changes import Doubt
 from benchmarks.harness.charts import DASHES, Line
 from benchmarks.harness.stats import Interval
 from benchmarks.harness.store import Store
@@ -27,7 +26,7 @@ DAY = "2026-01-06T08:00:00+00:00"
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
     store = make_store(tmp_path_factory.mktemp("store"), factor=1.12)
-    return {row.id: row for row in summarize(store, [], Doubt()).rows}
+    return {row.id: row for row in summarize(store, []).rows}
 
 
 def a_line(name: str, role: str = "ours", factor: float = 1.0, *, known: bool = True) -> Line:
@@ -41,7 +40,9 @@ def a_line(name: str, role: str = "ours", factor: float = 1.0, *, known: bool = 
 
 
 def drawn(svg: str) -> ElementTree.Element:
-    return ElementTree.fromstring(alone(svg).replace("var(--", "(").replace(" href=", " target="))
+    return ElementTree.fromstring(
+        alone(svg).replace(": var(--", ":(").replace(" href=", " target=")
+    )
 
 
 def strokes(svg: str, ink: str) -> list[list[tuple[float, float]]]:
@@ -132,12 +133,12 @@ def test_every_sample_is_drawn_in_order_and_beside_the_base(rows: dict[str, Row]
         points.setdefault(use.get("target", ""), []).append(
             (float(use.get("x", 0)), float(use.get("y", 0)))
         )
-    ours, base = (points[name] for name in sorted(points, key=lambda name: -len(points[name])))
+    ours, base = (points[name] for name in sorted(points, key=lambda name: points[name]))
     far = re.search(r"(\d+) far sample", charts.samples(row, "previous").note)
     walls = np.array([sample.wall for sample in row.record.samples])
     beyond = int(far[1]) if far else 0
-    assert len(ours) // 2 + len(base) == 200 - beyond
-    order = ours[: len(ours) // 2]
+    assert len(ours) + len(base) == 200 - beyond
+    order = ours
     assert [x for x, _ in order] == sorted(x for x, _ in order)
     inside = walls[np.argsort(walls)[: len(order)]]
     kept = walls[walls <= inside.max()]
@@ -147,7 +148,8 @@ def test_every_sample_is_drawn_in_order_and_beside_the_base(rows: dict[str, Row]
     assert sorted((y for _, y in base), reverse=True) == pytest.approx(
         np.polyval(scale, before), abs=0.5
     )
-    assert {"this run", "previous", "1", "50", "100"} <= set(texts(svg))
+    assert {"this run, 100 samples", "previous, 100 samples"} <= set(texts(svg))
+    assert max(x for x, _ in ours) < min(x for x, _ in base)
 
 
 def uprights(svg: str) -> int:
@@ -158,7 +160,7 @@ def uprights(svg: str) -> int:
 def test_processes_are_parted_where_there_are_several(tmp_path: Path) -> None:
     store = Store(tmp_path, "m")
     write_run(store, sizes_suite(), DAY, processes=4)
-    (row, *_) = summarize(store, [], Doubt()).rows
+    (row, *_) = summarize(store, []).rows
     chart = charts.samples(row, "previous")
     assert "part processes" in chart.note
     assert uprights(chart.svg) == 3

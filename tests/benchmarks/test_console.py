@@ -9,7 +9,6 @@ import pytest
 from rich.console import Console
 from stored_runs import FINGERPRINT, make_store, sizes_suite, write_run
 
-from benchmarks.harness.changes import Doubt
 from benchmarks.harness.console import PEERS_WANTED, print_summary
 from benchmarks.harness.store import Store
 from benchmarks.harness.summary import Summary, summarize
@@ -24,7 +23,7 @@ TARGETS = [
 
 @pytest.fixture(scope="module")
 def summary(tmp_path_factory: pytest.TempPathFactory) -> Summary:
-    return summarize(make_store(tmp_path_factory.mktemp("store")), TARGETS, Doubt())
+    return summarize(make_store(tmp_path_factory.mktemp("store")), TARGETS)
 
 
 def printed(summary: Summary, *, suites: tuple[str, ...] = (), width: int = 120) -> list[str]:
@@ -76,7 +75,7 @@ def test_figures_without_intervals_are_bare(tmp_path: Path) -> None:
     few = [replace(each, count=5) for each in suite.benchmarks]
     for day in (1, 2):
         write_run(store, replace(suite, benchmarks=few), f"2026-01-0{day}T08:00:00+00:00")
-    text = "\n".join(printed(summarize(store, TARGETS, Doubt())))
+    text = "\n".join(printed(summarize(store, TARGETS)))
     assert "nan" not in text
     assert "[" not in text
     assert "5 of 100" in text

@@ -9,7 +9,6 @@ import pytest
 from stored_runs import FINGERPRINT, Simulated, SimulatedSuite, make_store, write_run
 
 from benchmarks import document, overview, suites
-from benchmarks.harness.changes import Doubt
 from benchmarks.harness.store import Store
 from benchmarks.harness.summary import Summary, summarize
 from benchmarks.harness.targets import Headline, Target, read_headlines
@@ -35,7 +34,7 @@ HEADLINES = [
 @pytest.fixture(scope="module")
 def summary(tmp_path_factory: pytest.TempPathFactory) -> Summary:
     store = make_store(tmp_path_factory.mktemp("store"))
-    return summarize(store, TARGETS, Doubt(), headlines=HEADLINES)
+    return summarize(store, TARGETS, headlines=HEADLINES)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +127,7 @@ def test_the_pictures_of_all_suites_are_small_together(tmp_path: Path) -> None:
             for place, case in enumerate(suite.cases)
         ]
         write_run(store, SimulatedSuite(name, suite.title, found), DAY)
-    document.write_document(summarize(store, [], Doubt()), tmp_path / "performance.md")
+    document.write_document(summarize(store, []), tmp_path / "performance.md")
     pictures = list((tmp_path / "performance").glob("*.svg"))
     assert len(pictures) >= 5
     assert all("<text" in each.read_text(encoding="utf-8") for each in pictures)

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from benchmarks import file_peers
-from benchmarks.array_peers import PEERS, is_installed, peer_job
-from benchmarks.array_peers.peer import MODULES, Peer, steps
-from benchmarks.fixtures import weights
+from benchmarks.array_peers import PEERS, peer_job
+from benchmarks.array_peers.peer import MODULES, OVER_TORCH, Peer, steps
+from benchmarks.fixtures import is_installed, weights
 from benchmarks.harness.case import Case, WrongResultError
 from benchmarks.harness.engine import ROOT
-from benchmarks.suites import peers
+from benchmarks.suites import make_suite, peers
 
-CASES = {case.id: case for case in peers.suite().cases}
+CASES = {case.id: case for case in make_suite("peers").cases}
 
 
 def prepared_without_libraries() -> list[Case]:
@@ -29,11 +29,11 @@ def prepared_without_libraries() -> list[Case]:
 
 
 def test_ids_are_unique() -> None:
-    assert len(CASES) == len(peers.suite().cases)
+    assert len(CASES) == len(make_suite("peers").cases)
 
 
 def test_every_peer_is_measured_or_missing() -> None:
-    missing = peers.suite().missing
+    missing = make_suite("peers").missing
     for peer in PEERS:
         measured = f"{peer.id}_4mb" in CASES
         assert measured != (peer.package in missing), peer.id
@@ -46,7 +46,7 @@ def test_what_is_not_installed_is_listed(monkeypatch: pytest.MonkeyPatch) -> Non
         "find_spec",
         lambda name: find(name) if name in {"numpy", "torchao"} else None,
     )
-    suite = peers.suite()
+    suite = make_suite("peers")
     assert {case.package for case in suite.cases} == {"", "numpy", "quarrow"}
     assert suite.missing["mlx"] == "not installed"
     assert suite.missing["torch"].startswith("not installed, no small_int4_torch")
@@ -59,7 +59,7 @@ def test_the_package_around_a_missing_module_may_be_missing() -> None:
 
 
 def test_making_the_suite_imports_no_library() -> None:
-    wanted = {each for modules in MODULES.values() for each in modules} - {"numpy"}
+    wanted = {*MODULES.values(), *OVER_TORCH, *(peer.package for peer in PEERS)} - {"numpy"}
     program = (
         "import sys\n"
         "from benchmarks.suites import load_suite\n"
@@ -130,12 +130,14 @@ def test_a_peer_without_threads_gets_two_of_ours() -> None:
     barrier = threading.Barrier(2, timeout=30)
 
     def way(w: Any) -> Any:
+        quantize, restore = peer.way(w)
+
         def call() -> object:
             names.append(threading.current_thread().name)
             barrier.wait()  # passes where both are there
-            return peer.way(w)()
+            return quantize()
 
-        return call
+        return call, restore
 
     w = weights(4)
     job = peer_job(replace(peer, way=way), [w], 2)
@@ -157,9 +159,10 @@ def test_file_peers_get_two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_codes_for_a_part_of_the_values_are_refused() -> None:
     peer, _ = recording()
     w = weights(4)[:128]
-    peer.verify(peer.way(w)(), w)
+    call, restore = peer.way(w)
+    peer.verify(call(), w, restore)
     with pytest.raises(WrongResultError, match="65536 bytes of codes instead of 131072"):
-        peer.verify(peer.way(w[:64])(), w)
+        peer.verify(peer.way(w[:64])[0](), w, restore)
 
 
 def test_values_too_far_from_their_input_are_refused() -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from stored_runs import HOSTILE, hostile_suite, make_store, write_run
 
-from benchmarks.harness.changes import Doubt
 from benchmarks.harness.report import write_report
 from benchmarks.harness.summary import summarize
 from benchmarks.harness.targets import Target
@@ -39,7 +38,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Target("beside a copy", "ratio", of, "x", at_most=0.9),
         Target(HOSTILE, "ratio", of, "x", at_most=0.1, peer=HOSTILE, stated=HOSTILE),
     ]
-    write_report(summarize(store, targets, Doubt()), folder)
+    write_report(summarize(store, targets), folder)
     return folder
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the suites declare fits together, whatever is installed here."""
 
-import importlib
 import importlib.util
 import os
 import re
@@ -16,11 +15,12 @@ import pytest
 import quarrow as qr
 
 from benchmarks import fixtures, jobs, models, verification
+from benchmarks.cases import missing_copy
 from benchmarks.harness import environment
 from benchmarks.harness.case import WrongResultError
 from benchmarks.harness.targets import read_headlines, read_targets
 from benchmarks.plain_file import copy_plainly
-from benchmarks.suites import NAMES, batch_overhead, load_suite, numpy_vs_legacy, pauses
+from benchmarks.suites import NAMES, batch_overhead, load_suite, make_suite
 
 
 @pytest.fixture(params=NAMES)
@@ -31,7 +31,7 @@ def suite(request: pytest.FixtureRequest) -> Any:
 def complete(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A suite as it is where every library is installed."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda module: object())
-    return importlib.import_module(f"benchmarks.suites.{name}").suite()
+    return make_suite(name)
 
 
 def test_names_are_unique_and_make_file_names(suite: Any) -> None:
@@ -52,13 +52,13 @@ def test_every_suite_has_a_copy_by_one_thread_and_by_two(suite: Any) -> None:
         assert suite.missing  # it says why
         return
     copies = {case.threads for case in suite.cases if case.role == "copy"}
-    without = fixtures.copy_library().name in suite.missing
+    without = jobs.copy_library().name in suite.missing
     assert copies in ({1, 2}, {1} if without else {1, 2})
 
 
 def test_a_copy_that_was_not_built_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QUARROW_COPY", "/nowhere/libcopy.so")
-    suite = numpy_vs_legacy.suite()
+    suite = make_suite("numpy_vs_legacy")
     assert "tools/setup benchmarks" in suite.missing["libcopy.so"]
     assert {case.threads for case in suite.cases if case.role == "copy"} == {1}
 
@@ -121,10 +121,10 @@ def test_a_strength_is_an_adapters(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("size", [1, 1000, 4097, 300_001])
 def test_a_copy_is_whole(size: int, threads: int) -> None:
-    if threads == 2 and fixtures.missing_copy():
-        pytest.skip(str(fixtures.missing_copy()))
+    if threads == 2 and missing_copy():
+        pytest.skip(str(missing_copy()))
     layers = [np.arange(1, each + 1, dtype=np.float32) for each in (size, 5, 2 * size)]
-    job = fixtures.copy_job(layers, threads)
+    job = jobs.copy_job(layers, threads)
     for _ in range(3):
         job.verify(job.call())
 
@@ -133,7 +133,7 @@ def test_cold_calls_take_another_input_each_time() -> None:
     inputs = fixtures.cold_weights(4)
     assert sum(w.nbytes for w in inputs) > environment.last_level_cache_bytes()
     taken: list[int] = []
-    call = fixtures.in_turn([partial(taken.append, i) for i in range(len(inputs))])
+    call = jobs.in_turn([partial(taken.append, i) for i in range(len(inputs))])
     for _ in range(len(inputs) + 1):
         call()
     assert taken == [*range(len(inputs)), 0]
@@ -142,7 +142,7 @@ def test_cold_calls_take_another_input_each_time() -> None:
 def test_pauses_are_before_the_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
-    jobs = {case.id: case.prepare() for case in pauses.suite().cases if case.role == "ours"}
+    jobs = {case.id: case.prepare() for case in load_suite("pauses").cases if case.role == "ours"}
     for id_, job in jobs.items():
         assert (job.before is not None) == ("after" in id_), id_
         if job.before:

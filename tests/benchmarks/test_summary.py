@@ -22,7 +22,7 @@ from stored_runs import (
 )
 
 from benchmarks.harness import environment
-from benchmarks.harness.changes import NO_VERDICT, Doubt
+from benchmarks.harness.changes import NO_VERDICT
 from benchmarks.harness.console import print_rows, print_summary, print_targets
 from benchmarks.harness.store import AB, Store
 from benchmarks.harness.summary import Summary, as_csv, as_json, summarize
@@ -33,7 +33,7 @@ TARGET = Target("the copy", "value", ("numpy_vs_legacy/copy_4mb",), "ms", at_mos
 
 @pytest.fixture
 def summary(tmp_path: Path) -> Summary:
-    return summarize(make_store(tmp_path), [TARGET], Doubt())
+    return summarize(make_store(tmp_path), [TARGET])
 
 
 def test_a_ratio_is_that_of_the_medians(summary: Summary) -> None:
@@ -60,7 +60,7 @@ def test_a_ratio_is_of_the_same_bytes(tmp_path: Path) -> None:
         ],
     )
     write_run(store, suite, "2026-01-05T08:00:00+00:00")
-    rows = {row.case["id"]: row for row in summarize(store, [], Doubt()).rows}
+    rows = {row.case["id"]: row for row in summarize(store, []).rows}
     assert rows["half"].to_copy is not None
     assert rows["half"].to_copy.value == pytest.approx(2.0)
 
@@ -69,7 +69,7 @@ def test_ratios_are_of_one_run(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     path = store.folder / "numpy_vs_legacy/copy_4mb/new.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"run": "another"}))
-    rows = {row.case["id"]: row for row in summarize(store, [], Doubt()).rows}
+    rows = {row.case["id"]: row for row in summarize(store, []).rows}
     assert rows["numpy_into_4mb"].to_copy is None
     assert rows["numpy_into_40mb"].to_copy is not None
 
@@ -104,7 +104,7 @@ def test_throughput_is_of_the_median_and_not_of_the_mean(tmp_path: Path) -> None
     store = Store(tmp_path, "machine")
     cases = [Simulated(case("a", "half a million bytes", bytes=500_000), 1e-3, spread=0.3)]
     write_run(store, SimulatedSuite("suite", "Rates", cases), "2026-01-05T08:00:00+00:00")
-    (row,) = summarize(store, [], Doubt()).rows
+    (row,) = summarize(store, []).rows
     walls = np.concatenate(row.record.by_process())
     assert row.throughput is not None
     assert row.throughput.value == pytest.approx(5e5 / np.median(walls))
@@ -119,7 +119,7 @@ def test_lists_are_compared_byte_for_byte(tmp_path: Path) -> None:
         Simulated(case("lists", "a half", "legacy", bytes=2000), 5e-5, spread=0),
     ]
     write_run(store, SimulatedSuite("suite", "Lists", cases), "2026-01-05T08:00:00+00:00")
-    row, _ = summarize(store, [], Doubt()).rows
+    row, _ = summarize(store, []).rows
     assert row.to_legacy is not None
     assert row.to_legacy.value == pytest.approx(100.0, rel=0.1)
 
@@ -131,7 +131,7 @@ def test_headlines_stand_beside_the_best_that_was_measured(tmp_path: Path) -> No
         Headline("nobody", "peers/int4_into_4mb", ("peers/absent",)),
         Headline("not measured", "peers/absent", beside),
     ]
-    ours, alone, absent = summarize(make_store(tmp_path), [], Doubt(), headlines=lines).headlines
+    ours, alone, absent = summarize(make_store(tmp_path), [], headlines=lines).headlines
     assert ours.row is not None
     assert ours.rival is not None
     assert ours.ratio is not None
@@ -144,7 +144,7 @@ def test_headlines_stand_beside_the_best_that_was_measured(tmp_path: Path) -> No
 
 def test_rounds_of_two_builds_are_judged_and_earlier_runs_are_not(tmp_path: Path) -> None:
     store = make_store(tmp_path)
-    earlier = summarize(store, [], Doubt())
+    earlier = summarize(store, [])
     assert {row.change.reason for row in earlier.rows if row.change} == {NO_VERDICT}
     assert earlier.power == ""
     suite = peers_suite()
@@ -156,7 +156,7 @@ def test_rounds_of_two_builds_are_judged_and_earlier_runs_are_not(tmp_path: Path
         factor = 1.0 if each.case.role == "copy" else 0.5
         walls = [replace(sample, wall=factor * sample.wall) for sample in record.samples]
         store.write(replace(record, samples=walls), AB)
-    found = summarize(store, [], Doubt(), baseline=AB)
+    found = summarize(store, [], baseline=AB)
     verdicts = {row.id: row.change.verdict for row in found.rows if row.change}
     assert verdicts["peers/int4_into_4mb"] == "regressed"
     assert verdicts["peers/int4_swift"] == ""

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.harness.case import Case, run_by_program
+from benchmarks.harness.case import Case, RefusedError, run_by_program
 from benchmarks.harness.stats import Interval
-from benchmarks.harness.store import Record, Sample, described
+from benchmarks.harness.store import Record, Sample
 from benchmarks.harness.targets import (
     Figures,
     Headline,
     Target,
-    TargetError,
     achieved,
     outcome,
     read_headlines,
@@ -28,7 +27,7 @@ def record(id_: Any, walls: Any, *, cpu: Any = 1.0, stages: Any = None, run: str
         Sample(0, wall, cpu * wall, 1, {f"stage_{k}": v * wall for k, v in (stages or {}).items()})
         for wall in walls
     ]
-    case = described(Case(id_, id_, run_by_program))
+    case = Case(id_, id_, run_by_program).described()
     return Record("s", case, samples, run, {"samples": len(samples)})
 
 
@@ -165,7 +164,7 @@ def test_a_file_of_targets_is_read_and_what_it_cannot_mean_is_refused(tmp_path: 
     assert read_targets(path) == [Target("m", "value", ("s/a",), "us", at_most=1)]
     assert read_headlines(path) == [Headline("w", "s/a", ("s/b", "s/c")), Headline("v", "s/b")]
     path.write_text('targets = [{metric = "m", rules = "value"}]')
-    with pytest.raises(TargetError, match="no line of targets"):
+    with pytest.raises(RefusedError, match="no line of targets"):
         read_targets(path)
 
 
@@ -182,7 +181,7 @@ def test_a_file_of_targets_is_read_and_what_it_cannot_mean_is_refused(tmp_path: 
     ],
 )
 def test_a_target_that_cannot_be_judged_is_refused(wrong: Any) -> None:
-    with pytest.raises(TargetError, match="'metric' cannot be judged"):
+    with pytest.raises(RefusedError, match="'metric' cannot be judged"):
         target(**wrong)
 
 

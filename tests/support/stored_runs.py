@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.harness.case import Case, Role, Suite, run_by_program
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.store import Record, Sample, Store, described, suite_record
+from benchmarks.harness.store import Record, Sample, Store, suite_record
 
 FINGERPRINT = "simulated-2cpu-00000000"
 SIZES = (4, 40, 400)
@@ -134,13 +134,10 @@ def write_run(
         run=run,
     )
     store.write_suite(record)
-    medians = {}
     for each in suite.benchmarks:
         own = 1.0 if each.case.role == "copy" else factor
         drawn = samples(each, own, processes, f"{run} {each.case.id}")
-        store.write(Record(suite.name, described(each.case), drawn, run, settings))
-        medians[each.case.id] = float(np.median([sample.wall for sample in drawn]))
-    store.add_history(record, medians)
+        store.write(Record(suite.name, each.case.described(), drawn, run, settings))
 
 
 def sizes_suite() -> SimulatedSuite:
