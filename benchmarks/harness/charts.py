@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
 
 from benchmarks.harness.stats import Interval
 from benchmarks.harness.store import Record
@@ -34,29 +34,10 @@ class Chart:
     svg: str
 
 
-def _axes(figure: Figure, place: tuple[float, float, float, float], **rest: Any) -> Axes:
-    axes = figure.add_axes(place, **rest)
-    axes.tick_params(color=INKS["soft"], labelcolor=INKS["soft"], length=0, which="both")
-    axes.spines[["left", "bottom"]].set_color(INKS["soft"])
-    return axes
-
-
-def _apart(pairs: Sequence[tuple[float, float]]) -> list[float]:
-    """Return both ends of many strokes, so that one line draws them all."""
-    return [value for one, other in pairs for value in (one, other, math.nan)]
-
-
-def _grid(axes: Axes, x: Sequence[float], y: Sequence[float]) -> None:
-    """Draw a line at each tick, all as one."""
-    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
-    across = _apart([*((at, at) for at in x), *((left, right) for _ in y)])
-    along = _apart([*((low, high) for _ in x), *((at, at) for at in y)])
-    axes.plot(across, along, color=INKS["line"], linewidth=0.6, zorder=0)
-    axes.set(xlim=(left, right), ylim=(low, high))
-
-
 @dataclass(frozen=True)
 class Line:
+    """Medians over sizes."""
+
     name: str
     role: str
     points: list[tuple[float, Interval]]
@@ -77,6 +58,7 @@ def line_styles(lines: Sequence[Line]) -> list[dict[str, Any]]:
         {
             "linestyle": DASHES[line.role],
             "marker": MARKERS[index],
+            "markeredgewidth": 0,
             "color": INKS["ink" if line.role == "copy" else f"s{index}"],
             "linewidth": 2 if line.role in {"ours", "copy"} else 1.2,
         }
@@ -84,22 +66,18 @@ def line_styles(lines: Sequence[Line]) -> list[dict[str, Any]]:
     ]
 
 
-def _time_ticks(axes: Axes) -> list[float]:
+def _name_times(axes: Axes) -> None:
     """Name powers of ten on a logarithmic axis of seconds, and what lies between if few do."""
     low, high = axes.get_ylim()
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
-        ticks = [float(f"{digit}e{power}") for power in powers for digit in digits]
-        ticks = [tick for tick in ticks if low <= tick <= high]
-        if len(ticks) >= 3:
-            break
-    words = [typeset(f"{tick / time_unit(tick)[1]:g} {time_unit(tick)[0]}") for tick in ticks]
-    axes.set_yticks(ticks, words)
-    axes.set_yticks([], minor=True)
-    return ticks
+    decades = math.log10(high / low)
+    between = (1,) if decades > 3 else (1, 2, 5) if decades > 1 else (1, 1.5, 2, 3, 4, 5, 6, 8)
+    axes.yaxis.set_major_locator(LogLocator(subs=between))
+    axes.yaxis.set_major_formatter(
+        lambda tick, _: typeset(f"{tick / time_unit(tick)[1]:g} {time_unit(tick)[0]}")
+    )
 
 
-def _size_ticks(axes: Axes, sizes: Sequence[float]) -> list[float]:
+def _name_sizes(axes: Axes, sizes: Sequence[float]) -> None:
     """Name the sizes, but for those that stand too close beside one that is named."""
     room = 0.09 * math.log(sizes[-1] / sizes[0]) if len(sizes) > 1 else 0
     named: list[float] = []
@@ -107,48 +85,32 @@ def _size_ticks(axes: Axes, sizes: Sequence[float]) -> list[float]:
         if not named or math.log(size / named[-1]) > room:
             named.append(size)
     axes.set_xticks(named, [f"{float(f'{size:.3g}'):,g}" for size in named])
-    axes.set_xticks([], minor=True)
-    return named
-
-
-def _name_lines(axes: Axes, lines: Sequence[Line], styles: Sequence[dict[str, Any]]) -> None:
-    """Name lines beside the axes, in the order of their ends, so that no name is on another."""
-    named = zip(lines, styles, strict=True)
-    order = sorted(named, key=lambda each: -each[0].points[-1][1].value)
-    axes.legend(
-        handles=[Line2D([], [], label=line.name, **style) for line, style in order],
-        labelcolor=INKS["ink"],
-        loc="center left",
-        bbox_to_anchor=(1.02, 0.5),
-        frameon=False,
-        handlelength=3,
-        labelspacing=0.8,
-    )
 
 
 def over_sizes(heading: str, lines: Sequence[Line], unit: str) -> Chart:
     """Draw times over sizes, both logarithmic, with the intervals that are known."""
     figure = Figure(figsize=(6.4, 3.4))
-    axes = _axes(figure, (0.11, 0.14, 0.58, 0.82), xscale="log", yscale="log")
-    styles = line_styles(lines)
-    for line, style in zip(lines, styles, strict=True):
+    axes = figure.add_axes((0.11, 0.14, 0.58, 0.82), xscale="log", yscale="log")
+    axes.set(xlabel=unit, ylabel="time of a call")
+    intervals = False
+    named = {}
+    for line, style in zip(lines, line_styles(lines), strict=True):
         x, y = zip(*line.points, strict=True)
-        axes.plot(x, [each.value for each in y], **style)
-        known = [(at, each) for at, each in line.points if each.known]
-        axes.plot(
-            _apart([(at, at) for at, _ in known]),
-            _apart([(each.low, each.high) for _, each in known]),
-            color=style["color"],
-            linewidth=4,
-            alpha=0.35,
-        )
-    sizes = sorted({at for line in lines for at, _ in line.points})
-    _grid(axes, _size_ticks(axes, sizes), _time_ticks(axes))
-    axes.set_xlabel(unit, color=INKS["soft"])
-    axes.set_ylabel("time of a call", color=INKS["soft"])
-    _name_lines(axes, lines, styles)
-    shown = any(each.known for line in lines for _, each in line.points)
-    note = "Medians, both axes logarithmic; lower is faster." + " Bars are intervals." * shown
+        (named[line.name],) = axes.plot(x, [each.value for each in y], **style)
+        for at, each in line.points:
+            if each.known:
+                ends = [each.low, each.high]
+                axes.plot([at, at], ends, color=style["color"], linewidth=4, alpha=0.35)
+                intervals = True
+    _name_sizes(axes, sorted({at for line in lines for at, _ in line.points}))
+    _name_times(axes)
+    axes.minorticks_off()
+    # In the order of the lines' ends: no name is on another, and each is easily found.
+    order = sorted(lines, key=lambda line: -line.points[-1][1].value)
+    handles = [named[line.name] for line in order]
+    names = [line.name for line in order]
+    axes.legend(handles, names, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    note = "Medians, both axes logarithmic; lower is faster." + " Bars are intervals." * intervals
     if any(line.role == "copy" for line in lines):
         note += " Dashed are copies of the input."
     return Chart(heading, note, svg_of(figure))
@@ -188,36 +150,34 @@ def _steps(record: Record) -> list[float]:
 
 def samples(row: Row, baseline: str) -> Chart:
     """Draw every sample in the order in which they were taken, those of the base beside them."""
-    median = row.estimate.median
+    median, steps = row.estimate.median, _steps(row.record)
     name, length = time_unit(median.value)
     shown = [("this run", row.record, "s0", "o")]
     if row.base:
         shown.append((baseline, row.base, "soft", "x"))
     walls = [np.array([sample.wall for sample in each.samples]) / length for _, each, *_ in shown]
-    figure = Figure(figsize=(6.4, 2.6))
-    axes = _axes(figure, (0.1, 0.17, 0.89, 0.8))
     low, high, beyond = _frame(walls)
-    axes.set_ylim(low, high)
+    figure = Figure(figsize=(6.4, 2.6))
+    axes = figure.add_axes((0.1, 0.17, 0.89, 0.8), ylim=(low, high), xlabel="in the order taken")
+    axes.set_ylabel(typeset(f"time of a call, {name}"))
     axes.locator_params(axis="y", nbins=4)
+    axes.grid(visible=False, axis="x")
     if median.known:
         axes.axhspan(median.low / length, median.high / length, color=INKS["line"], zorder=0)
+    axes.vlines(steps, low, high, color=INKS["line"], linewidth=0.6)
     start = 0.0
     places = {}
     for x, (who, _, ink, marker) in zip(walls, shown, strict=True):
         inside = np.flatnonzero(x <= high)
         look: dict[str, Any] = {"linestyle": "none", "markersize": 3, "fillstyle": "none"}
         axes.plot(start + inside + 1, x[inside], marker=marker, color=INKS[ink], **look)
-        ends = [start + 1, start + len(x)]
-        axes.plot(ends, [np.median(x)] * 2, color=INKS["ink"], linewidth=1)
+        axes.hlines(np.median(x), start + 1, start + len(x), color=INKS["ink"], linewidth=1)
         places[start + (len(x) + 1) / 2] = f"{who[:14]}, {len(x)} samples"
         start += 1.06 * len(x) + 1
     axes.set_xlim(0, start)
     axes.set_xticks(list(places), list(places.values()))
-    _grid(axes, _steps(row.record), [tick for tick in axes.get_yticks() if low < tick < high])
-    axes.set_xlabel("in the order taken", color=INKS["soft"])
-    axes.set_ylabel(typeset(f"time of a call, {name}"), color=INKS["soft"])
     note = "A slope is drift, a step a process or a neighbour; the lines are medians."
-    note += " Upright lines part processes." * bool(_steps(row.record))
+    note += " Upright lines part processes." * bool(steps)
     if beyond:
         note += f" {beyond} far sample{'s lie' if beyond > 1 else ' lies'} above the frame."
     return Chart("Samples", note, svg_of(figure))

@@ -11,19 +11,6 @@ import re
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-# The same picture for the same figures; text as text, and never as mathematics.
-mpl.rcParams |= {
-    "svg.hashsalt": "quarrow",
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.size": 9,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "lines.markersize": 4,
-    "lines.markeredgewidth": 0.8,
-}
-
 # In the light and in the dark.
 _COLOURS = {
     "ink": ("#1b1f24", "#e6e9ec"), "soft": ("#59636e", "#9ea9b4"), "line": ("#dde1e6", "#323a42"),
@@ -33,6 +20,18 @@ _COLOURS = {
 }  # fmt: skip
 # What matplotlib draws with, until the name of the property takes its place.
 INKS = {name: f"#0102{index:02x}" for index, name in enumerate(_COLOURS)}
+mpl.rcParams |= {
+    # The same picture for the same figures; text as text, and never as mathematics.
+    "svg.hashsalt": "quarrow", "svg.fonttype": "none", "text.parse_math": False, "font.size": 9,
+    "axes.edgecolor": INKS["soft"], "axes.labelcolor": INKS["soft"], "axes.linewidth": 0.6,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
+    "axes.grid": True, "grid.color": INKS["line"], "grid.linewidth": 0.6,
+    "xtick.labelcolor": INKS["soft"], "xtick.major.size": 0, "xtick.minor.size": 0,
+    "ytick.labelcolor": INKS["soft"], "ytick.major.size": 0, "ytick.minor.size": 0,
+    "lines.markersize": 4, "lines.markeredgewidth": 0.8,
+    "legend.frameon": False, "legend.labelcolor": INKS["ink"], "legend.handlelength": 3,
+    "legend.labelspacing": 0.8,
+}  # fmt: skip
 _LIGHT, _DARK = (
     "".join(f"--{name}:{pair[scheme]};" for name, pair in _COLOURS.items()) for scheme in (0, 1)
 )
@@ -50,7 +49,7 @@ _NEEDLESS = re.compile(
     r"|xlink:(?=href)|font-family: [^;\"]*;? ?|font-size: 9px;? ?|text-anchor: start;? ?"
     r"|;? stroke-(?:dashoffset: 0|linejoin: miter|linecap: square)"
     r'| clip-path="[^"]*"| transform="rotate\(-?0 [^)]*\)"| style=""'
-    r'| id="(?!m)[^"]*"|\n(?=[LMCQz"])'
+    r'| id="(?!m)[^"]*"|\n(?=[LMCQz"])|(?<=[:;]) (?=[^<>]*>)'
 )
 _NAME_OF_MARKER = re.compile(r"(?<=[\"#])m\w{10}(?=\")")
 
