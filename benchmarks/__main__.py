@@ -151,9 +151,9 @@ def other_python(venv: str) -> str:
 def in_turn(options: Options, chosen: list[Plan], console: Console) -> list[Plan]:
     """Give plans the rounds that verdicts need, and say what these will see."""
     for each in chosen:
-        if each.suite.program:
-            console.print(f"{each.suite.name}: left out, a C++ program has no venv")
-    chosen = [each for each in chosen if not each.suite.program]
+        if each.suite.of_clone:
+            console.print(f"{each.suite.name}: left out, it is of this clone and of no venv")
+    chosen = [each for each in chosen if not each.suite.of_clone]
     comparisons = sum(case.role in JUDGED_ROLES for each in chosen for case in each.cases)
     rounds = options.processes or rounds_needed(comparisons, Doubt())
     console.print(power_text(rounds, comparisons, Doubt()))

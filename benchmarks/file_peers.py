@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from benchmarks.fixtures import is_installed
+from benchmarks.fixtures import lacking
 
 FileWay = Callable[[Path, Path], object]
 
@@ -20,8 +20,8 @@ FileWay = Callable[[Path, Path], object]
 class FilePeer:
     """A library that makes int8 of the 2-D weights of a safetensors file.
 
-    `modules` are imported before anything is timed, the first is the library's own; `needs` is
-    another that its package does not always bring.
+    `modules` are imported before anything is timed, the first is the library's own; `needs` are
+    others that its package does not always bring.
     """
 
     id: str
@@ -30,14 +30,12 @@ class FilePeer:
     modules: tuple[str, ...]
     run: FileWay
     seconds_per_gb: float
-    needs: str = ""
+    needs: tuple[str, ...] = ()
 
     @property
     def lacks(self) -> str:
-        """Why it cannot run here; "" where it can, as far as one sees without importing it."""
-        if not is_installed(self.modules[0]):
-            return "not installed"
-        return f"needs {self.needs}" if self.needs and not is_installed(self.needs) else ""
+        """Why it cannot run here; "" where it can."""
+        return lacking(self.modules[0], *self.needs)
 
     def load(self) -> None:
         """Import what the job needs, so that no time is that of an import; two threads for it."""
@@ -99,7 +97,7 @@ PEERS = (
              ("torchao", "torchao.quantization"), _torchao, 6.0),
     FilePeer("convert_to_quant", "convert_to_quant", "convert-to-quant",
              ("convert_to_quant", "convert_to_quant.convert_to_quant"), _convert_to_quant, 40.0,
-             needs="triton"),
+             needs=("triton",)),
 )
 # fmt: on
 

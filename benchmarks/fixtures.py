@@ -26,6 +26,13 @@ def is_installed(module: str) -> bool:
         return False
 
 
+def lacking(module: str, *others: str) -> str:
+    """Return why what needs modules, its own first, cannot run here, as far as one sees; or ""."""
+    if not is_installed(module):
+        return "not installed"
+    return next((f"needs {other}" for other in others if not is_installed(other)), "")
+
+
 def matrix_bytes(megabytes: int) -> int:
     """Return the bytes of the largest matrix of 1024 float32 columns within so many megabytes."""
     return megabytes * 1_000_000 // (4 * COLUMNS) * 4 * COLUMNS

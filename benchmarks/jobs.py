@@ -67,9 +67,10 @@ def in_hand(layers: Quantized) -> list[tuple[Any, Any, Any]]:
     return [(q.codes, q.scales, q.zero_points) for q in layers.values()]
 
 
-def _stats(result: tuple[Quantized, object]) -> list[Any]:
-    stats = getattr(result[0], "stats", None)
-    return [q.stats for q in result[0].values()] if stats is None else [stats]
+def stats_of(layers: Quantized) -> list[Any]:
+    """Return the stamps of a batch, or those of the calls for each layer."""
+    stats = getattr(layers, "stats", None)
+    return [q.stats for q in layers.values()] if stats is None else [stats]
 
 
 def layers_job(way: Callable[[], Quantized], layers: Layers, *, read: bool = True) -> Job:
@@ -86,10 +87,10 @@ def layers_job(way: Callable[[], Quantized], layers: Layers, *, read: bool = Tru
         quantized, arrays = result
         check_layers(quantized, layers)
         require(len(arrays) == len(layers) * read, f"{len(arrays)} layers were read")
-        copied = sum(stats.bytes_copied for stats in _stats(result))
+        copied = sum(stats.bytes_copied for stats in stats_of(quantized))
         require(copied == 0, "a layer was copied")
 
-    return Job(call, verify, _stats, whole=True)
+    return Job(call, verify, lambda result: stats_of(result[0]), whole=True)
 
 
 def list_job(layers: Layers, *, bits: int = 8, ready: bool = False) -> Job:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.fixtures import SIZES, Array, is_installed
+from benchmarks.fixtures import SIZES, Array, lacking
 from benchmarks.harness.case import Job, no_stats
 from benchmarks.jobs import in_turn
 from benchmarks.verification import require
@@ -61,11 +61,9 @@ class Peer:
 
     @property
     def lacks(self) -> str:
-        """Why it cannot run here; "" where it can, as far as one sees without importing it."""
-        if not is_installed(MODULES.get(self.package, self.package)):
-            return "not installed"
-        needs_torch = self.package in OVER_TORCH and not is_installed("torch")
-        return "needs torch" if needs_torch else ""
+        """Why it cannot run here; "" where it can."""
+        torch = ["torch"] if self.package in OVER_TORCH else []
+        return lacking(MODULES.get(self.package, self.package), *torch)
 
     def verify(self, result: Any, w: Array, restore: Restore) -> None:
         """Require codes for every value, and the first rows restored from them."""

@@ -3,7 +3,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 # "copy" is a reference, "legacy" takes lists, "control" is the harness itself.
@@ -49,11 +48,6 @@ class Job:
     whole: bool = False
 
 
-def run_by_program() -> Job:
-    message = "a C++ program runs this benchmark"
-    raise RuntimeError(message)
-
-
 @dataclass(frozen=True)
 class Case:
     id: str  # unique in its suite; lower case, digits, underscores: a page's and a folder's name
@@ -89,4 +83,4 @@ class Suite:
     about: str  # what is timed and what is not, for the page
     cases: tuple[Case, ...]  # those that this machine can run
     missing: dict[str, str] = field(default_factory=dict)  # what is left out here, and why
-    program: Path | None = None  # the C++ program that runs the cases; they have no jobs then
+    of_clone: bool = False  # what is timed is of this clone, whichever venv calls it

@@ -15,13 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.case import Case, Suite
-from benchmarks.harness.environment import NoiseMeter, environment
-from benchmarks.harness.google_json import (
-    BenchmarkFailedError,
-    cpp_flags,
-    knows_dry_run,
-    read_samples,
-)
+from benchmarks.harness.environment import NoiseMeter
+from benchmarks.harness.google_json import BenchmarkFailedError, read_samples
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.store import AB, LATEST, Record, Sample, Store, suite_record
 
@@ -91,6 +86,17 @@ def _events(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
                 yield event
 
 
+def run_process(
+    chosen: Plan, process: int, watch: Watch, *, test: bool, python: str = sys.executable
+) -> Measured:
+    """Run one part of a plan once through, in one fresh process."""
+    with tempfile.TemporaryDirectory(prefix="quarrow-benchmarks-") as name:
+        measured = _run_worker(python, chosen, process, watch, test=test, folder=Path(name))
+    silent = {case.id for case in chosen.cases} - set(measured.samples) - set(measured.failures)
+    measured.failures |= dict.fromkeys(sorted(silent), "it left no samples")
+    return measured
+
+
 def _run_worker(
     python: str, chosen: Plan, process: int, watch: Watch, *, test: bool, folder: Path
 ) -> Measured:
@@ -136,36 +142,6 @@ def _run_worker(
     if repeated:
         calls = {case.id: case.calls for case in chosen.cases}
         measured.samples |= read_samples(out, process, calls)
-    return measured
-
-
-def _run_program(
-    program: Path, chosen: Plan, process: int, *, test: bool, folder: Path
-) -> Measured:
-    """Run the benchmarks of a suite in a C++ program."""
-    out, names = folder / "samples.json", [case.id for case in chosen.cases]
-    newer = knows_dry_run(program)
-    flags = cpp_flags(chosen.settings, out, names, test=test, newer=newer)
-    done = subprocess.run([program, *flags], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        message = f"{program.name} ended with {done.returncode}: {done.stderr.strip()[-500:]}"
-        raise BenchmarkFailedError(message)
-    return Measured(read_samples(out, process, {}), environment=environment(set()))
-
-
-def run_process(
-    chosen: Plan, process: int, watch: Watch, *, test: bool, python: str = sys.executable
-) -> Measured:
-    """Run one part of a plan once through, in one fresh process."""
-    program = chosen.suite.program
-    with tempfile.TemporaryDirectory(prefix="quarrow-benchmarks-") as name:
-        folder = Path(name)
-        if program is not None:
-            measured = _run_program(program, chosen, process, test=test, folder=folder)
-        else:
-            measured = _run_worker(python, chosen, process, watch, test=test, folder=folder)
-    silent = {case.id for case in chosen.cases} - set(measured.samples) - set(measured.failures)
-    measured.failures |= dict.fromkeys(sorted(silent), "it left no samples")
     return measured
 
 

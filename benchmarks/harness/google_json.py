@@ -1,13 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""google-benchmark's flags and its JSON, in both dialects.
-
-The Python package (1.9) wants a unit behind a number of seconds and knows a dry run; the C++
-library of Debian 12 (1.7) refuses the unit and knows none. Newer C++ libraries speak as the
-package does.
-"""
+"""google-benchmark's flags and its JSON."""
 
 import json
-import subprocess
 from pathlib import Path
 
 from benchmarks.harness.settings import Settings
@@ -25,33 +19,17 @@ class BenchmarkFailedError(Exception):
     """A benchmark of google-benchmark that says it failed, or output that is none of its JSON."""
 
 
-def python_flags(settings: Settings, out: Path, *, test: bool, newer: bool = True) -> list[str]:
-    """Return the flags of the Python package; repetitions are set for each benchmark."""
-    flags = [f"--benchmark_out={out}", "--benchmark_out_format=json"]
+def flags(settings: Settings, out: Path, *, test: bool) -> list[str]:
+    """Return the flags of a run; repetitions are set for each benchmark."""
+    written = [f"--benchmark_out={out}", "--benchmark_out_format=json"]
     if test:
-        # No measured time at all is one iteration.
-        return [*flags, "--benchmark_dry_run=true" if newer else "--benchmark_min_time=0"]
+        return [*written, "--benchmark_dry_run=true"]
     return [
-        *flags,
+        *written,
         "--benchmark_enable_random_interleaving=true",
-        f"--benchmark_min_time={settings.measurement / settings.samples:g}{'s' * newer}",
+        f"--benchmark_min_time={settings.measurement / settings.samples:g}s",
         f"--benchmark_min_warmup_time={settings.warm_up:g}",
     ]
-
-
-def cpp_flags(
-    settings: Settings, out: Path, names: list[str], *, test: bool, newer: bool
-) -> list[str]:
-    """Return the flags of a C++ program for the benchmarks of exactly these names."""
-    flags = python_flags(settings, out, test=test, newer=newer)
-    repeated = [] if test else [f"--benchmark_repetitions={settings.samples}"]
-    return [*flags, f"--benchmark_filter=^({'|'.join(names)})(/.*)?$", *repeated]
-
-
-def knows_dry_run(program: Path) -> bool:
-    """Tell whether a C++ program is linked with a library of the newer dialect."""
-    command = [str(program), "--benchmark_dry_run=true", "--benchmark_list_tests=true"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def read_samples(path: Path, process: int, calls: dict[str, int]) -> dict[str, list[Sample]]:

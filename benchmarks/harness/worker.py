@@ -22,7 +22,7 @@ import google_benchmark
 
 from benchmarks.harness.case import Case, Job, call_stats
 from benchmarks.harness.environment import environment
-from benchmarks.harness.google_json import python_flags
+from benchmarks.harness.google_json import flags
 from benchmarks.harness.settings import Settings
 from benchmarks.suites import load_suite
 
@@ -186,8 +186,8 @@ def run(order: dict[str, Any], tell: Tell) -> int:
             said, trace = f"{type(error).__name__}: {error}", traceback.format_exc()
             tell(event="failed", id=case.id, error=said, trace=trace)
     if repeated:
-        flags = python_flags(settings, Path(order["out"]), test=order["test"])
-        google_benchmark.initialize([sys.argv[0], *flags])
+        chosen = flags(settings, Path(order["out"]), test=order["test"])
+        google_benchmark.initialize([sys.argv[0], *chosen])
         with no_collection():
             google_benchmark.run_benchmarks()
     return 3 if failed else 0

@@ -26,9 +26,9 @@ def make_suite(name: str) -> Suite:
     """Look at what is installed now, and return the suite of that."""
     module = importlib.import_module(f"benchmarks.suites.{name}")
     title, _, about = str(module.__doc__).partition(".\n\n")
-    program = getattr(module, "PROGRAM", None)
     cases, missing = tuple(module.cases()), module.missing()
-    return Suite(name, title, " ".join(about.split()), cases, missing, program)
+    of_clone = getattr(module, "OF_CLONE", False)
+    return Suite(name, title, " ".join(about.split()), cases, missing, of_clone)
 
 
 load_suite = functools.cache(make_suite)

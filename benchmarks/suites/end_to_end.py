@@ -27,7 +27,7 @@ from benchmarks.cases import copies, missing_copy
 from benchmarks.file_peers import FileWay
 from benchmarks.fixtures import Array, column, is_installed, random_layers
 from benchmarks.harness.case import Case, Job, Role
-from benchmarks.jobs import one_batch, one_list_at_a_time, single_calls
+from benchmarks.jobs import one_batch, one_list_at_a_time, single_calls, stats_of
 from benchmarks.models import CONTROLNET, LORAS, folder, layers_of, source_of
 from benchmarks.plain_file import copy_plainly
 from benchmarks.verification import check_layers, require
@@ -74,18 +74,11 @@ def _entries(layers: Any) -> Tensors:
     return entries
 
 
-def _numpy(source: Path, out: Path) -> list[Any]:
+def _int8(source: Path, out: Path, way: Callable[..., Any]) -> list[Any]:
     layers, rest = _load(source)
-    made = single_calls(layers, **INT8)
+    made = way(layers, **INT8)
     _files().save_file(rest | _entries(made), out)
-    return [q.stats for q in made.values()]
-
-
-def _batch(source: Path, out: Path) -> list[Any]:
-    layers, rest = _load(source)
-    made: Any = one_batch(layers, **INT8)
-    _files().save_file(rest | _entries(made), out)
-    return [made.stats]
+    return stats_of(made)
 
 
 def _arrow(source: Path, out: Path) -> list[Any]:
@@ -206,8 +199,8 @@ WAYS = (
         _check_plain, SYNCED, "", "copy", "", 2.0),
     Way("legacy", "a list call for each layer", _legacy, _check_entries, job="int8",
         role="legacy", seconds_per_gb=12.0),
-    Way("numpy", "numpy", _numpy, _check_entries, job="int8"),
-    Way("batch", "a batch", _batch, _check_entries, job="int8"),
+    Way("numpy", "numpy", partial(_int8, way=single_calls), _check_entries, job="int8"),
+    Way("batch", "a batch", partial(_int8, way=one_batch), _check_entries, job="int8"),
     Way("arrow", "Arrow", _arrow, partial(_check_entries, arrow=True), job="int8", needs="pyarrow"),
     Way("state_dict", "a state dict", _state_dict, check_restored),
     Way("file", "quantize_file", _file, check_restored, ALL),

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stored_runs import no_job
 
-from benchmarks.harness.case import Case, run_by_program
+from benchmarks.harness.case import Case
 from benchmarks.harness.changes import NO_VERDICT, NOT_OURS, Change, Doubt, changes
 from benchmarks.harness.store import Record, Sample
 
@@ -32,7 +33,7 @@ def record(
         for process, median in enumerate(medians)
         for factor in (0.9, 1.0, 1.0, 1.0, 5.0)
     ]
-    described_case = Case(name, name, run_by_program, role, **case).described()
+    described_case = Case(name, name, no_job, role, **case).described()
     return Record(suite, described_case, samples, run, {"samples": len(samples)})
 
 

@@ -40,9 +40,7 @@ def a_line(name: str, role: str = "ours", factor: float = 1.0, *, known: bool = 
 
 
 def drawn(svg: str) -> ElementTree.Element:
-    return ElementTree.fromstring(
-        alone(svg).replace(":var(--", ":(").replace(" href=", " target=")
-    )
+    return ElementTree.fromstring(alone(svg).replace(":var(--", ":(").replace(" href=", " target="))
 
 
 def strokes(svg: str, ink: str) -> list[list[tuple[float, float]]]:

@@ -12,9 +12,10 @@ from typing import Any
 
 import planted_suite
 import pytest
+from stored_runs import no_job
 
 from benchmarks.harness import engine
-from benchmarks.harness.case import Case, Suite, run_by_program
+from benchmarks.harness.case import Case, Suite
 from benchmarks.harness.google_json import BenchmarkFailedError
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.store import AB, Store
@@ -106,7 +107,7 @@ def test_a_benchmark_without_samples_is_a_failure() -> None:
 
 def test_a_filter_finds_what_ratios_need_too() -> None:
     def case(id_: str, role: Any = "ours", **rest: Any) -> Case:
-        return Case(id_, id_, run_by_program, role, **rest)
+        return Case(id_, id_, no_job, role, **rest)
 
     cases = (
         case("copy_4", "copy", bytes=4),

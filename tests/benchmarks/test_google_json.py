@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Both dialects of google-benchmark: the Python package speaks 1.9, Debian 12 speaks 1.7."""
+"""google-benchmark's flags and its JSON."""
 
 import json
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,12 @@ import pytest
 
 from benchmarks.harness.google_json import (
     BenchmarkFailedError,
-    cpp_flags,
-    knows_dry_run,
-    python_flags,
+    flags,
     read_samples,
 )
 from benchmarks.harness.settings import Settings
 
-# What the C++ library 1.7.1 writes: no skip fields, errors as error_occurred.
+# A run of a benchmark and its aggregate.
 OLD: dict[str, Any] = {
     "context": {"library_build_type": "debug"},
     "benchmarks": [
@@ -80,13 +77,13 @@ def written(tmp_path: Path, value: Any) -> Any:
     return path
 
 
-def test_the_dialect_of_the_older_library_is_read(tmp_path: Path) -> None:
+def test_aggregates_are_passed_over(tmp_path: Path) -> None:
     (sample,) = read_samples(written(tmp_path, OLD), 0, {})["copy"]
     assert (sample.wall, sample.cpu, sample.iterations) == (1.5e-3, 1.25e-3, 7)
     assert sample.counters == {}
 
 
-def test_the_dialect_of_the_newer_library_is_read(tmp_path: Path) -> None:
+def test_a_sample_is_of_one_call(tmp_path: Path) -> None:
     (sample,) = read_samples(written(tmp_path, NEW), 4, {"numpy_4mb": 10})["numpy_4mb"]
     assert sample.process == 4
     assert sample.wall == pytest.approx(4e-5)  # of one of ten calls
@@ -101,7 +98,7 @@ def test_the_dialect_of_the_newer_library_is_read(tmp_path: Path) -> None:
         {"skipped": "error", "skip_message": "it is broken"},
     ],
 )
-def test_a_benchmark_that_failed_is_an_error_in_either_dialect(tmp_path: Path, fields: Any) -> None:
+def test_a_benchmark_that_failed_is_an_error(tmp_path: Path, fields: Any) -> None:
     run = NEW["benchmarks"][0] | fields
     with pytest.raises(BenchmarkFailedError, match="numpy_4mb: it is broken"):
         read_samples(written(tmp_path, {"benchmarks": [run]}), 0, {})
@@ -113,36 +110,12 @@ def test_output_that_is_not_whole_is_an_error(tmp_path: Path, text: Any) -> None
         read_samples(written(tmp_path, text), 0, {})
 
 
-def test_flags_are_said_in_the_dialect_of_each(tmp_path: Path) -> None:
-    settings = Settings(samples=20, warm_up=0.5, measurement=2.0)
-    new, old = (
-        cpp_flags(settings, tmp_path / "o", ["a", "b"], test=False, newer=newer)
-        for newer in (True, False)
-    )
-    assert "--benchmark_min_time=0.1s" in new
-    assert "--benchmark_min_time=0.1" in old
-    for flags in (new, old):
-        assert "--benchmark_repetitions=20" in flags
-        assert "--benchmark_filter=^(a|b)(/.*)?$" in flags
-        assert "--benchmark_enable_random_interleaving=true" in flags
-        assert "--benchmark_min_warmup_time=0.5" in flags
-    ours = python_flags(settings, tmp_path / "o", test=False)
-    assert {"--benchmark_min_time=0.1s", "--benchmark_min_warmup_time=0.5"} <= set(ours)
+def test_flags_say_what_is_measured(tmp_path: Path) -> None:
+    said = flags(Settings(samples=20, warm_up=0.5, measurement=2.0), tmp_path / "o", test=False)
+    assert {"--benchmark_min_time=0.1s", "--benchmark_min_warmup_time=0.5"} <= set(said)
+    assert "--benchmark_enable_random_interleaving=true" in said
+    assert f"--benchmark_out={tmp_path / 'o'}" in said
 
 
-def test_a_test_runs_bodies_once_in_either_dialect(tmp_path: Path) -> None:
-    new, old = (
-        cpp_flags(Settings(), tmp_path / "o", ["a"], test=True, newer=newer)
-        for newer in (True, False)
-    )
-    assert "--benchmark_dry_run=true" in new
-    assert "--benchmark_min_time=0" in old
-    assert "--benchmark_dry_run=true" in python_flags(Settings(), tmp_path / "o", test=True)
-
-
-@pytest.mark.parametrize("status", [0, 1])
-def test_a_program_is_asked_which_dialect_it_speaks(tmp_path: Path, status: Any) -> None:
-    program = tmp_path / "program"
-    program.write_text(f"#!/bin/sh\nexit {status}\n", encoding="utf-8")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    assert knows_dry_run(Path(program)) == (status == 0)
+def test_a_test_runs_bodies_once(tmp_path: Path) -> None:
+    assert "--benchmark_dry_run=true" in flags(Settings(), tmp_path / "o", test=True)

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stored_runs import no_job
 
-from benchmarks.harness.case import Case, RefusedError, run_by_program
+from benchmarks.harness.case import Case, RefusedError
 from benchmarks.harness.store import (
     AB,
     PREVIOUS,
@@ -32,7 +33,7 @@ SUITE = SuiteRecord(
 
 
 def record(id_: Any = "a", wall: Any = 1.0) -> Any:
-    case = Case(id_, id_, run_by_program).described()
+    case = Case(id_, id_, no_job).described()
     samples = [Sample(0, wall, wall, 1, {"free": 0.5}), Sample(1, 2 * wall, wall, 3)]
     return Record("suite", case, samples, "one", {"samples": 2})
 
@@ -125,7 +126,7 @@ def test_a_damaged_or_older_file_is_said_and_skipped(store: Any, text: Any, said
     [
         {"samples": []},
         {"case": {"id": "a"}},
-        {"case": Case("../a", "", run_by_program).described()},
+        {"case": Case("../a", "", no_job).described()},
         {"suite": "another"},
         {"settings": {}},
         {"settings": {"samples": "many"}},

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the suites declare fits together, whatever is installed here."""
 
+import ctypes
 import importlib.util
 import os
 import re
 import time
 import weakref
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +23,7 @@ from benchmarks.harness import environment
 from benchmarks.harness.case import WrongResultError
 from benchmarks.harness.targets import read_headlines, read_targets
 from benchmarks.plain_file import copy_plainly
-from benchmarks.suites import NAMES, batch_overhead, load_suite, make_suite
+from benchmarks.suites import NAMES, batch_overhead, kernels, load_suite, make_suite
 
 
 @pytest.fixture(params=NAMES)
@@ -271,3 +274,30 @@ def test_wrong_lists_do_not_pass() -> None:
             verification.check_lists({**right, "b": {**right["b"], part: wrong}}, layers)
     with pytest.raises(WrongResultError, match="1 layers instead of 2"):
         verification.check_lists({"a": right["a"]}, layers)
+
+
+@pytest.mark.parametrize(
+    ("told", "codes", "said"),
+    [
+        (True, lambda where: 7, ""),
+        (True, lambda where: where, "the result differs from that of the slowest target"),
+        (False, lambda where: 7, "another target than the one asked for"),
+    ],
+)
+def test_a_wrong_kernel_does_not_pass(
+    monkeypatch: pytest.MonkeyPatch, told: Any, codes: Callable[[int], int], said: str
+) -> None:
+    def quantize(_: int, where: int, kind: int, data: int, rows: int, out: int, *rest: int) -> Any:
+        ctypes.memset(out, codes(where), rows * kernels.COLUMNS)
+        return told
+
+    library = SimpleNamespace(
+        quarrow_kernels_targets=lambda: b"FAST SLOW ", quarrow_kernels_quantize=quantize
+    )
+    monkeypatch.setattr(kernels, "_library", lambda: library)
+    job = kernels._quantize("float16", 4, 0, 0)
+    if said:
+        with pytest.raises(WrongResultError, match=said):
+            job.verify(job.call())
+    else:
+        job.verify(job.call())

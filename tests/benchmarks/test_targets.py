@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stored_runs import no_job
 
-from benchmarks.harness.case import Case, RefusedError, run_by_program
+from benchmarks.harness.case import Case, RefusedError
 from benchmarks.harness.stats import Interval
 from benchmarks.harness.store import Record, Sample
 from benchmarks.harness.targets import (
@@ -27,7 +28,7 @@ def record(id_: Any, walls: Any, *, cpu: Any = 1.0, stages: Any = None, run: str
         Sample(0, wall, cpu * wall, 1, {f"stage_{k}": v * wall for k, v in (stages or {}).items()})
         for wall in walls
     ]
-    case = Case(id_, id_, run_by_program).described()
+    case = Case(id_, id_, no_job).described()
     return Record("s", case, samples, run, {"samples": len(samples)})
 
 

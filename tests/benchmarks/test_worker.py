@@ -6,9 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from stored_runs import no_job
 
 from benchmarks.harness import worker
-from benchmarks.harness.case import Case, Job, run_by_program
+from benchmarks.harness.case import Case, Job
 
 
 class Clocks:
@@ -54,7 +55,7 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
 
 def body(job: Job, blocks: int = 3, **case: Any) -> State:
     state = State(blocks)
-    worker.Body(Case("a", "a", run_by_program, **case), job, lambda **event: None)(state)
+    worker.Body(Case("a", "a", no_job, **case), job, lambda **event: None)(state)
     return state
 
 

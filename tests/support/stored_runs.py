@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness.case import Case, Role, Suite, run_by_program
+from benchmarks.harness.case import Case, Job, Role, Suite
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.store import Record, Sample, Store, suite_record
 
@@ -78,9 +78,14 @@ class SimulatedSuite:
     noise: dict[str, float] = field(default_factory=lambda: dict(QUIET))
 
 
+def no_job() -> Job:
+    """Stand for the job of a case that nobody runs."""
+    raise NotImplementedError
+
+
 def case(id_: str, title: str, role: Role = "ours", **rest: Any) -> Case:
     """Return a case that has no job."""
-    return Case(id=id_, title=title, role=role, prepare=run_by_program, **rest)
+    return Case(id=id_, title=title, role=role, prepare=no_job, **rest)
 
 
 def samples(what: Simulated, factor: float, processes: int, seed: str) -> list[Sample]:
