@@ -26,6 +26,10 @@ def is_installed(module: str) -> bool:
         return False
 
 
+def pyarrow() -> Any:
+    return importlib.import_module("pyarrow")
+
+
 def lacking(module: str, *others: str) -> str:
     """Return why what needs modules, its own first, cannot run here, as far as one sees; or ""."""
     if not is_installed(module):
@@ -79,7 +83,7 @@ def random_layers(shapes: Sequence[tuple[int, ...]]) -> dict[str, Array]:
 
 def column(layers: Layers) -> Any:
     """Return layers as rows of a record batch; pyarrow puts several one behind another first."""
-    pa = importlib.import_module("pyarrow")
+    pa = pyarrow()
     chunks = [pa.array(w.ravel()) for w in layers.values()]
     offsets = pa.array(np.cumsum([0, *(w.size for w in layers.values())]))
     values = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)

@@ -103,8 +103,8 @@ class Cell:
 
     @property
     def bare(self) -> str:
-        """The figure without its interval and unit, where it has an interval."""
-        return self.words.partition(" [")[0]
+        """A ratio without its interval and unit."""
+        return self.words.partition(" [")[0].removesuffix(" x")
 
 
 def _ratio(value: Interval | None, beside: str) -> Cell:

@@ -12,7 +12,6 @@ of 4,096 values: our share of an import is what its call takes beyond the numpy 
 own export.
 """
 
-import importlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -21,7 +20,7 @@ import numpy as np
 import quarrow as qr
 
 from benchmarks.cases import case_of_size, copies, missing_copy
-from benchmarks.fixtures import SIZES, Array, column, is_installed, matrix_bytes, weights
+from benchmarks.fixtures import SIZES, Array, column, is_installed, matrix_bytes, pyarrow, weights
 from benchmarks.harness.case import Case, Job, no_stats
 from benchmarks.jobs import list_job, quantize_job
 from benchmarks.verification import check_quantized, require
@@ -31,17 +30,13 @@ LISTS_SECONDS_PER_MB = 0.02
 Move = Callable[[], Any]
 
 
-def _pyarrow() -> Any:
-    return importlib.import_module("pyarrow")
-
-
 def _row(w: Array) -> Any:
     """Return one layer as a row, over the memory of `w`."""
     return column({"a": w.ravel()})
 
 
 def _write(batch: Any) -> Any:
-    pa = _pyarrow()
+    pa = pyarrow()
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
@@ -49,7 +44,7 @@ def _write(batch: Any) -> Any:
 
 
 def _read(stream: Any) -> Any:
-    return _pyarrow().ipc.open_stream(stream).read_next_batch()
+    return pyarrow().ipc.open_stream(stream).read_next_batch()
 
 
 def _values(batch: Any) -> Array:
@@ -58,7 +53,7 @@ def _values(batch: Any) -> Array:
 
 
 def _through_cdata(batch: Any) -> Any:
-    return _pyarrow().RecordBatch._import_from_c_capsule(*batch.__arrow_c_array__())
+    return pyarrow().RecordBatch._import_from_c_capsule(*batch.__arrow_c_array__())
 
 
 def _transport(megabytes: int, make: Callable[[Any], Move], *, touch: bool) -> Job:
@@ -71,7 +66,7 @@ def _transport(megabytes: int, make: Callable[[Any], Move], *, touch: bool) -> J
 
     def verify(result: Any) -> None:
         batch = result[0] if touch else result
-        batch = _read(batch) if isinstance(batch, _pyarrow().Buffer) else batch
+        batch = _read(batch) if isinstance(batch, pyarrow().Buffer) else batch
         require(np.array_equal(_values(batch), w.ravel()), "other values arrived")
 
     return Job(touched if touch else move, verify, no_stats)

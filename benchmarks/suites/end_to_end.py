@@ -25,7 +25,7 @@ import quarrow as qr
 from benchmarks import file_peers
 from benchmarks.cases import copies, missing_copy
 from benchmarks.file_peers import FileWay
-from benchmarks.fixtures import Array, column, is_installed, random_layers
+from benchmarks.fixtures import Array, column, is_installed, pyarrow, random_layers
 from benchmarks.harness.case import Case, Job, Role
 from benchmarks.jobs import one_batch, one_list_at_a_time, single_calls, stats_of
 from benchmarks.models import CONTROLNET, LORAS, folder, layers_of, source_of
@@ -57,10 +57,6 @@ def _files() -> Any:
     return importlib.import_module("safetensors.numpy")
 
 
-def _pyarrow() -> Any:
-    return importlib.import_module("pyarrow")
-
-
 def _load(source: Path) -> tuple[Tensors, Tensors]:
     tensors: Tensors = _files().load_file(source)
     layers = layers_of(tensors)
@@ -82,7 +78,7 @@ def _int8(source: Path, out: Path, way: Callable[..., Any]) -> list[Any]:
 
 
 def _arrow(source: Path, out: Path) -> list[Any]:
-    pa = _pyarrow()
+    pa = pyarrow()
     layers, _ = _load(source)
     result: Any = qr.quantize_arrow(column(layers), "int8", group_size="tensor", threads=2)
     batch = pa.record_batch(result)
@@ -125,7 +121,7 @@ def _result_bytes(source: Path) -> int:
 
 def _rows(out: Path) -> Tensors:
     """Return the entries of an Arrow file under the names that they have in a safetensors file."""
-    pa = _pyarrow()
+    pa = pyarrow()
     entries: Tensors = {}
     with pa.OSFile(str(out), "rb") as file:
         for row in pa.ipc.open_file(file).read_all().to_pylist():
