@@ -202,7 +202,8 @@ ResultRow row_of(const QuantizedTensor& tensor) {
           .memory = std::move(memory)};
 }
 
-std::vector<ResultRow> result_rows(const nb::dict& index, const QuantizedLayers& made) {
+std::vector<ResultRow> result_rows(LayerBatch& batch, const QuantizedLayers& made) {
+  const nb::dict index = batch.index();
   std::vector<ResultRow> rows;
   rows.reserve(index.size());
   for (const auto [name, at] : index) {
@@ -210,7 +211,7 @@ std::vector<ResultRow> result_rows(const nb::dict& index, const QuantizedLayers&
     const QuantizedSpan& span = made.memory.spans()[layer];
     rows.push_back({.name = utf8_of(name),
                     .layer = made.plan.layers[layer],
-                    .shape = made.shapes[layer],
+                    .shape = std::move(batch.shape(layer)),
                     .stored = {span.codes, span.scales, span.zero_points},
                     .memory = made.memory.owner(layer)});
   }

@@ -36,8 +36,8 @@ ArrowOwner<ArrowArrayStream> take_stream(nanobind::handle capsule);
 // A tensor as a row; its memory lives as long as the row.
 ResultRow row_of(const QuantizedTensor& tensor);
 
-// The layers that `index` names, name to index in `made`.
-std::vector<ResultRow> result_rows(const nanobind::dict& index, const QuantizedLayers& made);
+// What `batch` made.
+std::vector<ResultRow> result_rows(LayerBatch& batch, const QuantizedLayers& made);
 
 // What one call made: quantized layers, to be exported any number of times.
 class ArrowRows {

@@ -13,7 +13,7 @@ namespace nb = nanobind;
 
 namespace quarrow::python {
 
-BatchResult::BatchResult(const LayerBatch& batch, QuantizedLayers& made, const CallStats& stats)
+BatchResult::BatchResult(LayerBatch& batch, const QuantizedLayers& made, const CallStats& stats)
     : tensors_(batch.index()), errors_(batch.errors()), stats_(stats) {
   std::vector<nb::object> slabs;
   for (const auto& owner : made.memory.owners()) slabs.push_back(memory_capsule(owner));
@@ -26,7 +26,7 @@ BatchResult::BatchResult(const LayerBatch& batch, QuantizedLayers& made, const C
     const auto layer = nb::cast<std::size_t>(at);
     const LayerPlan& plan = made.plan.layers[layer];
     const nb::object tensor = new_instance<QuantizedTensor>(
-        type, plan, std::move(made.shapes[layer]), name, made.memory.spans()[layer],
+        type, plan, std::move(batch.shape(layer)), name, made.memory.spans()[layer],
         slabs[made.memory.owner_index(layer)]);
     own.bytes_in = plan.elements() * size_of(plan.dtype);
     own.bytes_out = stored_bytes(plan);

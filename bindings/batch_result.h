@@ -21,8 +21,8 @@ namespace quarrow::python {
 // that it lies in. Needs the lock.
 class BatchResult {
  public:
-  // What `batch` made; its index becomes that of the tensors.
-  BatchResult(const LayerBatch& batch, QuantizedLayers& made, const CallStats& stats);
+  // What `batch` made; its index becomes that of the tensors, which take its shapes.
+  BatchResult(LayerBatch& batch, const QuantizedLayers& made, const CallStats& stats);
 
   // Of tensors that there are already, and errors. Raises InvalidInputError for anything else.
   BatchResult(nanobind::handle tensors, nanobind::handle errors);

@@ -234,8 +234,8 @@ nb::object quantize_batches(ArrowSource& source, nb::handle format, nb::handle f
   const Clock::time_point viewed = small ? entered : Clock::now();
   CallStats stats;
   stats.view_seconds = seconds(entered, viewed);
-  const auto made = layers.run(policy, threads, progress, stats, LayerMemory::kOneSlab);
-  std::vector<ResultRow> rows = result_rows(layers.index(), *made);
+  const QuantizedLayers made = layers.run(policy, threads, progress, stats, LayerMemory::kOneSlab);
+  std::vector<ResultRow> rows = result_rows(layers, made);
   stats.total_seconds = seconds(entered, Clock::now());
   if (!small) {
     stats.export_seconds =

@@ -99,8 +99,8 @@ nb::object quantize_batch(nb::handle layers, nb::handle format, nb::handle rules
 
   CallStats stats;
   stats.view_seconds = seconds(entered, viewed);
-  const std::shared_ptr<QuantizedLayers> made = batch.run(policy, threads, progress, stats);
-  nb::object result = nb::cast(BatchResult(batch, *made, stats));
+  const QuantizedLayers made = batch.run(policy, threads, progress, stats);
+  nb::object result = nb::cast(BatchResult(batch, made, stats));
   stats.total_seconds = seconds(entered, Clock::now());
   if (!small) {
     stats.export_seconds =

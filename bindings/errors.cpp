@@ -211,11 +211,11 @@ void raise_status(const Status& status, const LayerFacts& layer) {
                               " is too large: its size or that of its result does not fit in "
                               "63 bits",
                           layer.name);
-    case StatusCode::kWrongLayerCount:
-    case StatusCode::kOk:
+    default:
       break;
   }
-  raise_named("QuarrowError", "the engine was called with mismatched layers", layer.name);
+  raise_named("QuarrowError", "the engine was called wrongly: " + std::string(name_of(status.code)),
+              layer.name);
 }
 
 }  // namespace quarrow::python

@@ -224,6 +224,7 @@ bool InputArray::set_view(const void* data, DType dtype,
   }
   if (shape_.size() > 1 && shape_[0] > 1) {
     view_.row_stride_bytes = strides_bytes[0];
+    view_.rows_overlap = true;
   }
   return true;
 }

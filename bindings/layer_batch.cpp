@@ -74,25 +74,20 @@ void LayerBatch::plan(nb::handle name, const Format& format, LayerView layer) {
   positions_.push_back(names_.size() - 1);
 }
 
-std::shared_ptr<QuantizedLayers> LayerBatch::run(NonFinitePolicy policy, nb::handle threads,
-                                                 nb::handle progress, CallStats& stats,
-                                                 std::uint64_t own_from) {
+QuantizedLayers LayerBatch::run(NonFinitePolicy policy, nb::handle threads, nb::handle progress,
+                                CallStats& stats, std::uint64_t own_from) {
   const bool small = is_small();
   const Clock::time_point entered = small ? Clock::time_point() : Clock::now();
   BatchProgress reported(progress, names_, positions_);
   CoreCall call(threads, plan_.input_bytes, reported.poll());
-  auto made = std::make_shared<QuantizedLayers>(QuantizedLayers{
-      .plan = {}, .shapes = {}, .statuses = {}, .memory = LayerMemory(plan_, own_from)});
-  made->statuses.resize(views_.size());
-  cut_tiles(plan_);
+  QuantizedLayers made = allocate_layers(std::move(plan_), own_from);
   const Clock::time_point allocated = Clock::now();
   const Status first = call.run([&](const Context& context) {
-    return quantize(plan_, views_, made->memory.spans(), policy, context, made->statuses,
-                    reported.layers());
+    return quantize(made, views_, policy, context, reported.layers());
   });
   stats.alloc_seconds = small ? 0 : seconds(entered, allocated);
   stats.core_seconds = seconds(allocated, Clock::now());
-  stats.threads = threads_for(plan_, call.context().threads);
+  stats.threads = threads_for(made.plan, call.context().threads);
   stats.isa = name_of(call.context().target);
   if (CallRecord* record = CallRecord::current()) {
     record->ran(stats.threads, call.context());
@@ -105,13 +100,10 @@ std::shared_ptr<QuantizedLayers> LayerBatch::run(NonFinitePolicy policy, nb::han
   }
   reported.finish();
   if (!first.ok()) {
-    fail_layers(*made);
+    fail_layers(made);
   }
   separate_failures();
-  count_bytes(*made, stats);
-  plan_.tiles = {};
-  made->plan = std::move(plan_);
-  made->shapes = std::move(shapes_);
+  count_bytes(made, stats);
   return made;
 }
 
@@ -147,7 +139,7 @@ void LayerBatch::count_bytes(const QuantizedLayers& made, CallStats& stats) cons
   for (std::size_t i = 0; i < views_.size(); ++i) {
     if (made.statuses[i].ok()) {
       stats.bytes_in += views_[i].bytes();
-      stats.bytes_out += stored_bytes(plan_.layers[i]);
+      stats.bytes_out += stored_bytes(made.plan.layers[i]);
     }
   }
 }

@@ -8,25 +8,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <memory>
 #include <vector>
 
 #include "input_array.h"
-#include "layer_memory.h"
 #include "quantized_tensor.h"
 #include "quarrow/core/executor.h"
 #include "quarrow/quantize/execute.h"
 #include "quarrow/quantize/plan.h"
+#include "quarrow/quantize/quantized_layers.h"
 
 namespace quarrow::python {
-
-// What a batch made of its layers, in their order. Knows nothing of Python.
-struct QuantizedLayers {
-  Plan plan;  // without tiles
-  std::vector<std::vector<std::int64_t>> shapes;
-  std::vector<Status> statuses;  // a layer whose status is not ok has no result
-  LayerMemory memory;
-};
 
 enum class ErrorPolicy : std::uint8_t {
   kRaise,  // the first layer that fails, in the order of the input, ends the call
@@ -64,14 +55,16 @@ class LayerBatch {
   // it; of small calls the time of the core alone. Raises what the first layer that fails would
   // raise by itself, or with kSkip nothing but what is no layer's fault: Ctrl-C, an exception in
   // `progress` (a callable or None), no memory. `own_from`: see LayerMemory.
-  std::shared_ptr<QuantizedLayers> run(NonFinitePolicy policy, nanobind::handle threads,
-                                       nanobind::handle progress, CallStats& stats,
-                                       std::uint64_t own_from = kOwnMemoryFrom);
+  QuantizedLayers run(NonFinitePolicy policy, nanobind::handle threads, nanobind::handle progress,
+                      CallStats& stats, std::uint64_t own_from = LayerMemory::kOwnFrom);
 
   // After run(), in the order of the input: name to index in QuantizedLayers, of what has a result,
   // and name to QuarrowError, of what has none.
   nanobind::dict index() const { return index_; }
   nanobind::dict errors() const { return errors_; }
+
+  // Of a layer of QuantizedLayers, as it was passed.
+  std::vector<std::int64_t>& shape(std::size_t layer) { return shapes_[layer]; }
 
  private:
   void plan(nanobind::handle name, const Format& format, LayerView layer);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where all results come from.
+// Memory of the core, as Python keeps it alive.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -8,12 +8,12 @@
 #include <cstddef>
 #include <memory>
 
+#include "quarrow/core/output_memory.h"
+
 namespace quarrow::python {
 
-// `bytes` of uninitialised memory, on a cache line. Throws std::bad_alloc.
-std::shared_ptr<std::byte> allocate_output(std::size_t bytes);
-
-// A capsule that keeps such memory alive: the base of every array that lies in it. Needs the lock.
+// A capsule that keeps memory of allocate_output() alive: the base of every array that lies in it.
+// Needs the lock.
 nanobind::object memory_capsule(std::shared_ptr<std::byte> memory);
 
 // What such a capsule keeps alive.

@@ -169,6 +169,7 @@ LayerTable::Layer LayerTable::layer(const ArrowArray& batch, std::int64_t row) c
       weights.refuse_row(ArrowRule::kScatteredLists, row);
     }
     layer.view.row_stride_bytes = rows.stride * item_bytes;
+    layer.view.rows_overlap = true;
   }
   return layer;
 }

@@ -10,6 +10,7 @@ TensorView matrix_view(const void* data, DType dtype, std::span<const std::int64
   if (shape.size() > kMaxDimensions) {
     throw StatusError(Status{.code = StatusCode::kTooManyDimensions, .count = shape.size()});
   }
+  if (size_of(dtype) == 0) throw StatusError(Status{.code = StatusCode::kBadDType});
   // Zeros are left out of the checked product, so that an overflow beside one is found in any
   // order.
   std::uint64_t bytes = size_of(dtype);

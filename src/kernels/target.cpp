@@ -30,15 +30,29 @@ class RunnableTargets {
   RunnableTargets() noexcept {
     const std::int64_t supported = hwy::SupportedTargets() | HWY_STATIC_TARGET;
     for (const std::int64_t target : kCompiled) {
-      if ((target & supported) != 0) targets_[count_++] = {table_index(target)};
+      if ((target & supported) == 0) continue;
+      targets_[count_++] = {table_index(target)};
+      indices_ |= std::uint64_t{1} << table_index(target);
     }
   }
   std::span<const Target> span() const noexcept { return {targets_.data(), count_}; }
+  bool has(Target target) const noexcept {
+    return target.index < kMost && (indices_ >> target.index & 1) != 0;
+  }
 
  private:
+  static constexpr unsigned kMost = 64;
+  static_assert(HWY_MAX_DYNAMIC_TARGETS + 2 <= kMost);
+
   std::array<Target, kCompiledCount> targets_{};
   std::size_t count_ = 0;
+  std::uint64_t indices_ = 0;  // a bit for each
 };
+
+const RunnableTargets& runnable() noexcept {
+  static const RunnableTargets targets;
+  return targets;
+}
 
 // Whether it is a target of Highway's AVX3 by the name that everybody else has for that.
 bool is_other_spelling(std::string_view name, std::string_view of_highway) noexcept {
@@ -66,10 +80,9 @@ std::string_view name_of(Target target) noexcept {
   return target.index < names.size() ? names[target.index] : std::string_view();
 }
 
-std::span<const Target> runnable_targets() noexcept {
-  static const RunnableTargets targets;
-  return targets.span();
-}
+std::span<const Target> runnable_targets() noexcept { return runnable().span(); }
+
+bool is_runnable(Target target) noexcept { return runnable().has(target); }
 
 std::optional<Target> target_from_name(std::string_view name) noexcept {
   for (const Target target : runnable_targets()) {

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "core/complete_context.h"
 #include "pipeline/copy_tiles.h"
 #include "pipeline/encoded_tiles.h"
 #include "pipeline/first_failure.h"
@@ -16,6 +17,7 @@
 #include "pipeline/quantize_tiles.h"
 #include "pipeline/restore_tiles.h"
 #include "pipeline/tile_memory.h"
+#include "quantize/check_job.h"
 #include "quarrow/containers/checkpoint_fault.h"
 
 namespace quarrow {
@@ -47,7 +49,7 @@ class FileJob {
       first_tile_.push_back(first_tile_.back() + (left_out ? 0 : work(tensor).tile_count(tensor)));
     }
     const std::uint64_t bytes = source.file_bytes();
-    threads_ = bytes <= kSerialBytes ? 1 : std::max<std::size_t>(context.threads, 1);
+    threads_ = bytes <= kSerialBytes ? 1 : context.threads;
   }
 
   // False when the caller stopped it.
@@ -206,15 +208,35 @@ class FileJob {
   std::size_t threads_ = 1;
 };
 
+void require(StatusCode code, std::size_t layer = 0) {
+  if (code != StatusCode::kOk) throw StatusError({.code = code, .layer = layer});
+}
+
+// The context, completed, of a job that can run as it was called.
+Context checked(const FilePlan& plan, const FileJobOptions& options, Context context) {
+  require(complete(context));
+  require(is_policy(options.policy) ? StatusCode::kOk : StatusCode::kBadPolicy);
+  if (options.encoded.empty()) return context;
+  const std::vector<LayerPlan>& layers = plan.layers.layers;
+  if (options.encoded.size() != layers.size()) {
+    throw StatusError({.code = StatusCode::kWrongLayerCount, .count = layers.size()});
+  }
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    require(fault_of(layers[i], options.encoded[i].parts), i);
+  }
+  return context;
+}
+
 }  // namespace
 
 FileJobResult run_file_job(const Checkpoint& source, FilePlan& plan, const std::string& destination,
                            const FileJobOptions& options, const Context& context) try {
   if (plan.outputs.at(0).memory_bytes != 0) throw std::invalid_argument("a plan for memory");
+  const Context where = checked(plan, options, context);
   OutputFiles outputs(source, plan, destination, context.poll);
   if (plan.layers.tiles.empty()) cut_tiles(plan.layers);
   const std::vector<const File*> files = outputs.files();
-  FileJob job(source, plan, files, /*copies=*/true, options, context);
+  FileJob job(source, plan, files, /*copies=*/true, options, where);
   FileJobResult result;
   if (!job.run()) return result;
   result.faults = job.take_faults();
@@ -236,10 +258,11 @@ FileJobResult run_memory_job(const Checkpoint& source, FilePlan& plan,
   if (!placed || memory.size() != output.memory_bytes) {
     throw std::invalid_argument("not the plan's memory");
   }
+  const Context where = checked(plan, options, context);
   const File file = File::in_memory(memory);
   if (plan.layers.tiles.empty()) cut_tiles(plan.layers);
   const File* files[] = {&file};
-  FileJob job(source, plan, files, /*copies=*/false, options, context);
+  FileJob job(source, plan, files, /*copies=*/false, options, where);
   FileJobResult result;
   if (!job.run()) return result;
   // Last, so that the workers have met the faults of fresh pages, side by side.

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "quarrow/containers/safetensors.h"
+#include "quarrow/core/status.h"
 #include "quarrow/layouts/comfy_model.h"
 #include "quarrow/layouts/file_metadata.h"
 
@@ -147,6 +148,12 @@ void plan_kept(TensorPlan& planned, const TensorEntry& tensor, std::optional<DTy
   planned.action = Action::kConvert;
 }
 
+void check_dtype(const FilePlanOptions& options) {
+  if (options.dtype && !is_written(*options.dtype)) {
+    throw StatusError({.code = StatusCode::kBadDType});
+  }
+}
+
 EncodedEntry kept_entry(const TensorPlan& planned) {
   EncodedEntry entry;
   entry.name = planned.name();
@@ -165,7 +172,9 @@ class QuantizePlanner {
         options_(options),
         dialects_(source.tensors) {
     check_descriptions(source);
+    check_dtype(options);
     for (Format& format : formats_) {
+      check_format(format);
       const Layout* layout = find_layout(format.spec->name, Container::kSafetensors);
       if (layout == nullptr) throw std::invalid_argument("no safetensors layout");
       layouts_.push_back(layout);
@@ -183,6 +192,9 @@ class QuantizePlanner {
 
   FilePlan run(std::span<const std::uint8_t> choices) {
     const std::size_t count = source_.tensors.size();
+    if (!choices.empty() && choices.size() != count) {
+      throw std::invalid_argument("not a choice for each tensor");
+    }
     plan_.tensors.resize(count);
     requests_.reserve(count);
     Placement placement(plan_, count, options_);
@@ -339,6 +351,7 @@ FilePlan plan_quantized(const Checkpoint& source, std::span<const Format> format
 
 FilePlan plan_restored(const Checkpoint& source, const StoredLayers& layers,
                        const FilePlanOptions& options) {
+  check_dtype(options);
   FilePlan plan;
   plan.memory = std::make_unique<std::pmr::monotonic_buffer_resource>();
   plan.layers = plan_stored_layers(layers.layers());

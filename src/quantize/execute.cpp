@@ -5,6 +5,8 @@
 #include <atomic>
 #include <vector>
 
+#include "core/complete_context.h"
+#include "quantize/check_job.h"
 #include "quantize/run_tile.h"
 
 namespace quarrow {
@@ -177,9 +179,17 @@ class QuantizeJob {
   std::vector<std::size_t> first_range_;  // of each layer, in ranges_
 };
 
-Status wrong_count(std::size_t expected, std::initializer_list<std::size_t> sizes) {
-  const bool right = std::ranges::all_of(sizes, [=](std::size_t size) { return size == expected; });
-  return right ? Status{} : Status{.code = StatusCode::kWrongLayerCount, .count = expected};
+// What keeps a job from running: its lists, of which there must be as many items as layers, one of
+// `results` items for what it reports, or its context, which is completed.
+template <typename... Items>
+Status prepare(const Plan& plan, Context& context, std::size_t results,
+               std::span<const Items>... lists) {
+  const std::size_t layers = plan.layers.size();
+  if (results != layers || ((lists.size() != layers) || ...)) {
+    return {.code = StatusCode::kWrongLayerCount, .count = layers};
+  }
+  if (const StatusCode code = complete(context); code != StatusCode::kOk) return {.code = code};
+  return first_fault(plan, lists...);
 }
 
 }  // namespace
@@ -192,11 +202,12 @@ std::size_t threads_for(const Plan& plan, std::size_t offered) noexcept {
 Status quantize(const Plan& plan, std::span<const TensorView> inputs,
                 std::span<const QuantizedSpan> outputs, NonFinitePolicy policy,
                 const Context& context, std::span<Status> statuses, LayerProgress* progress) {
-  const Status count =
-      wrong_count(plan.layers.size(), {inputs.size(), outputs.size(), statuses.size()});
-  if (!count.ok()) return count;
-  for (std::size_t i = 0; i < statuses.size(); ++i) statuses[i] = {.layer = i};
-  if (!QuantizeJob(plan, inputs, outputs, policy, context, progress).run(statuses)) {
+  Context where = context;
+  Status unfit = prepare(plan, where, statuses.size(), inputs, outputs);
+  if (unfit.ok() && !is_policy(policy)) unfit = {.code = StatusCode::kBadPolicy};
+  for (std::size_t i = 0; i < statuses.size(); ++i) statuses[i] = {.code = unfit.code, .layer = i};
+  if (!unfit.ok()) return unfit;
+  if (!QuantizeJob(plan, inputs, outputs, policy, where, progress).run(statuses)) {
     for (Status& status : statuses) status.code = StatusCode::kCancelled;
   }
   const auto failed = std::ranges::find_if_not(statuses, &Status::ok);
@@ -205,13 +216,14 @@ Status quantize(const Plan& plan, std::span<const TensorView> inputs,
 
 Status dequantize(const Plan& plan, std::span<const QuantizedView> inputs,
                   std::span<const DequantizedSpan> outputs, const Context& context) {
-  const Status count = wrong_count(plan.layers.size(), {inputs.size(), outputs.size()});
-  if (!count.ok()) return count;
+  Context where = context;
+  const Status unfit = prepare(plan, where, outputs.size(), inputs, outputs);
+  if (!unfit.ok()) return unfit;
   const bool completed = for_each_tile(
-      plan, context, [&](std::size_t, const Tile& tile, const LayerPlan& layer, std::size_t) {
+      plan, where, [&](std::size_t, const Tile& tile, const LayerPlan& layer, std::size_t) {
         const DequantizedSpan& output = outputs[tile.layer];
         const std::size_t row_bytes = layer.cols * size_of(output.dtype);
-        dequantize_tile(layer, tile, stored_tile(layer, tile, inputs[tile.layer]), context.target,
+        dequantize_tile(layer, tile, stored_tile(layer, tile, inputs[tile.layer]), where.target,
                         {.data = static_cast<std::byte*>(output.data) + tile.row * row_bytes +
                                  tile.col * size_of(output.dtype),
                          .dtype = output.dtype},
@@ -223,20 +235,20 @@ Status dequantize(const Plan& plan, std::span<const QuantizedView> inputs,
 Status measure_error(const Plan& plan, std::span<const TensorView> originals,
                      std::span<const QuantizedView> stored, std::span<ErrorSums> errors,
                      const Context& context) {
-  const Status count =
-      wrong_count(plan.layers.size(), {originals.size(), stored.size(), errors.size()});
-  if (!count.ok()) return count;
+  Context where = context;
+  const Status unfit = prepare(plan, where, errors.size(), originals, stored);
+  if (!unfit.ok()) return unfit;
   std::uint64_t largest = 0;
   for (const Tile& tile : plan.tiles) largest = std::max(largest, tile.rows * tile.cols);
-  std::vector<std::vector<float>> restored(threads_for(plan, context.threads));
+  std::vector<std::vector<float>> restored(threads_for(plan, where.threads));
   std::vector<ErrorSums> sums(plan.tiles.size());
   for (auto& scratch : restored) scratch.resize(largest);
   const bool completed = for_each_tile(
-      plan, context,
+      plan, where,
       [&](std::size_t index, const Tile& tile, const LayerPlan& layer, std::size_t worker) {
         const TensorView& view = originals[tile.layer];
         measure_tile(layer, input_tile(layer, tile, tile_data(view, tile), view.row_stride_bytes),
-                     stored_tile(layer, tile, stored[tile.layer]), context.target,
+                     stored_tile(layer, tile, stored[tile.layer]), where.target,
                      restored[worker].data(), sums[index]);
       });
   if (!completed) return {.code = StatusCode::kCancelled};

@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "core/checked_math.h"
@@ -83,6 +84,27 @@ class Tiler {
   std::uint64_t columns_;  // of one tile of one row
 };
 
+constexpr std::uint64_t kMostBytes = std::numeric_limits<std::int64_t>::max();
+
+[[noreturn]] void refuse(StatusCode code) { throw StatusError({.code = code}); }
+
+// Of a layer's input, where there is room for `most`.
+std::uint64_t input_bytes(const LayerPlan& layer, std::uint64_t most) {
+  const std::size_t element = size_of(layer.dtype);
+  if (element == 0) refuse(StatusCode::kBadDType);
+  const auto elements = checked_product(layer.rows, layer.cols);
+  const auto bytes = elements ? checked_product(*elements, element) : std::nullopt;
+  if (!bytes || *bytes > most) refuse(StatusCode::kSizeOverflow);
+  return *bytes;
+}
+
+// A layer that a program made by itself may lack what the tiles are counted by.
+void check_steps(const LayerPlan& layer) {
+  if (size_of(layer.dtype) == 0) refuse(StatusCode::kBadDType);
+  const bool steps = layer.geometry.group_columns != 0 && layer.geometry.code_step != 0;
+  if (!steps) refuse(StatusCode::kBadFormat);
+}
+
 }  // namespace
 
 TilePlacement placement(const LayerPlan& layer, const Tile& tile) noexcept {
@@ -107,7 +129,10 @@ void add_layer(Plan& plan, const LayerRequest& request) {
                   .dtype = request.view.dtype,
                   .rows = request.view.rows,
                   .cols = request.view.cols};
+  std::uint64_t bytes = 0;
   try {
+    check_format(request.format);
+    bytes = input_bytes(layer, kMostBytes - plan.input_bytes);
     layer.geometry = request.format.spec->geometry(request.format, layer.rows, layer.cols);
   } catch (const StatusError& error) {
     Status status = error.status();
@@ -118,7 +143,7 @@ void add_layer(Plan& plan, const LayerRequest& request) {
     layer.random_key = XXH3_64bits(request.name.data(), request.name.size()) ^ request.format.seed;
   }
   plan.layers.push_back(layer);
-  plan.input_bytes += layer.elements() * size_of(layer.dtype);
+  plan.input_bytes += bytes;
 }
 
 Plan plan_layers(std::span<const LayerRequest> layers) {
@@ -129,8 +154,11 @@ Plan plan_layers(std::span<const LayerRequest> layers) {
 }
 
 void cut_tiles(Plan& plan) {
+  plan.tiles.clear();
+  plan.range_pass = false;
   for (std::size_t index = 0; index < plan.layers.size(); ++index) {
     LayerPlan& layer = plan.layers[index];
+    check_steps(layer);
     layer.first_tile = plan.tiles.size();
     Tiler(index, layer, plan.tiles).cut();
     layer.tile_count = plan.tiles.size() - layer.first_tile;

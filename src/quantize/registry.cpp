@@ -5,29 +5,52 @@
 #include "kernels/affine.h"
 #include "kernels/int8_rowwise.h"
 #include "quantize/geometry.h"
+#include "quarrow/core/status.h"
 #include "quarrow/quantize/format.h"
 
 namespace quarrow {
 namespace {
 
-constexpr std::uint8_t kAffineFields = FormatField::kGroupSize | FormatField::kSymmetric |
-                                       FormatField::kScaleDType | FormatField::kRounding;
-constexpr std::uint8_t kPackedAffineFields = kAffineFields | FormatField::kPacked;
+// Every field that there is.
+constexpr std::uint8_t kAllFields = FormatField::kGroupSize | FormatField::kSymmetric |
+                                    FormatField::kScaleDType | FormatField::kRounding |
+                                    FormatField::kPacked;
 
 constexpr Format kRowwise8{.group_size = GroupSize::row(), .packed = false};
 constexpr Format kGroups128{.group_size = GroupSize::of(128)};
 constexpr Format kComfyInt8{.group_size = GroupSize::row(), .symmetric = true, .packed = false};
 
 constexpr auto kRegistry = std::to_array<FormatSpec>({
-    {"int8", "8-bit affine codes, a scale and zero point per row", 8, kPackedAffineFields,
-     kRowwise8, grouped_geometry, affine_kernels},
-    {"int4", "4-bit affine codes, a scale and zero point per group of 128", 4, kPackedAffineFields,
+    {"int8", "8-bit affine codes, a scale and zero point per row", 8, kAllFields, kRowwise8,
+     grouped_geometry, affine_kernels},
+    {"int4", "4-bit affine codes, a scale and zero point per group of 128", 4, kAllFields,
      kGroups128, grouped_geometry, affine_kernels},
-    {"int2", "2-bit affine codes, a scale and zero point per group of 128", 2, kPackedAffineFields,
+    {"int2", "2-bit affine codes, a scale and zero point per group of 128", 2, kAllFields,
      kGroups128, grouped_geometry, affine_kernels},
     {"int8_rowwise", "ComfyUI's int8: signed codes, a scale per row", 8, 0, kComfyInt8,
      grouped_geometry, int8_rowwise_kernels},
 });
+
+// Whether the fields that the format does not let anybody set have its own values.
+bool keeps_own(const Format& format) noexcept {
+  const Format& own = format.spec->defaults;
+  const auto keeps = [&](FormatField field, bool same) {
+    return same || (format.spec->fields & static_cast<unsigned>(field)) != 0;
+  };
+  return keeps(FormatField::kGroupSize, format.group_size == own.group_size) &&
+         keeps(FormatField::kSymmetric, format.symmetric == own.symmetric) &&
+         keeps(FormatField::kScaleDType, format.scale_dtype == own.scale_dtype) &&
+         keeps(FormatField::kPacked, format.packed == own.packed) &&
+         keeps(FormatField::kRounding, format.rounding == own.rounding);
+}
+
+bool is_sound(const Format& format) noexcept {
+  const GroupSize& size = format.group_size;
+  const bool known = format.spec != nullptr && size.kind <= GroupSize::Kind::kTensor &&
+                     is_written(format.scale_dtype) && format.rounding <= Rounding::kStochastic;
+  if (!known || (size.kind == GroupSize::Kind::kColumns && size.columns == 0)) return false;
+  return format.spec->fields == kAllFields || keeps_own(format);
+}
 
 }  // namespace
 
@@ -42,6 +65,10 @@ Format default_format(const FormatSpec& spec) noexcept {
   Format format = spec.defaults;
   format.spec = &spec;
   return format;
+}
+
+void check_format(const Format& format) {
+  if (!is_sound(format)) throw StatusError({.code = StatusCode::kBadFormat});
 }
 
 }  // namespace quarrow

@@ -26,6 +26,11 @@ constexpr std::size_t size_of(DType dtype) noexcept {
   return 0;
 }
 
+// Of scales and of values that are written: f32, f16 or bf16.
+constexpr bool is_written(DType dtype) noexcept {
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
+}
+
 // "float32", "float16", "bfloat16", "float64": numpy's and torch's spelling.
 std::string_view name_of(DType dtype) noexcept;
 

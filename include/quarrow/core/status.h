@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <string_view>
 
 namespace quarrow {
 
@@ -21,8 +22,23 @@ enum class StatusCode : std::uint8_t {
                    // that value; count: how many
   kTooManyDimensions,  // more than kMaxDimensions; count: how many
   kSizeOverflow,       // the shape's product or an output's size does not fit in 63 bits
-  kWrongLayerCount,    // the number of inputs or outputs is not the plan's
+  // The call makes no sense, and nothing was done. The layer says where; of what is no layer's
+  // fault it is 0.
+  kWrongLayerCount,  // the number of inputs or outputs is not the plan's; count: that of the plan
+  kBadFormat,        // no format, a group of no columns, a value out of its enumeration
+  kBadDType,         // an element type that is none, or that cannot be read or written here
+  kBadStride,        // rows of an input overlap: row_stride_bytes is less than a row
+  kNullInput,        // null where an input has values
+  kNullOutput,       // null where an output has room for values
+  kOtherTensor,      // dtype, rows or columns of an input are not those that were planned
+  kPlanNotCut,       // cut_tiles() was not called since the last layer was added
+  kBadPolicy,        // a NonFinitePolicy that is none
+  kNoExecutor,       // the context has none
+  kNoTarget,         // the context's target, or that of QUARROW_FORCE_ISA, cannot run here
 };
+
+// The code's name for programs and logs, such as "non_finite". Never changes.
+std::string_view name_of(StatusCode code) noexcept;
 
 enum class NonFiniteKind : std::uint8_t { kNaN, kPositiveInf, kNegativeInf };
 
@@ -42,7 +58,7 @@ class StatusError : public std::exception {
  public:
   explicit StatusError(Status status) noexcept : status_(status) {}
   const Status& status() const noexcept { return status_; }
-  const char* what() const noexcept override { return "quarrow::StatusError"; }
+  const char* what() const noexcept override { return name_of(status_.code).data(); }
 
  private:
   Status status_;

@@ -11,7 +11,8 @@
 namespace quarrow {
 
 // One of Highway's targets, by Highway's own name: EMU128, SSSE3, SSE4, AVX2, AVX3, NEON...
-// The value is the target's index in every kernel table (src/kernels/target_table.h).
+// The value is the target's index in every kernel table (src/kernels/target_table.h). A Target that
+// names none, as one is made, stands for default_target() in a Context.
 struct Target {
   std::uint8_t index = 0;
   friend bool operator==(Target, Target) = default;
@@ -22,6 +23,9 @@ std::string_view name_of(Target target) noexcept;
 // The targets compiled in that this CPU can run, best first; EMU128 (the scalar one) or the
 // baseline is always the last.
 std::span<const Target> runnable_targets() noexcept;
+
+// Whether it is one of them.
+bool is_runnable(Target target) noexcept;
 
 // The runnable target of that name, where AVX3 may be spelt AVX-512; nothing when the name is
 // unknown or the CPU lacks it.

@@ -71,7 +71,8 @@ struct FileJobResult {
 // left; but for the folder's entries that cannot be brought to the disk at the very end, when the
 // new files are there. Throws LayerFault (the first tensor that fails, with figures for the
 // whole tensor), CheckpointFault (the source changed while it was read), PathFault and
-// filesystem_error.
+// filesystem_error; StatusError for a context, a policy or encoded layers of no use,
+// std::out_of_range for a plan that nobody made.
 FileJobResult run_file_job(const Checkpoint& source, FilePlan& plan, const std::string& destination,
                            const FileJobOptions& options, const Context& context);
 

@@ -118,9 +118,11 @@ struct FilePlanOptions {
 // Plans every byte of the new files; the job cuts the tiles. `choices` has, for each tensor of the
 // source, the index of a format, kDefaultChoice or kLeaveTensor; empty means kDefaultChoice for
 // all. A tensor that the format's layout does not take stays. Every format has a safetensors layout
-// (else std::invalid_argument); codes lie in it as that packs them, also where the format has a
-// byte for each. Throws std::length_error when a new file would be longer than 63 bits can say, and
-// CheckpointFault (kTensorDimensions) for a tensor that cannot be converted.
+// (else std::invalid_argument, as for another number of choices, and std::out_of_range for a choice
+// of no format); codes lie in it as that packs them, also where the format has a byte for each.
+// Throws std::length_error when a new file would be longer than 63 bits can say, CheckpointFault
+// (kTensorDimensions) for a tensor that cannot be converted, and StatusError (kBadFormat,
+// kBadDType).
 FilePlan plan_quantized(const Checkpoint& source, std::span<const Format> formats,
                         std::span<const std::uint8_t> choices, const FilePlanOptions& options);
 

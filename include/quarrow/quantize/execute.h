@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Does what a plan says. Nothing here allocates output: the caller passes memory of the sizes that
-// the plan names.
+// the plan names, which overlaps nothing that is read. quantize_layers() does both in one call.
+//
+// A job whose call makes no sense returns a status of those that say so (status.h), and has done
+// nothing then. What memory cannot be had for is std::bad_alloc.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +18,8 @@
 namespace quarrow {
 
 // The stored form of one layer, borrowed: codes of LayerPlan::code_bytes() bytes, then
-// Geometry::scales() scales and (null when the format has none) zero points.
+// Geometry::scales() scales and, when the format has them, as many zero points. A part without
+// elements may be null.
 struct QuantizedSpan {
   std::uint8_t* codes = nullptr;
   float* scales = nullptr;
@@ -42,9 +46,9 @@ class LayerProgress {
 };
 
 // Quantizes every layer. statuses, one for each layer, says what became of it: kOk, kNonFinite,
-// kBeyondF32, kRangeOverflow, or kCancelled for all layers when the poll stopped the job. A failing
-// layer does not disturb the others. Returns the first status that is not ok, in the order of the
-// layers. `progress` may be null; layers that fail are told of too.
+// kBeyondF32, kRangeOverflow, or for all layers kCancelled when the poll stopped the job, or why it
+// did not begin. A failing layer does not disturb the others. Returns the first status that is not
+// ok, in the order of the layers. `progress` may be null; layers that fail are told of too.
 Status quantize(const Plan& plan, std::span<const TensorView> inputs,
                 std::span<const QuantizedSpan> outputs, NonFinitePolicy policy,
                 const Context& context, std::span<Status> statuses,

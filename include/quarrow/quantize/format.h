@@ -99,4 +99,8 @@ const FormatSpec* find_format(std::string_view name) noexcept;
 // The format with its defaults.
 Format default_format(const FormatSpec& spec) noexcept;
 
+// Throws StatusError(kBadFormat): no spec, a group of no columns, a value out of its enumeration,
+// or another value than the format's own in a field that its spec does not list.
+void check_format(const Format& format);
+
 }  // namespace quarrow

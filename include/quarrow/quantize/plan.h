@@ -71,13 +71,17 @@ struct TilePlacement {
 TilePlacement placement(const LayerPlan& layer, const Tile& tile) noexcept;
 
 // Appends the exact sizes of a layer, without tiles: their number grows with the sizes that a
-// caller claims, so they are cut when the outputs are there. Throws StatusError(kSizeOverflow) with
-// the layer's index, the plan as it was.
+// caller claims, so they are cut when the outputs are there. Throws StatusError with the layer's
+// index, the plan as it was: kSizeOverflow where the bytes of all layers, or what one becomes, do
+// not fit in 63 bits; kBadFormat; kBadDType.
 void add_layer(Plan& plan, const LayerRequest& request);
 Plan plan_layers(std::span<const LayerRequest> layers);
+
+// Cuts the tiles of all layers, anew where there are some. Throws StatusError(kBadDType or
+// kBadFormat) for a layer that add_layer() has not made.
 void cut_tiles(Plan& plan);
 
-// Both.
+// Both, plan_layers() and cut_tiles().
 Plan make_plan(std::span<const LayerRequest> layers);
 
 }  // namespace quarrow

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Output memory for the layers of one batch.
+// Output memory for the layers of one plan.
 #pragma once
 
 #include <cstddef>
@@ -13,21 +13,22 @@
 #include "quarrow/quantize/execute.h"
 #include "quarrow/quantize/plan.h"
 
-namespace quarrow::python {
+namespace quarrow {
 
-// Layers whose codes take fewer bytes than this share memory with their neighbours.
-inline constexpr std::uint64_t kOwnMemoryFrom = std::uint64_t{4} << 20;
-
-// The outputs of every layer of a plan. Small layers lie in slabs: the codes of a slab's layers
-// back to back in the order of the plan, then their scales, then their zero points; so a run of
-// them is one Arrow array as it lies. A large layer has memory of its own, which does not outlive
-// it for the sake of others. Needs no lock.
+// The outputs of every layer of a plan. Small layers lie in slabs of up to 32 MB of codes: the
+// codes of a slab's layers back to back in the order of the plan, then their scales, then their
+// zero points; so a run of them is one Arrow array as it lies. A large layer has memory of its own,
+// which does not outlive it for the sake of others. Copies share the memory, which lives until the
+// last of them and of its owners is gone.
 class LayerMemory {
  public:
-  // `own_from`: from how many bytes of codes on a layer is large. Without a limit there is one
-  // slab.
+  // From how many bytes of codes on a layer is large; without a limit there is one slab.
+  static constexpr std::uint64_t kOwnFrom = std::uint64_t{4} << 20;
   static constexpr std::uint64_t kOneSlab = std::numeric_limits<std::uint64_t>::max();
-  explicit LayerMemory(const Plan& plan, std::uint64_t own_from = kOwnMemoryFrom);
+
+  LayerMemory() = default;
+  // Uninitialised. Throws std::bad_alloc.
+  explicit LayerMemory(const Plan& plan, std::uint64_t own_from = kOwnFrom);
 
   std::span<const QuantizedSpan> spans() const noexcept { return spans_; }
   // Keeps the layer's memory alive.
@@ -46,4 +47,4 @@ class LayerMemory {
   std::vector<std::shared_ptr<std::byte>> owners_;
 };
 
-}  // namespace quarrow::python
+}  // namespace quarrow

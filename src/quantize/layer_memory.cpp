@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "layer_memory.h"
+#include "quarrow/quantize/layer_memory.h"
 
 #include <new>
 
-#include "output_memory.h"
+#include "quarrow/core/output_memory.h"
 
-namespace quarrow::python {
+namespace quarrow {
 namespace {
 
 // A layer that is kept keeps its whole slab; this bounds what that can cost.
@@ -81,4 +81,4 @@ void LayerMemory::lay_out(const Plan& plan, std::span<const std::size_t> layers)
   }
 }
 
-}  // namespace quarrow::python
+}  // namespace quarrow

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quarrow/quantize/quantized_layers.h"
+
+#include <utility>
+
+namespace quarrow {
+
+std::span<const std::uint8_t> QuantizedLayers::codes(std::size_t layer) const {
+  const LayerPlan& planned = plan.layers.at(layer);
+  return {memory.spans()[layer].codes, planned.code_bytes()};
+}
+
+std::span<const float> QuantizedLayers::scales(std::size_t layer) const {
+  const LayerPlan& planned = plan.layers.at(layer);
+  return {memory.spans()[layer].scales, planned.geometry.scales()};
+}
+
+std::span<const std::uint8_t> QuantizedLayers::zero_points(std::size_t layer) const {
+  const Geometry& geometry = plan.layers.at(layer).geometry;
+  return {memory.spans()[layer].zero_points, geometry.zero_points ? geometry.scales() : 0};
+}
+
+std::vector<QuantizedView> QuantizedLayers::views() const {
+  std::vector<QuantizedView> views;
+  views.reserve(size());
+  for (const QuantizedSpan& span : memory.spans()) {
+    views.push_back({span.codes, span.scales, span.zero_points});
+  }
+  return views;
+}
+
+QuantizedLayers allocate_layers(Plan plan, std::uint64_t own_from) {
+  QuantizedLayers layers;
+  layers.memory = LayerMemory(plan, own_from);
+  cut_tiles(plan);
+  layers.statuses.resize(plan.layers.size());
+  layers.plan = std::move(plan);
+  return layers;
+}
+
+Status quantize(QuantizedLayers& layers, std::span<const TensorView> inputs, NonFinitePolicy policy,
+                const Context& context, LayerProgress* progress) {
+  layers.status = quantize(layers.plan, inputs, layers.memory.spans(), policy, context,
+                           layers.statuses, progress);
+  return layers.status;
+}
+
+QuantizedLayers quantize_layers(std::span<const LayerRequest> requests, const Context& context,
+                                const QuantizeOptions& options) {
+  std::vector<TensorView> views;
+  views.reserve(requests.size());
+  for (const LayerRequest& request : requests) views.push_back(request.view);
+  try {
+    QuantizedLayers layers = allocate_layers(plan_layers(requests), options.own_from);
+    quantize(layers, views, options.policy, context, options.progress);
+    return layers;
+  } catch (const StatusError& error) {
+    QuantizedLayers none;
+    none.status = error.status();
+    return none;
+  }
+}
+
+}  // namespace quarrow
