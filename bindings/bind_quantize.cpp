@@ -41,11 +41,11 @@ void check_overlap(const InputArray& input, const QuantizedTensor& out, nb::hand
 }
 
 // The tensor to write to, as a Python object: a new one, the one passed as out=, or a new one over
-// the arrays passed as out=.
-nb::object output_of(nb::handle out, const LayerPlan& layer, const InputArray& input,
-                     nb::handle name) {
+// the arrays passed as out=. A new one takes the input's shape.
+nb::object output_of(nb::handle out, const LayerPlan& layer, InputArray& input, nb::handle name) {
   if (out.is_none()) {
-    return new_instance<QuantizedTensor>(nb::type<QuantizedTensor>(), layer, input.shape(), name);
+    return new_instance<QuantizedTensor>(nb::type<QuantizedTensor>(), layer, input.take_shape(),
+                                         name);
   }
   nb::object result;
   QuantizedTensor* tensor = nullptr;
@@ -86,7 +86,7 @@ nb::object quantize_one(nb::handle w, nb::handle format, nb::handle name, nb::ha
   const Format wanted = format_argument(format, fields);
   const NonFinitePolicy policy = non_finite_argument(nonfinite);
   const std::string_view name_text = name_argument(name);
-  const InputArray input(w, name, copy_argument(copy));
+  InputArray input(w, name, copy_argument(copy));
   const bool small = input.view().bytes() < kSmallCallBytes;
   const Clock::time_point viewed = small ? entered : Clock::now();
 
@@ -104,7 +104,7 @@ nb::object quantize_one(nb::handle w, nb::handle format, nb::handle name, nb::ha
   });
   const Clock::time_point done = Clock::now();
   if (!status.ok()) {
-    raise_status(status, {name, input.shape(), input.view().cols});
+    raise_status(status, {name, tensor.shape(), input.view().cols});
   }
 
   // Other threads may be reading the tensor that was passed as out=.

@@ -128,11 +128,11 @@ bool SignalPoll::keep_going() noexcept {
 }
 
 CoreCall::CoreCall(nb::handle threads, std::uint64_t bytes, Poll* poll)
-    : poll_(poll), release_lock_(bytes >= kSmallCallBytes) {
-  context_.executor = &executor_in_use();
-  context_.target = target_in_use();
-  context_.threads = threads_argument(threads);
-  context_.poll = release_lock_ ? &poll_ : nullptr;
-}
+    : poll_(poll),
+      release_lock_(bytes >= kSmallCallBytes),
+      context_{.executor = &executor_in_use(),
+               .target = target_in_use(),
+               .threads = threads_argument(threads),
+               .poll = release_lock_ ? &poll_ : nullptr} {}
 
 }  // namespace quarrow::python

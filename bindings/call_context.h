@@ -89,8 +89,8 @@ class CoreCall {
 
  private:
   SignalPoll poll_;
-  Context context_;
   bool release_lock_;
+  Context context_;
 };
 
 }  // namespace quarrow::python

@@ -1,6 +1,7 @@
-# Finds what the core is built from. A missing library is one message that names the packages.
-find_package(Threads REQUIRED)
-find_package(hwy CONFIG QUIET)
+# Finds what the core is built from. A missing library is one message that names the packages. GLOBAL:
+# whoever links the core in another folder links these too.
+find_package(Threads REQUIRED GLOBAL)
+find_package(hwy CONFIG QUIET GLOBAL)
 find_package(nlohmann_json CONFIG QUIET)
 find_package(xxHash MODULE QUIET)
 

@@ -20,12 +20,11 @@ inline StatusCode fault_of(const LayerPlan& layer, const TensorView& view) noexc
   if (view.dtype != layer.dtype || view.rows != layer.rows || view.cols != layer.cols) {
     return StatusCode::kOtherTensor;
   }
-  if (layer.elements() == 0) return StatusCode::kOk;
-  if (view.data == nullptr) return StatusCode::kNullInput;
+  if (view.data == nullptr && layer.elements() != 0) return StatusCode::kNullInput;
+  if (view.rows <= 1 || view.rows_overlap) return StatusCode::kOk;
   const std::uint64_t row_bytes = view.cols * size_of(view.dtype);
   const auto stride = static_cast<std::uint64_t>(view.row_stride_bytes);
-  const bool overlap = std::min(stride, 0 - stride) < row_bytes;
-  return overlap && view.rows > 1 && !view.rows_overlap ? StatusCode::kBadStride : StatusCode::kOk;
+  return std::min(stride, 0 - stride) < row_bytes ? StatusCode::kBadStride : StatusCode::kOk;
 }
 
 // Whether its codes, scales or zero points, borrowed either way, are missing.
@@ -61,19 +60,25 @@ inline StatusCode fault_of(const LayerPlan& layer, std::size_t first_tile) noexc
   return (layer.tile_count != 0) == has_work ? StatusCode::kOk : StatusCode::kPlanNotCut;
 }
 
+// What keeps a job from running, and in which layer: as much of a Status as that takes.
+struct JobFault {
+  StatusCode code = StatusCode::kOk;
+  std::size_t layer = 0;
+};
+
 // What is wrong with the first layer that has something, in the plan or in one of the lists, which
 // are as long.
 template <typename... Items>
-Status first_fault(const Plan& plan, std::span<const Items>... lists) noexcept {
+JobFault first_fault(const Plan& plan, std::span<const Items>... lists) noexcept {
   std::size_t tiles = 0;
   for (std::size_t i = 0; i < plan.layers.size(); ++i) {
     const LayerPlan& layer = plan.layers[i];
     StatusCode code = fault_of(layer, tiles);
     ((code = code == StatusCode::kOk ? fault_of(layer, lists[i]) : code), ...);
-    if (code != StatusCode::kOk) return {.code = code, .layer = i};
+    if (code != StatusCode::kOk) return {code, i};
     tiles += layer.tile_count;
   }
-  if (tiles != plan.tiles.size()) return {.code = StatusCode::kPlanNotCut};
+  if (tiles != plan.tiles.size()) return {StatusCode::kPlanNotCut, 0};
   return {};
 }
 

@@ -159,10 +159,9 @@ class QuantizeJob {
     for (std::size_t i = 0; i < plan_.layers.size(); ++i) {
       const LayerPlan& layer = plan_.layers[i];
       if (layer.range_pass != range_pass) continue;
-      TileReport total;
-      for (std::size_t t = layer.first_tile; t < layer.first_tile + layer.tile_count; ++t) {
-        add_report(total, reports_[t]);
-      }
+      const std::size_t end = layer.first_tile + layer.tile_count;
+      TileReport total = layer.tile_count == 0 ? TileReport{} : reports_[layer.first_tile];
+      for (std::size_t t = layer.first_tile + 1; t < end; ++t) add_report(total, reports_[t]);
       statuses[i] = to_status(i, total, policy_);
     }
   }
@@ -182,14 +181,19 @@ class QuantizeJob {
 // What keeps a job from running: its lists, of which there must be as many items as layers, one of
 // `results` items for what it reports, or its context, which is completed.
 template <typename... Items>
-Status prepare(const Plan& plan, Context& context, std::size_t results,
-               std::span<const Items>... lists) {
+JobFault prepare(const Plan& plan, Context& context, std::size_t results,
+                 std::span<const Items>... lists) {
   const std::size_t layers = plan.layers.size();
   if (results != layers || ((lists.size() != layers) || ...)) {
-    return {.code = StatusCode::kWrongLayerCount, .count = layers};
+    return {StatusCode::kWrongLayerCount, 0};
   }
-  if (const StatusCode code = complete(context); code != StatusCode::kOk) return {.code = code};
+  if (const StatusCode code = complete(context); code != StatusCode::kOk) return {code, 0};
   return first_fault(plan, lists...);
+}
+
+Status to_status(const Plan& plan, const JobFault& fault) noexcept {
+  const bool counts = fault.code == StatusCode::kWrongLayerCount;
+  return {.code = fault.code, .layer = fault.layer, .count = counts ? plan.layers.size() : 0};
 }
 
 }  // namespace
@@ -203,22 +207,23 @@ Status quantize(const Plan& plan, std::span<const TensorView> inputs,
                 std::span<const QuantizedSpan> outputs, NonFinitePolicy policy,
                 const Context& context, std::span<Status> statuses, LayerProgress* progress) {
   Context where = context;
-  Status unfit = prepare(plan, where, statuses.size(), inputs, outputs);
-  if (unfit.ok() && !is_policy(policy)) unfit = {.code = StatusCode::kBadPolicy};
-  for (std::size_t i = 0; i < statuses.size(); ++i) statuses[i] = {.code = unfit.code, .layer = i};
-  if (!unfit.ok()) return unfit;
+  const JobFault fault = is_policy(policy) ? prepare(plan, where, statuses.size(), inputs, outputs)
+                                           : JobFault{StatusCode::kBadPolicy, 0};
+  for (std::size_t i = 0; i < statuses.size(); ++i) statuses[i] = {.code = fault.code, .layer = i};
+  if (fault.code != StatusCode::kOk) return to_status(plan, fault);
   if (!QuantizeJob(plan, inputs, outputs, policy, where, progress).run(statuses)) {
     for (Status& status : statuses) status.code = StatusCode::kCancelled;
   }
-  const auto failed = std::ranges::find_if_not(statuses, &Status::ok);
+  const auto failed =
+      std::ranges::find_if_not(statuses, [](const Status& each) { return each.ok(); });
   return failed == statuses.end() ? Status{} : *failed;
 }
 
 Status dequantize(const Plan& plan, std::span<const QuantizedView> inputs,
                   std::span<const DequantizedSpan> outputs, const Context& context) {
   Context where = context;
-  const Status unfit = prepare(plan, where, outputs.size(), inputs, outputs);
-  if (!unfit.ok()) return unfit;
+  const JobFault fault = prepare(plan, where, outputs.size(), inputs, outputs);
+  if (fault.code != StatusCode::kOk) return to_status(plan, fault);
   const bool completed = for_each_tile(
       plan, where, [&](std::size_t, const Tile& tile, const LayerPlan& layer, std::size_t) {
         const DequantizedSpan& output = outputs[tile.layer];
@@ -236,8 +241,8 @@ Status measure_error(const Plan& plan, std::span<const TensorView> originals,
                      std::span<const QuantizedView> stored, std::span<ErrorSums> errors,
                      const Context& context) {
   Context where = context;
-  const Status unfit = prepare(plan, where, errors.size(), originals, stored);
-  if (!unfit.ok()) return unfit;
+  const JobFault fault = prepare(plan, where, errors.size(), originals, stored);
+  if (fault.code != StatusCode::kOk) return to_status(plan, fault);
   std::uint64_t largest = 0;
   for (const Tile& tile : plan.tiles) largest = std::max(largest, tile.rows * tile.cols);
   std::vector<std::vector<float>> restored(threads_for(plan, where.threads));

@@ -16,8 +16,9 @@ namespace {
 // Cuts layers into tiles.
 class Tiler {
  public:
-  Tiler(std::size_t index, LayerPlan& layer, std::vector<Tile>& tiles)
-      : index_(index), layer_(layer), tiles_(tiles), columns_(kTileBytes / size_of(layer.dtype)) {}
+  // `columns` of one row fill a tile.
+  Tiler(std::size_t index, LayerPlan& layer, std::uint64_t columns, std::vector<Tile>& tiles)
+      : index_(index), layer_(layer), tiles_(tiles), columns_(columns) {}
 
   void cut() {
     const Geometry& geometry = layer_.geometry;
@@ -98,13 +99,6 @@ std::uint64_t input_bytes(const LayerPlan& layer, std::uint64_t most) {
   return *bytes;
 }
 
-// A layer that a program made by itself may lack what the tiles are counted by.
-void check_steps(const LayerPlan& layer) {
-  if (size_of(layer.dtype) == 0) refuse(StatusCode::kBadDType);
-  const bool steps = layer.geometry.group_columns != 0 && layer.geometry.code_step != 0;
-  if (!steps) refuse(StatusCode::kBadFormat);
-}
-
 }  // namespace
 
 TilePlacement placement(const LayerPlan& layer, const Tile& tile) noexcept {
@@ -125,25 +119,26 @@ TilePlacement placement(const LayerPlan& layer, const Tile& tile) noexcept {
 }
 
 void add_layer(Plan& plan, const LayerRequest& request) {
-  LayerPlan layer{.format = request.format,
-                  .dtype = request.view.dtype,
-                  .rows = request.view.rows,
-                  .cols = request.view.cols};
-  std::uint64_t bytes = 0;
+  // Made where it stays: copied, it would cost a small call as much as all checks.
+  LayerPlan& layer = plan.layers.emplace_back();
+  layer.format = request.format;
+  layer.dtype = request.view.dtype;
+  layer.rows = request.view.rows;
+  layer.cols = request.view.cols;
   try {
-    check_format(request.format);
-    bytes = input_bytes(layer, kMostBytes - plan.input_bytes);
-    layer.geometry = request.format.spec->geometry(request.format, layer.rows, layer.cols);
+    check_format(layer.format);
+    const std::uint64_t bytes = input_bytes(layer, kMostBytes - plan.input_bytes);
+    layer.geometry = layer.format.spec->geometry(layer.format, layer.rows, layer.cols);
+    plan.input_bytes += bytes;
   } catch (const StatusError& error) {
+    plan.layers.pop_back();
     Status status = error.status();
     status.layer = plan.layers.size();
     throw StatusError(status);
   }
-  if (request.format.rounding == Rounding::kStochastic) {
-    layer.random_key = XXH3_64bits(request.name.data(), request.name.size()) ^ request.format.seed;
+  if (layer.format.rounding == Rounding::kStochastic) {
+    layer.random_key = XXH3_64bits(request.name.data(), request.name.size()) ^ layer.format.seed;
   }
-  plan.layers.push_back(layer);
-  plan.input_bytes += bytes;
 }
 
 Plan plan_layers(std::span<const LayerRequest> layers) {
@@ -158,9 +153,14 @@ void cut_tiles(Plan& plan) {
   plan.range_pass = false;
   for (std::size_t index = 0; index < plan.layers.size(); ++index) {
     LayerPlan& layer = plan.layers[index];
-    check_steps(layer);
+    // A layer that a program made by itself may lack what tiles are counted by.
+    const std::size_t element = size_of(layer.dtype);
+    if (element == 0) refuse(StatusCode::kBadDType);
+    if (layer.geometry.group_columns == 0 || layer.geometry.code_step == 0) {
+      refuse(StatusCode::kBadFormat);
+    }
     layer.first_tile = plan.tiles.size();
-    Tiler(index, layer, plan.tiles).cut();
+    Tiler(index, layer, kTileBytes / element, plan.tiles).cut();
     layer.tile_count = plan.tiles.size() - layer.first_tile;
     plan.range_pass |= layer.range_pass;
   }

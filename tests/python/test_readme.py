@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cpp_examples import ARRAY_EXAMPLE_PRINTS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -100,3 +101,16 @@ def test_console_examples() -> None:
         assert doctest.OutputChecker().check_output(expected, shown.stdout, doctest.ELLIPSIS), (
             f"$ {command}\n{shown.stdout}"
         )
+
+
+def test_the_program_in_cpp_is_the_first_example_which_ci_builds_and_runs() -> None:
+    (shown,) = blocks("cpp")
+    licence, program = (ROOT / "examples/cpp/quantize_array.cpp").read_text().split("\n", 1)
+    assert licence.startswith("// SPDX")
+    assert shown == program
+    (lines,) = blocks("cmake")
+    cmake = (ROOT / "examples/cpp/CMakeLists.txt").read_text()
+    for line in lines.splitlines():
+        assert line in [each.strip() for each in cmake.splitlines()]
+    (printed,) = blocks("text")
+    assert printed == ARRAY_EXAMPLE_PRINTS

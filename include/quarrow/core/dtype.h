@@ -12,7 +12,7 @@ namespace quarrow {
 
 enum class DType : std::uint8_t { kF32, kF16, kBF16, kF64 };
 
-// Bytes of one element.
+// Bytes of one element; 0 for a value that is none.
 constexpr std::size_t size_of(DType dtype) noexcept {
   switch (dtype) {
     case DType::kF16:
