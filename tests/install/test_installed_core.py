@@ -5,6 +5,7 @@ Needs the preset `release`, built (`tools/setup cpp-tests`). Not part of `make t
 """
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -76,6 +77,7 @@ def test_examples_against_the_installed_core(prefix: Path, tmp_path: Path) -> No
 def test_examples_with_the_core_as_a_folder(tmp_path: Path) -> None:
     # As deep as the presets' folders, for ccache.
     folder = ROOT / "build" / "parent"
+    shutil.rmtree(folder, ignore_errors=True)
     build(ROOT / "tests" / "install" / "parent", folder, f"-DQUARROW={ROOT}",
           "-DCMAKE_CXX_FLAGS_INIT=-O2")  # fmt: skip
     check_examples(folder / "examples", tmp_path)

@@ -170,6 +170,9 @@ TEST_F(Misused, APlanWithoutTheTilesOfItsLastLayer) {
 TEST_F(Misused, APlanWithTilesThatAreNobodys) {
   plan_.tiles.push_back(plan_.tiles[0]);
   EXPECT_EQ(quantized().code, StatusCode::kPlanNotCut);
+  plan_.tiles.pop_back();
+  std::swap(plan_.layers[0].first_tile, plan_.layers[1].first_tile);
+  EXPECT_EQ(quantized().code, StatusCode::kPlanNotCut);
 }
 
 TEST_F(Misused, APlanOfLayersThatNobodyPlanned) {
