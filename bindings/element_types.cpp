@@ -11,30 +11,30 @@ namespace quarrow::python {
 namespace {
 
 constexpr std::array kCodes = {
-    std::pair{StoredDType::kF16, nb::dlpack::dtype_code::Float},
-    std::pair{StoredDType::kBF16, nb::dlpack::dtype_code::Bfloat},
-    std::pair{StoredDType::kF32, nb::dlpack::dtype_code::Float},
-    std::pair{StoredDType::kI8, nb::dlpack::dtype_code::Int},
-    std::pair{StoredDType::kU8, nb::dlpack::dtype_code::UInt},
-    std::pair{StoredDType::kI32, nb::dlpack::dtype_code::Int},
-    std::pair{StoredDType::kI64, nb::dlpack::dtype_code::Int},
-    std::pair{StoredDType::kF64, nb::dlpack::dtype_code::Float},
-    std::pair{StoredDType::kI16, nb::dlpack::dtype_code::Int},
-    std::pair{StoredDType::kU16, nb::dlpack::dtype_code::UInt},
-    std::pair{StoredDType::kU32, nb::dlpack::dtype_code::UInt},
-    std::pair{StoredDType::kU64, nb::dlpack::dtype_code::UInt},
-    std::pair{StoredDType::kBool, nb::dlpack::dtype_code::Bool},
-    std::pair{StoredDType::kC64, nb::dlpack::dtype_code::Complex},
-    std::pair{StoredDType::kF8E4M3, nb::dlpack::dtype_code::Float8_E4M3FN},
-    std::pair{StoredDType::kF8E4M3FNUZ, nb::dlpack::dtype_code::Float8_E4M3FNUZ},
-    std::pair{StoredDType::kF8E5M2, nb::dlpack::dtype_code::Float8_E5M2},
-    std::pair{StoredDType::kF8E5M2FNUZ, nb::dlpack::dtype_code::Float8_E5M2FNUZ},
-    std::pair{StoredDType::kF8E8M0, nb::dlpack::dtype_code::Float8_E8M0FNU},
+    std::pair{ElementType::kF16, nb::dlpack::dtype_code::Float},
+    std::pair{ElementType::kBF16, nb::dlpack::dtype_code::Bfloat},
+    std::pair{ElementType::kF32, nb::dlpack::dtype_code::Float},
+    std::pair{ElementType::kI8, nb::dlpack::dtype_code::Int},
+    std::pair{ElementType::kU8, nb::dlpack::dtype_code::UInt},
+    std::pair{ElementType::kI32, nb::dlpack::dtype_code::Int},
+    std::pair{ElementType::kI64, nb::dlpack::dtype_code::Int},
+    std::pair{ElementType::kF64, nb::dlpack::dtype_code::Float},
+    std::pair{ElementType::kI16, nb::dlpack::dtype_code::Int},
+    std::pair{ElementType::kU16, nb::dlpack::dtype_code::UInt},
+    std::pair{ElementType::kU32, nb::dlpack::dtype_code::UInt},
+    std::pair{ElementType::kU64, nb::dlpack::dtype_code::UInt},
+    std::pair{ElementType::kBool, nb::dlpack::dtype_code::Bool},
+    std::pair{ElementType::kC64, nb::dlpack::dtype_code::Complex},
+    std::pair{ElementType::kF8E4M3, nb::dlpack::dtype_code::Float8_E4M3FN},
+    std::pair{ElementType::kF8E4M3FNUZ, nb::dlpack::dtype_code::Float8_E4M3FNUZ},
+    std::pair{ElementType::kF8E5M2, nb::dlpack::dtype_code::Float8_E5M2},
+    std::pair{ElementType::kF8E5M2FNUZ, nb::dlpack::dtype_code::Float8_E5M2FNUZ},
+    std::pair{ElementType::kF8E8M0, nb::dlpack::dtype_code::Float8_E8M0FNU},
 };
 
 }  // namespace
 
-std::optional<StoredDType> stored_dtype_of(nb::dlpack::dtype dtype) noexcept {
+std::optional<ElementType> stored_dtype_of(nb::dlpack::dtype dtype) noexcept {
   const auto found = std::ranges::find_if(kCodes, [&](const auto& each) {
     return static_cast<std::uint8_t>(each.second) == dtype.code &&
            bits_of(each.first) == dtype.bits;
@@ -43,7 +43,7 @@ std::optional<StoredDType> stored_dtype_of(nb::dlpack::dtype dtype) noexcept {
   return found->first;
 }
 
-nb::dlpack::dtype dlpack_dtype(StoredDType dtype) noexcept {
+nb::dlpack::dtype dlpack_dtype(ElementType dtype) noexcept {
   const auto found = std::ranges::find(kCodes, dtype, &decltype(kCodes)::value_type::first);
   return {static_cast<std::uint8_t>(found->second), static_cast<std::uint8_t>(bits_of(dtype)), 1};
 }

@@ -7,14 +7,14 @@
 
 #include <optional>
 
-#include "quarrow/containers/stored_dtype.h"
+#include "quarrow/core/element_type.h"
 
 namespace quarrow::python {
 
 // Nothing for types that no file can hold, and those below a byte.
-std::optional<StoredDType> stored_dtype_of(nanobind::dlpack::dtype dtype) noexcept;
+std::optional<ElementType> stored_dtype_of(nanobind::dlpack::dtype dtype) noexcept;
 
 // The inverse. Of elements of whole bytes.
-nanobind::dlpack::dtype dlpack_dtype(StoredDType dtype) noexcept;
+nanobind::dlpack::dtype dlpack_dtype(ElementType dtype) noexcept;
 
 }  // namespace quarrow::python

@@ -144,7 +144,7 @@ bool MemoryTensors::add_torch(nb::handle value) {
   const auto* exported =
       static_cast<const nb::dlpack::dltensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));
   if (exported == nullptr) throw nb::python_error();
-  const std::optional<StoredDType> dtype = stored_dtype_of(exported->dtype);
+  const std::optional<ElementType> dtype = stored_dtype_of(exported->dtype);
   if (!dtype || exported->device.device_type != nb::device::cpu::value) return false;
   const std::span shape(exported->shape, static_cast<std::size_t>(exported->ndim));
   std::uint64_t elements = 1;
@@ -162,7 +162,7 @@ bool MemoryTensors::add_torch(nb::handle value) {
 }
 
 void MemoryTensors::add_read(nb::handle name, const nb::tuple& facts) {
-  const auto dtype = stored_dtype_from_name(nb::cast<std::string_view>(facts[0]));
+  const auto dtype = element_type_from_name(nb::cast<std::string_view>(facts[0]));
   if (!dtype) raise_invalid_input("unknown dtype " + short_repr(nb::object(facts[0])), name);
   std::vector<std::int64_t> shape;
   for (const nb::handle dimension : nb::object(facts[1])) {
@@ -184,7 +184,7 @@ void MemoryTensors::add_read(nb::handle name, const nb::tuple& facts) {
   add(*dtype, shape, bytes_of(data), data);
 }
 
-void MemoryTensors::add(StoredDType dtype, std::span<const std::int64_t> shape,
+void MemoryTensors::add(ElementType dtype, std::span<const std::int64_t> shape,
                         std::span<const std::byte> data, nb::object held) {
   dimensions_.insert(dimensions_.end(), shape.begin(), shape.end());
   // The dimensions may move until all are there.

@@ -42,7 +42,7 @@ class MemoryTensors {
   bool add_array(nanobind::handle value);
   bool add_torch(nanobind::handle value);
   void add_read(nanobind::handle name, const nanobind::tuple& facts);
-  void add(StoredDType dtype, std::span<const std::int64_t> shape, std::span<const std::byte> data,
+  void add(ElementType dtype, std::span<const std::int64_t> shape, std::span<const std::byte> data,
            nanobind::object held);
 
   nanobind::list names_;

@@ -22,21 +22,21 @@ namespace nb = nanobind;
 namespace quarrow::python {
 namespace {
 
-int type_number(StoredDType dtype) {
+int type_number(ElementType dtype) {
   switch (dtype) {
-    case StoredDType::kI8:
+    case ElementType::kI8:
       return NPY_INT8;
-    case StoredDType::kF16:
+    case ElementType::kF16:
       return NPY_FLOAT16;
-    case StoredDType::kI32:
+    case ElementType::kI32:
       return NPY_INT32;
-    case StoredDType::kI64:
+    case ElementType::kI64:
       return NPY_INT64;
-    case StoredDType::kF32:
+    case ElementType::kF32:
       return NPY_FLOAT32;
-    case StoredDType::kF64:
+    case ElementType::kF64:
       return NPY_FLOAT64;
-    case StoredDType::kU8:
+    case ElementType::kU8:
       return NPY_UINT8;
     default:
       throw std::invalid_argument("no dtype of what jobs make");
@@ -44,8 +44,8 @@ int type_number(StoredDType dtype) {
 }
 
 // A new reference, which PyArray_NewFromDescr takes over.
-PyArray_Descr* descriptor(StoredDType dtype) {
-  if (dtype != StoredDType::kBF16) return PyArray_DescrFromType(type_number(dtype));
+PyArray_Descr* descriptor(ElementType dtype) {
+  if (dtype != ElementType::kBF16) return PyArray_DescrFromType(type_number(dtype));
   if (!has_ml_dtypes()) return PyArray_DescrFromType(NPY_UINT16);
   PyArray_Descr* found = nullptr;
   const nb::object bfloat16 = nb::module_::import_("ml_dtypes").attr("bfloat16");
@@ -53,20 +53,20 @@ PyArray_Descr* descriptor(StoredDType dtype) {
   return found;
 }
 
-StoredDType stored_dtype(ElementType type) noexcept {
+ElementType element_type(ElementType type) noexcept {
   switch (type) {
     case ElementType::kUInt8:
-      return StoredDType::kU8;
+      return ElementType::kU8;
     case ElementType::kInt8:
-      return StoredDType::kI8;
+      return ElementType::kI8;
     case ElementType::kFloat16:
-      return StoredDType::kF16;
+      return ElementType::kF16;
     case ElementType::kFloat32:
-      return StoredDType::kF32;
+      return ElementType::kF32;
     case ElementType::kBFloat16:
       break;
   }
-  return StoredDType::kBF16;
+  return ElementType::kBF16;
 }
 
 // DLPack's, of a kind of numpy's.
@@ -110,10 +110,10 @@ void import_numpy() {
 
 nb::object new_array(void* data, ElementType type, std::span<const std::int64_t> shape,
                      nb::handle base) {
-  return new_array(data, stored_dtype(type), shape, base);
+  return new_array(data, element_type(type), shape, base);
 }
 
-nb::object new_array(void* data, StoredDType dtype, std::span<const std::int64_t> shape,
+nb::object new_array(void* data, ElementType dtype, std::span<const std::int64_t> shape,
                      nb::handle base) {
   std::array<npy_intp, kMaxDimensions> dimensions;
   std::ranges::copy(shape, dimensions.begin());
@@ -161,7 +161,7 @@ bool read_array(nb::handle object, PlainArray& plain) noexcept {
     return false;
   }
   const auto bits = static_cast<std::uint8_t>(8 * PyArray_ITEMSIZE(array));
-  const std::optional<StoredDType> dtype =
+  const std::optional<ElementType> dtype =
       stored_dtype_of({code_of(PyArray_DESCR(array)->kind), bits, 1});
   if (!dtype) return false;
   plain.dtype = *dtype;

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <span>
 
-#include "quarrow/containers/stored_dtype.h"
+#include "quarrow/core/element_type.h"
 #include "quarrow/core/dtype.h"
 #include "quarrow/core/tensor_view.h"
 
@@ -26,7 +26,7 @@ void import_numpy();
 nanobind::object new_array(void* data, ElementType type, std::span<const std::int64_t> shape,
                            nanobind::handle base);
 // The same for what jobs make: I8, U8, I32, I64, F16, BF16, F32, F64.
-nanobind::object new_array(void* data, StoredDType dtype, std::span<const std::int64_t> shape,
+nanobind::object new_array(void* data, ElementType dtype, std::span<const std::int64_t> shape,
                            nanobind::handle base);
 
 // What an array says of itself, valid while it lives and nobody reshapes it.
@@ -44,7 +44,7 @@ bool read_array(nanobind::handle object, ArrayFacts& facts) noexcept;
 
 // An array whose elements lie as in a file.
 struct PlainArray {
-  StoredDType dtype = StoredDType::kF32;
+  ElementType dtype = ElementType::kF32;
   std::span<const std::int64_t> shape;  // valid as in ArrayFacts
   std::span<const std::byte> bytes;
 };

@@ -116,7 +116,7 @@ nb::object torch_capsule(nb::handle tensor, const Torch& torch) {
   return capsule;
 }
 
-nb::object new_torch_tensor(const Torch& torch, std::byte* data, StoredDType dtype,
+nb::object new_torch_tensor(const Torch& torch, std::byte* data, ElementType dtype,
                             std::span<const std::uint64_t> shape,
                             std::shared_ptr<std::byte> memory) {
   auto exported = std::make_unique<Exported>();

@@ -10,7 +10,7 @@
 #include <memory>
 #include <span>
 
-#include "quarrow/containers/stored_dtype.h"
+#include "quarrow/core/element_type.h"
 
 namespace quarrow::python {
 
@@ -39,7 +39,7 @@ std::span<const std::byte> storage_of(nanobind::handle tensor);
 
 // A tensor in C order at `data`, which is a part of `memory`; its storage is that part alone. Not
 // for elements below a byte. Raises what torch raises.
-nanobind::object new_torch_tensor(const Torch& torch, std::byte* data, StoredDType dtype,
+nanobind::object new_torch_tensor(const Torch& torch, std::byte* data, ElementType dtype,
                                   std::span<const std::uint64_t> shape,
                                   std::shared_ptr<std::byte> memory);
 

@@ -37,9 +37,9 @@ bool is_entry(const Json& entry) {
          entry.contains("shape") && is_shape(entry["shape"]);
 }
 
-StoredDType random_dtype(std::minstd_rand& random) {
-  constexpr auto kDTypes = static_cast<unsigned>(StoredDType::kF4) + 1;
-  return static_cast<StoredDType>(random() % kDTypes);
+ElementType random_dtype(std::minstd_rand& random) {
+  constexpr auto kDTypes = static_cast<unsigned>(ElementType::kF4) + 1;
+  return static_cast<ElementType>(random() % kDTypes);
 }
 
 void change_one_tensor(Json& header, std::minstd_rand& random) {
@@ -84,7 +84,7 @@ std::optional<MutatedHeader> mutate_header(std::string_view header, std::uint64_
   MutatedHeader mutated;
   for (Json& entry : json) {
     if (!is_entry(entry)) continue;
-    const auto dtype = stored_dtype_from_name(entry["dtype"].get_ref<const std::string&>());
+    const auto dtype = element_type_from_name(entry["dtype"].get_ref<const std::string&>());
     if (!dtype) continue;
     bool partial_byte = false;
     const auto bytes =

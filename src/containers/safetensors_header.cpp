@@ -117,7 +117,7 @@ bool SafetensorsHeaderReader::string(std::string& text) {
     return true;
   }
   if (place_ != Place::kField || field_ != Field::kDType) return other_value();
-  dtype_ = stored_dtype_from_name(text);
+  dtype_ = element_type_from_name(text);
   if (!dtype_) fail(FileRule::kUnknownDType, text);
   return true;
 }

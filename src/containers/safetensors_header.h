@@ -67,7 +67,7 @@ class SafetensorsHeaderReader {
   std::size_t keys_ = 0;           // of metadata and unknown fields so far
   // The entry being read.
   std::string_view name_;
-  std::optional<StoredDType> dtype_;
+  std::optional<ElementType> dtype_;
   std::optional<std::vector<std::uint64_t>> shape_;
   std::optional<std::vector<std::uint64_t>> offsets_;
 };

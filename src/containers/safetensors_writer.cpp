@@ -86,15 +86,20 @@ void for_each_piece(const SafetensorsHeader& header, Sink sink) {
   sink(separator == "{" ? "{}" : "}");
 }
 
+// Elements that share bytes need no alignment of their own.
+std::uint32_t alignment_of(ElementType type) {
+  const ElementBlock block = block_of(type);
+  return block.elements == 1 ? block.bytes : 1;
+}
+
 }  // namespace
 
 std::uint64_t assign_offsets(std::span<TensorEntry> entries, std::vector<std::uint32_t>& order) {
   order.clear();
   order.reserve(entries.size());
-  for (const unsigned width : {64U, 32U, 16U, 8U}) {
+  for (const unsigned alignment : {8U, 4U, 2U, 1U}) {
     for (std::uint32_t index = 0; index < entries.size(); ++index) {
-      // Narrower types than a byte need no alignment of their own.
-      if (std::max(bits_of(entries[index].dtype), 8U) == width) order.push_back(index);
+      if (alignment_of(entries[index].dtype) == alignment) order.push_back(index);
     }
   }
   std::uint64_t offset = 0;

@@ -16,22 +16,24 @@ std::string_view ending_of(std::string_view name) noexcept {
 
 }  // namespace
 
-std::optional<std::uint64_t> tensor_bytes(StoredDType dtype, std::span<const std::uint64_t> shape,
+std::optional<std::uint64_t> tensor_bytes(ElementType dtype, std::span<const std::uint64_t> shape,
                                           bool& partial_byte) noexcept {
   constexpr std::uint64_t kMaxBits = std::numeric_limits<std::int64_t>::max();
   partial_byte = false;
-  std::uint64_t bits = bits_of(dtype);
+  const ElementBlock block = block_of(dtype);
+  const std::uint64_t most_elements = kMaxBits / (8 * block.bytes) * block.elements;
+  std::uint64_t elements = 1;
   bool empty = false;
   for (const std::uint64_t dimension : shape) {
     empty = empty || dimension == 0;
     const std::uint64_t factor = std::max<std::uint64_t>(dimension, 1);
-    if (factor > kMaxBits / bits) return std::nullopt;
-    bits *= factor;
+    if (factor > most_elements / elements) return std::nullopt;
+    elements *= factor;
   }
   if (empty) return 0;
-  partial_byte = bits % 8 != 0;
+  partial_byte = elements % block.elements != 0;
   if (partial_byte) return std::nullopt;
-  return bits / 8;
+  return elements / block.elements * block.bytes;
 }
 
 TensorTable::TensorTable() : memory_(std::make_unique<std::pmr::monotonic_buffer_resource>()) {}

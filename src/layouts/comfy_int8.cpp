@@ -11,13 +11,13 @@ namespace quarrow {
 namespace {
 
 constexpr std::array kDescriptions = {
-    std::pair{StoredDType::kF16,
+    std::pair{ElementType::kF16,
               R"({"format": "int8_tensorwise", "orig_dtype": "torch.float16", "per_row": true})"},
-    std::pair{StoredDType::kBF16,
+    std::pair{ElementType::kBF16,
               R"({"format": "int8_tensorwise", "orig_dtype": "torch.bfloat16", "per_row": true})"},
-    std::pair{StoredDType::kF64,
+    std::pair{ElementType::kF64,
               R"({"format": "int8_tensorwise", "orig_dtype": "torch.float64", "per_row": true})"},
-    std::pair{StoredDType::kF32,
+    std::pair{ElementType::kF32,
               R"({"format": "int8_tensorwise", "orig_dtype": "torch.float32", "per_row": true})"},
 };
 
@@ -46,13 +46,13 @@ std::vector<EncodedEntry> encode(const LayerToEncode& job, std::pmr::memory_reso
   const std::array<std::uint64_t, 2> scale_shape = {tensor.shape[0], 1};
   const std::array<std::uint64_t, 1> text_shape = {text.size()};
   return {
-      {tensor.name, tensor.shape, StoredDType::kI8, Payload::kCodes, {}},
+      {tensor.name, tensor.shape, ElementType::kI8, Payload::kCodes, {}},
       {joined(layer, kComfyScale, memory),
        keep(scale_shape, memory),
-       StoredDType::kF32,
+       ElementType::kF32,
        Payload::kScales,
        {}},
-      {joined(layer, kComfyQuant, memory), keep(text_shape, memory), StoredDType::kU8,
+      {joined(layer, kComfyQuant, memory), keep(text_shape, memory), ElementType::kU8,
        Payload::kConstant, text},
   };
 }

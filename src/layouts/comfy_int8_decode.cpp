@@ -22,10 +22,10 @@ constexpr std::uint64_t kMaxDescriptionBytes = 4096;
 constexpr std::size_t kMaxDescriptionValues = 64;
 
 constexpr std::array kDTypes = {
-    std::pair<std::string_view, StoredDType>{"torch.float16", StoredDType::kF16},
-    std::pair<std::string_view, StoredDType>{"torch.bfloat16", StoredDType::kBF16},
-    std::pair<std::string_view, StoredDType>{"torch.float32", StoredDType::kF32},
-    std::pair<std::string_view, StoredDType>{"torch.float64", StoredDType::kF64},
+    std::pair<std::string_view, ElementType>{"torch.float16", ElementType::kF16},
+    std::pair<std::string_view, ElementType>{"torch.bfloat16", ElementType::kBF16},
+    std::pair<std::string_view, ElementType>{"torch.float32", ElementType::kF32},
+    std::pair<std::string_view, ElementType>{"torch.float64", ElementType::kF64},
 };
 
 // The formats of ComfyUI's registry (QUANT_ALGOS) that are not decoded. What a file says is not
@@ -47,7 +47,7 @@ class Decoder {
 
   void run() {
     for (const TensorEntry& entry : file_.tensors.entries()) {
-      const bool describes = entry.name.ends_with(kComfyQuant) && entry.dtype == StoredDType::kU8;
+      const bool describes = entry.name.ends_with(kComfyQuant) && entry.dtype == ElementType::kU8;
       if (describes && entry.bytes() <= kMaxDescriptionBytes) add_described(entry);
     }
     if (file_.tensors.metadata()) add_listed(*file_.tensors.metadata());
@@ -94,7 +94,7 @@ class Decoder {
     if (codes.shape.size() != 2) {
       throw_layer_fault(FileRule::kLayerShape, file_, &codes, "it must have two dimensions");
     }
-    check_entry(file_, codes, StoredDType::kI8, {codes.shape[0], codes.shape[1]});
+    check_entry(file_, codes, ElementType::kI8, {codes.shape[0], codes.shape[1]});
     StoredLayer stored{.name = codes.name,
                        .shape = codes.shape,
                        .dtype = dtype_of(layer, description, entry),
@@ -144,16 +144,16 @@ class Decoder {
   }
 
   Format format_of(const TensorEntry& codes, const TensorEntry& scales) const {
-    if (scales.dtype != StoredDType::kF32 && scales.dtype != StoredDType::kBF16 &&
-        scales.dtype != StoredDType::kF16) {
-      check_entry(file_, scales, StoredDType::kF32, {codes.shape[0], 1});
+    if (scales.dtype != ElementType::kF32 && scales.dtype != ElementType::kBF16 &&
+        scales.dtype != ElementType::kF16) {
+      check_entry(file_, scales, ElementType::kF32, {codes.shape[0], 1});
     }
     const bool one_scale = scales.shape.empty() ||
                            (scales.shape.size() == 1 && scales.shape[0] == 1) ||
                            (scales.shape.size() == 2 && scales.shape[0] == 1 &&
                             scales.shape[1] == 1 && codes.shape[0] != 1);
     if (!one_scale) check_entry(file_, scales, scales.dtype, {codes.shape[0], 1});
-    const bool is_ours = !one_scale && scales.dtype == StoredDType::kF32;
+    const bool is_ours = !one_scale && scales.dtype == ElementType::kF32;
     Format format = default_format(*find_format(is_ours ? "int8_rowwise" : "int8"));
     format.symmetric = true;
     format.group_size = one_scale ? GroupSize::tensor() : GroupSize::row();
@@ -161,7 +161,7 @@ class Decoder {
     return format;
   }
 
-  StoredDType dtype_of(std::string_view layer, const JsonValue& description,
+  ElementType dtype_of(std::string_view layer, const JsonValue& description,
                        const TensorEntry* entry) {
     const JsonValue* value = description.member("orig_dtype");
     if (value == nullptr) return usual_dtype(layer);
@@ -175,16 +175,16 @@ class Decoder {
 
   // Of a layer that does not say what it was: that of its bias, else of most values of the file
   // that were left in floats, else what ComfyUI computes in by default.
-  StoredDType usual_dtype(std::string_view layer) {
+  ElementType usual_dtype(std::string_view layer) {
     const TensorEntry* bias = file_.tensors.find(std::string(layer).append(".bias"));
     if (bias != nullptr && float_dtype(bias->dtype)) return bias->dtype;
     if (usual_) return *usual_;
-    std::array<std::pair<std::uint64_t, StoredDType>, 3> values = {
-        {{0, StoredDType::kBF16}, {0, StoredDType::kF16}, {0, StoredDType::kF32}}};
+    std::array<std::pair<std::uint64_t, ElementType>, 3> values = {
+        {{0, ElementType::kBF16}, {0, ElementType::kF16}, {0, ElementType::kF32}}};
     for (const TensorEntry& tensor : file_.tensors.entries()) {
       if (tensor.name.ends_with(kComfyScale)) continue;
       for (auto& [count, dtype] : values) {
-        if (dtype == tensor.dtype) count += 8 * tensor.bytes() / bits_of(dtype);
+        if (dtype == tensor.dtype) count += tensor.bytes() / block_of(dtype).bytes;
       }
     }
     usual_ =
@@ -206,7 +206,7 @@ class Decoder {
 
   const Checkpoint& file_;
   StoredLayers& layers_;
-  std::optional<StoredDType> usual_;
+  std::optional<ElementType> usual_;
 };
 
 }  // namespace

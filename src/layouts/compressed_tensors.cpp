@@ -89,15 +89,15 @@ std::vector<EncodedEntry> encode(const LayerToEncode& layer, std::pmr::memory_re
   const std::uint64_t groups = grouped ? cols / format.group_size.columns : 1;
   const std::string_view name = layer_of(layer.tensor->name);
   const auto entry = [&](std::string_view suffix, std::array<std::uint64_t, 2> shape,
-                         StoredDType dtype, Payload payload) {
+                         ElementType dtype, Payload payload) {
     return EncodedEntry{joined(name, suffix, memory), keep(shape, memory), dtype, payload, {}};
   };
   std::vector<EncodedEntry> entries = {
-      entry(kPacked, {rows, words(cols, bits)}, StoredDType::kI32, Payload::kCodes),
-      entry(kScale, {rows, groups}, stored_dtype(format.scale_dtype), Payload::kScales)};
+      entry(kPacked, {rows, words(cols, bits)}, ElementType::kI32, Payload::kCodes),
+      entry(kScale, {rows, groups}, element_type(format.scale_dtype), Payload::kScales)};
   if (!format.symmetric) {
     entries.push_back(
-        entry(kZeroPoint, {words(rows, bits), groups}, StoredDType::kI32, Payload::kZeroPoints));
+        entry(kZeroPoint, {words(rows, bits), groups}, ElementType::kI32, Payload::kZeroPoints));
   }
   const std::array<std::uint64_t, 2> shape = {rows, cols};
   const std::array<std::uint64_t, 1> shape_of_shape = {shape.size()};
@@ -107,7 +107,7 @@ std::vector<EncodedEntry> encode(const LayerToEncode& layer, std::pmr::memory_re
       bytes.push_back(static_cast<char>(dimension >> shift & 0xff));
     }
   }
-  entries.push_back({joined(name, kShape, memory), keep(shape_of_shape, memory), StoredDType::kI64,
+  entries.push_back({joined(name, kShape, memory), keep(shape_of_shape, memory), ElementType::kI64,
                      Payload::kConstant, keep(bytes, memory)});
   return entries;
 }

@@ -84,7 +84,7 @@ class Decoder {
   bool has_codes() const {
     return std::ranges::any_of(file_.tensors.entries(), [&](const TensorEntry& entry) {
       if (entry.name.ends_with(kPacked)) return true;
-      return entry.dtype == StoredDType::kI8 && entry.name.ends_with(kWeightSuffix) &&
+      return entry.dtype == ElementType::kI8 && entry.name.ends_with(kWeightSuffix) &&
              has_entry(file_.tensors, layer_of(entry.name), kScale);
     });
   }
@@ -201,7 +201,7 @@ class Decoder {
   bool add_layer(const std::string& layer, const Group& group) {
     StoredLayer stored = entries_of(layer, group);
     if (stored.codes == nullptr) return false;
-    if (!group.packed && stored.codes->dtype != StoredDType::kI8) return false;
+    if (!group.packed && stored.codes->dtype != ElementType::kI8) return false;
     if (is_ordered(layer)) {
       layers_.leave(keep(layer, layers_.memory()), kOrdered);
       return false;
@@ -248,7 +248,7 @@ class Decoder {
 
   std::array<std::uint64_t, 2> read_matrix(const StoredLayer& stored) const {
     const TensorEntry& entry = *stored.description;
-    check_entry(file_, entry, StoredDType::kI64, {2});
+    check_entry(file_, entry, ElementType::kI64, {2});
     std::array<std::uint8_t, 16> buffer = {};
     const auto* bytes =
         reinterpret_cast<const std::uint8_t*>(file_.read(entry, 0, buffer.size(), buffer.data()));
@@ -264,9 +264,9 @@ class Decoder {
     const Format& format = stored.format;
     const auto bits = static_cast<std::uint64_t>(format.spec->bits);
     if (packed) {
-      check_entry(file_, *stored.codes, StoredDType::kI32, {rows, words(cols, bits)});
+      check_entry(file_, *stored.codes, ElementType::kI32, {rows, words(cols, bits)});
     } else {
-      check_entry(file_, *stored.codes, StoredDType::kI8, {rows, cols});
+      check_entry(file_, *stored.codes, ElementType::kI8, {rows, cols});
     }
     const bool grouped = format.group_size.kind == GroupSize::Kind::kColumns;
     if (grouped && cols % format.group_size.columns != 0) {
@@ -282,7 +282,7 @@ class Decoder {
     const std::uint64_t groups = grouped ? cols / format.group_size.columns : 1;
     check_entry(file_, *stored.scales, stored.scales->dtype, {rows, groups});
     if (stored.zero_points == nullptr) return;
-    check_entry(file_, *stored.zero_points, StoredDType::kI32, {words(rows, bits), groups});
+    check_entry(file_, *stored.zero_points, ElementType::kI32, {words(rows, bits), groups});
   }
 
   // What the tensor was: a matrix in the dtype of the scales, unless the file says otherwise.
@@ -291,7 +291,7 @@ class Decoder {
     stored.shape = keep(matrix, layers_.memory());
     if (const JsonValue* before = before_.member(stored.name)) {
       const std::string* name = text_member(*before, "dtype");
-      const auto dtype = name == nullptr ? std::nullopt : stored_dtype_from_name(*name);
+      const auto dtype = name == nullptr ? std::nullopt : element_type_from_name(*name);
       if (!dtype || !float_dtype(*dtype)) fail_config("a dtype in 'quarrow.layers' is no float");
       stored.dtype = *dtype;
       if (const JsonValue* shape = before->member("shape")) {

@@ -107,7 +107,7 @@ void throw_layer_fault(FileRule rule, const Checkpoint& file, const TensorEntry*
   throw fault;
 }
 
-void check_entry(const Checkpoint& file, const TensorEntry& entry, StoredDType dtype,
+void check_entry(const Checkpoint& file, const TensorEntry& entry, ElementType dtype,
                  std::initializer_list<std::uint64_t> shape) {
   if (entry.dtype != dtype) {
     throw_layer_fault(FileRule::kLayerDType, file, &entry,

@@ -27,7 +27,7 @@ const std::string* text_member(const JsonValue& object, std::string_view name);
                                     const TensorEntry* tensor, std::string detail);
 
 // Throws kLayerDType or kLayerShape where an entry has another dtype or shape than these.
-void check_entry(const Checkpoint& file, const TensorEntry& entry, StoredDType dtype,
+void check_entry(const Checkpoint& file, const TensorEntry& entry, ElementType dtype,
                  std::initializer_list<std::uint64_t> shape);
 
 }  // namespace quarrow

@@ -145,14 +145,14 @@ bool fits(std::string_view entry, std::string_view pattern) noexcept {
 }
 
 // Packed or not; wider integers, truth values and complex numbers are data.
-bool may_be_codes(StoredDType dtype) noexcept {
+bool may_be_codes(ElementType dtype) noexcept {
   switch (dtype) {
-    case StoredDType::kU8:
-    case StoredDType::kI8:
-    case StoredDType::kI16:
-    case StoredDType::kU16:
-    case StoredDType::kI32:
-    case StoredDType::kU32:
+    case ElementType::kU8:
+    case ElementType::kI8:
+    case ElementType::kI16:
+    case ElementType::kU16:
+    case ElementType::kI32:
+    case ElementType::kU32:
       return true;
     default:
       return false;
@@ -190,7 +190,7 @@ const Dialect* by_codes(const TensorTable& file, std::string_view layer) {
     }
   }
   if (weight == nullptr) return &kPacked;
-  if (weight->dtype == StoredDType::kI8) return &kInt8;
+  if (weight->dtype == ElementType::kI8) return &kInt8;
   if (float_dtype(weight->dtype)) return &kScaledFloats;
   return is_narrow_float(weight->dtype) ? &kFp8 : &kPacked;
 }

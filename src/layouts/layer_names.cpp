@@ -33,7 +33,7 @@ bool is_embedding(std::string_view module) noexcept {
 
 }  // namespace
 
-StayReason no_float_reason(StoredDType dtype) noexcept {
+StayReason no_float_reason(ElementType dtype) noexcept {
   return is_narrow_float(dtype) ? StayReason::kNarrowFloat : StayReason::kNotFloat;
 }
 

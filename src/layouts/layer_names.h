@@ -24,7 +24,7 @@ std::string_view joined(std::string_view layer, std::string_view suffix,
                         std::pmr::memory_resource& memory);
 
 // Why a tensor of a type that is not quantized stays.
-StayReason no_float_reason(StoredDType dtype) noexcept;
+StayReason no_float_reason(ElementType dtype) noexcept;
 
 bool has_entry(const TensorTable& file, std::string_view layer, std::string_view suffix);
 

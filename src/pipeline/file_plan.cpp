@@ -141,10 +141,10 @@ void plan_kept(TensorPlan& planned, const TensorEntry& tensor, std::optional<DTy
   planned.action = Action::kCopy;
   planned.stored_as = stored_as;
   if (!stored_as.empty() || !dtype || !float_dtype(tensor.dtype) ||
-      stored_dtype(*dtype) == tensor.dtype)
+      element_type(*dtype) == tensor.dtype)
     return;
   file.check_dimensions(tensor, tensor.name, tensor.shape);
-  planned.dtype = stored_dtype(*dtype);
+  planned.dtype = element_type(*dtype);
   planned.action = Action::kConvert;
 }
 
@@ -373,7 +373,7 @@ FilePlan plan_restored(const Checkpoint& source, const StoredLayers& layers,
       planned.source = &tensor;
       planned.stored = layer;
       planned.layer = static_cast<std::uint32_t>(layer - layers.layers().data());
-      planned.dtype = stored_dtype(options.dtype.value_or(*float_dtype(layer->dtype)));
+      planned.dtype = element_type(options.dtype.value_or(*float_dtype(layer->dtype)));
     }
     plan.tensors.push_back(planned);
     const EncodedEntry entry = kept_entry(planned);

@@ -70,7 +70,7 @@ struct Checkpoint {
 // A tensor that a program holds, borrowed, in C order.
 struct TensorInMemory {
   std::string_view name;
-  StoredDType dtype = StoredDType::kF32;
+  ElementType dtype = ElementType::kF32;
   std::span<const std::uint64_t> shape;
   std::span<const std::byte> data;  // of as many bytes as dtype and shape say
 };

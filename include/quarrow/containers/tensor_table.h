@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "quarrow/containers/stored_dtype.h"
+#include "quarrow/core/element_type.h"
 #include "quarrow/core/executor.h"
 
 namespace quarrow {
@@ -22,7 +22,7 @@ namespace quarrow {
 struct TensorEntry {
   std::string_view name;  // UTF-8, any characters, NUL included
   std::span<const std::uint64_t> shape;
-  StoredDType dtype = StoredDType::kF32;
+  ElementType dtype = ElementType::kF32;
   std::uint32_t file = 0;   // of the checkpoint's files
   std::uint64_t begin = 0;  // bytes from the start of that file's data
   std::uint64_t end = 0;
@@ -33,7 +33,7 @@ struct TensorEntry {
 // Bytes of a tensor of that shape. Nothing when its bits do not fit in 63 bits, whatever the order
 // of the dimensions and even beside a dimension of zero, or (partial_byte is set) when the elements
 // do not fill whole bytes.
-std::optional<std::uint64_t> tensor_bytes(StoredDType dtype, std::span<const std::uint64_t> shape,
+std::optional<std::uint64_t> tensor_bytes(ElementType dtype, std::span<const std::uint64_t> shape,
                                           bool& partial_byte) noexcept;
 
 // The tensors of one or more files in the order of their data, and their metadata in the order of

@@ -78,7 +78,7 @@ enum class Payload : std::uint8_t { kCodes, kScales, kZeroPoints, kConstant };
 struct EncodedEntry {
   std::string_view name;
   std::span<const std::uint64_t> shape;
-  StoredDType dtype = StoredDType::kU8;
+  ElementType dtype = ElementType::kU8;
   Payload payload = Payload::kConstant;
   std::string_view constant;  // the bytes of a kConstant
 };

@@ -36,7 +36,7 @@ struct Storage {
 struct StoredLayer {
   std::string_view name;                  // of the tensor that it was: "L.weight"
   std::span<const std::uint64_t> shape;   // as it was: at least two dimensions, rows first
-  StoredDType dtype = StoredDType::kF32;  // as it was: f16, bf16, f32 or f64
+  ElementType dtype = ElementType::kF32;  // as it was: f16, bf16, f32 or f64
   Format format;
   const Storage* storage = nullptr;
   // Entries of the file. Their dtypes and shapes fit the format's geometry.

@@ -34,7 +34,7 @@ struct TensorPlan {
   Action action = Action::kCopy;
   StayReason reason = StayReason::kNone;  // why it is not quantized
   std::uint8_t format = kLeaveTensor;     // index of the format, when quantized
-  StoredDType dtype = StoredDType::kF32;  // of its values in the new file, unless quantized
+  ElementType dtype = ElementType::kF32;  // of its values in the new file, unless quantized
   std::uint32_t layer = 0;                // in FilePlan::layers, when quantized or restored
   std::uint32_t output = 0;               // in FilePlan::outputs
   const TensorEntry* source = nullptr;    // what is read; of a restored layer, its codes

@@ -299,15 +299,15 @@ TEST_F(CheckpointTest, LiesInMemoryWhereItIs) {
   const std::array<std::uint64_t, 2> shape = {2, 3};
   const std::array<std::uint64_t, 1> none = {0};
   const auto bytes = std::as_bytes(std::span(data));
-  const TensorInMemory tensors[] = {{"z", StoredDType::kU8, shape, bytes},
-                                    {"a", StoredDType::kF32, none, {}}};
+  const TensorInMemory tensors[] = {{"z", ElementType::kU8, shape, bytes},
+                                    {"a", ElementType::kF32, none, {}}};
   const Checkpoint checkpoint = checkpoint_in_memory(tensors, {{"key", "value"}});
   EXPECT_EQ(checkpoint.tensors[0].name, "z");
   EXPECT_EQ(checkpoint.read(checkpoint.tensors[0], 2, 3, nullptr), bytes.data() + 2);
   EXPECT_THAT(*checkpoint.tensors.metadata(),
               ElementsAre(TensorTable::Metadata::value_type("key", "value")));
   checkpoint.check_unchanged();
-  const TensorInMemory wrong{"z", StoredDType::kF32, shape, bytes};
+  const TensorInMemory wrong{"z", ElementType::kF32, shape, bytes};
   EXPECT_THROW(checkpoint_in_memory({&wrong, 1}, {}), std::invalid_argument);
   const TensorInMemory twice[] = {tensors[0], tensors[0]};
   EXPECT_THROW(checkpoint_in_memory(twice, {}), std::invalid_argument);

@@ -31,7 +31,7 @@ TEST_F(SafetensorsReader, ReadsEntriesInTheOrderOfTheirData) {
                          std::string(10, 'x'));
   ASSERT_EQ(file.tensors.size(), 2U);
   EXPECT_EQ(file.tensors[0].name, "a");
-  EXPECT_EQ(file.tensors[0].dtype, StoredDType::kI8);
+  EXPECT_EQ(file.tensors[0].dtype, ElementType::kI8);
   EXPECT_THAT(shape_of(file.tensors[0]), ElementsAre(1, 2));
   EXPECT_EQ(file.tensors[1].name, "b");
   EXPECT_EQ(file.tensors[1].begin, 2U);
@@ -90,7 +90,8 @@ TEST_F(SafetensorsReader, ReadsEveryDType) {
                                std::to_string(bytes) + "]}}",
                            std::string(bytes, 'x'));
     EXPECT_EQ(name_of(file.tensors[0].dtype), name);
-    EXPECT_EQ(bits_of(file.tensors[0].dtype), bits);
+    const ElementBlock block = block_of(file.tensors[0].dtype);
+    EXPECT_EQ(8 * block.bytes, bits * block.elements);
   }
 }
 

@@ -39,15 +39,15 @@ constexpr std::array<std::uint64_t, 2> kTwoByThree = {2, 3};
 constexpr std::array<std::uint64_t, 1> kThree = {3};
 
 TEST_F(SafetensorsWriter, PutsWiderElementsFirstAndKeepsTheOrderWithinAWidth) {
-  const auto file = round_trip({{"b", kThree, StoredDType::kU8},
-                                {"half", kTwoByThree, StoredDType::kBF16},
-                                {"a", kThree, StoredDType::kI8},
-                                {"wide", kThree, StoredDType::kF64},
-                                {"scalar", {}, StoredDType::kF32}});
+  const auto file = round_trip({{"b", kThree, ElementType::kU8},
+                                {"half", kTwoByThree, ElementType::kBF16},
+                                {"a", kThree, ElementType::kI8},
+                                {"wide", kThree, ElementType::kF64},
+                                {"scalar", {}, ElementType::kF32}});
   std::vector<std::string_view> names;
   for (const TensorEntry& entry : file.tensors.entries()) {
     names.push_back(entry.name);
-    EXPECT_EQ((file.files[0].data_start + entry.begin) % (bits_of(entry.dtype) / 8), 0U)
+    EXPECT_EQ((file.files[0].data_start + entry.begin) % block_of(entry.dtype).bytes, 0U)
         << entry.name;
   }
   EXPECT_THAT(names, ElementsAre("wide", "scalar", "half", "b", "a"));
@@ -58,7 +58,7 @@ TEST_F(SafetensorsWriter, KeepsMetadataNamesAndEmptyTensors) {
   const TensorTable::Metadata metadata = {{"z\n", "\xc3\xa9\""}, {"a", ""}};
   const std::string long_name(64 * 1024, 'n');
   const auto file = round_trip(
-      {{"a \"quoted\"\n\x01", kEmpty, StoredDType::kF16}, {long_name, kThree, StoredDType::kU8}},
+      {{"a \"quoted\"\n\x01", kEmpty, ElementType::kF16}, {long_name, kThree, ElementType::kU8}},
       metadata);
   EXPECT_EQ(*file.tensors.metadata(), metadata);
   ASSERT_NE(file.tensors.find("a \"quoted\"\n\x01"), nullptr);
@@ -69,7 +69,7 @@ TEST_F(SafetensorsWriter, KeepsMetadataNamesAndEmptyTensors) {
 TEST_F(SafetensorsWriter, WritesAbsentAndEmptyMetadataAsTheyAre) {
   EXPECT_FALSE(round_trip({}).tensors.metadata().has_value());
   EXPECT_TRUE(round_trip({}, TensorTable::Metadata{}).tensors.metadata().has_value());
-  const TensorEntry one{"a", kThree, StoredDType::kU8};
+  const TensorEntry one{"a", kThree, ElementType::kU8};
   EXPECT_TRUE(round_trip({one}, TensorTable::Metadata{}).tensors.metadata().has_value());
 }
 
@@ -77,7 +77,7 @@ TEST_F(SafetensorsWriter, WritesHeadersLongerThanItsBuffer) {
   std::vector<std::string> names;
   for (int index = 0; index < 20'000; ++index) names.push_back("layer." + std::to_string(index));
   std::vector<TensorEntry> entries;
-  for (const std::string& name : names) entries.push_back({name, kThree, StoredDType::kU8});
+  for (const std::string& name : names) entries.push_back({name, kThree, ElementType::kU8});
   const auto file = round_trip(entries);
   ASSERT_EQ(file.tensors.size(), names.size());
   EXPECT_EQ(file.tensors[19'999].name, "layer.19999");
@@ -96,7 +96,7 @@ TEST_F(SafetensorsWriter, WritesValuesLongerThanItsBuffer) {
 
 TEST_F(SafetensorsWriter, RefusesDataBeyond63Bits) {
   constexpr std::array<std::uint64_t, 1> kHuge = {std::uint64_t{1} << 58};
-  std::vector<TensorEntry> entries(32, TensorEntry{"a", kHuge, StoredDType::kU8});
+  std::vector<TensorEntry> entries(32, TensorEntry{"a", kHuge, ElementType::kU8});
   std::vector<std::uint32_t> order;
   EXPECT_THROW(assign_offsets(entries, order), std::length_error);
 }
@@ -105,7 +105,7 @@ TEST_F(SafetensorsWriter, RefusesTensorsOfPartOfAByte) {
   const std::array<std::uint64_t, 1> shape = {1};
   TensorEntry entry;
   entry.shape = shape;
-  entry.dtype = StoredDType::kF4;
+  entry.dtype = ElementType::kF4;
   std::vector<std::uint32_t> order;
   EXPECT_THROW(assign_offsets({&entry, 1}, order), std::length_error);
 }

@@ -31,7 +31,7 @@ TEST(AdapterNames, AreThoseOfFactorsInEveryDialect) {
 
 TEST(AdapterFile, IsOneOfWhichEveryWeightIsAFactor) {
   EXPECT_TRUE(is_adapter_file(
-      table_of({{"lora_controlnet", StoredDType::kF16, {0}}, {"input_blocks.1.proj_in.weight"}})));
+      table_of({{"lora_controlnet", ElementType::kF16, {0}}, {"input_blocks.1.proj_in.weight"}})));
   EXPECT_TRUE(is_adapter_file(
       table_of({{"d.x.a1.weight"}, {"d.x.a2.weight"}, {"d.x.b1.weight"}, {"d.x.b2.weight"}})));
   // A module may be called so.

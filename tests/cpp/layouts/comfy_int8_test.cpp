@@ -11,7 +11,7 @@ namespace {
 
 class ComfyInt8 : public ::testing::Test {
  protected:
-  void add(std::string_view name, StoredDType dtype, std::vector<std::uint64_t> shape) {
+  void add(std::string_view name, ElementType dtype, std::vector<std::uint64_t> shape) {
     bool partial_byte = false;
     TensorEntry entry{table_.keep(name), table_.keep(shape), dtype, 0, end_, 0};
     end_ += *tensor_bytes(dtype, entry.shape, partial_byte);
@@ -22,7 +22,7 @@ class ComfyInt8 : public ::testing::Test {
     table_.seal();
     return layout_->scheme->stay_reason(*table_.find(name), table_, format_);
   }
-  StayReason reason_of(std::string_view name, StoredDType dtype, std::vector<std::uint64_t> shape) {
+  StayReason reason_of(std::string_view name, ElementType dtype, std::vector<std::uint64_t> shape) {
     add(name, dtype, std::move(shape));
     return reason(name);
   }
@@ -35,50 +35,50 @@ class ComfyInt8 : public ::testing::Test {
 };
 
 TEST_F(ComfyInt8, TakesMatricesOfEveryFloatType) {
-  for (const StoredDType dtype :
-       {StoredDType::kF16, StoredDType::kBF16, StoredDType::kF32, StoredDType::kF64}) {
+  for (const ElementType dtype :
+       {ElementType::kF16, ElementType::kBF16, ElementType::kF32, ElementType::kF64}) {
     EXPECT_EQ(reason_of(std::string(name_of(dtype)) + ".weight", dtype, {2, 3}), StayReason::kNone);
   }
 }
 
 TEST_F(ComfyInt8, LeavesWhatComfyUiDoesNotLoadQuantized) {
-  EXPECT_EQ(reason_of("conv.weight", StoredDType::kF16, {2, 3, 3, 3}), StayReason::kConvolution);
-  EXPECT_EQ(reason_of("conv1x1.weight", StoredDType::kF16, {2, 3, 1, 1}), StayReason::kConvolution);
-  EXPECT_EQ(reason_of("norm.weight", StoredDType::kF16, {3}), StayReason::kNotMatrix);
-  EXPECT_EQ(reason_of("l.bias", StoredDType::kF16, {3}), StayReason::kNotMatrix);
-  EXPECT_EQ(reason_of("l.alpha", StoredDType::kF16, {}), StayReason::kNotMatrix);
-  EXPECT_EQ(reason_of("table", StoredDType::kF32, {3, 4}), StayReason::kNotWeight);
-  EXPECT_EQ(reason_of("weight", StoredDType::kF32, {3, 4}), StayReason::kNotWeight);
-  EXPECT_EQ(reason_of("ids.weight", StoredDType::kI64, {3, 4}), StayReason::kNotFloat);
-  EXPECT_EQ(reason_of("fp8.weight", StoredDType::kF8E4M3, {3, 4}), StayReason::kNarrowFloat);
-  EXPECT_EQ(reason_of("fp4.weight", StoredDType::kF4, {3, 4}), StayReason::kNarrowFloat);
-  EXPECT_EQ(reason_of("empty.weight", StoredDType::kF32, {0, 4}), StayReason::kEmpty);
+  EXPECT_EQ(reason_of("conv.weight", ElementType::kF16, {2, 3, 3, 3}), StayReason::kConvolution);
+  EXPECT_EQ(reason_of("conv1x1.weight", ElementType::kF16, {2, 3, 1, 1}), StayReason::kConvolution);
+  EXPECT_EQ(reason_of("norm.weight", ElementType::kF16, {3}), StayReason::kNotMatrix);
+  EXPECT_EQ(reason_of("l.bias", ElementType::kF16, {3}), StayReason::kNotMatrix);
+  EXPECT_EQ(reason_of("l.alpha", ElementType::kF16, {}), StayReason::kNotMatrix);
+  EXPECT_EQ(reason_of("table", ElementType::kF32, {3, 4}), StayReason::kNotWeight);
+  EXPECT_EQ(reason_of("weight", ElementType::kF32, {3, 4}), StayReason::kNotWeight);
+  EXPECT_EQ(reason_of("ids.weight", ElementType::kI64, {3, 4}), StayReason::kNotFloat);
+  EXPECT_EQ(reason_of("fp8.weight", ElementType::kF8E4M3, {3, 4}), StayReason::kNarrowFloat);
+  EXPECT_EQ(reason_of("fp4.weight", ElementType::kF4, {3, 4}), StayReason::kNarrowFloat);
+  EXPECT_EQ(reason_of("empty.weight", ElementType::kF32, {0, 4}), StayReason::kEmpty);
 }
 
 TEST_F(ComfyInt8, NeverMakesTwoEntriesOfOneName) {
-  add("a.weight_scale", StoredDType::kF32, {});
-  EXPECT_EQ(reason_of("a.weight", StoredDType::kF32, {3, 4}), StayReason::kNameTaken);
-  add("b.comfy_quant", StoredDType::kU8, {1});
-  EXPECT_EQ(reason_of("b.weight", StoredDType::kF32, {3, 4}), StayReason::kNameTaken);
+  add("a.weight_scale", ElementType::kF32, {});
+  EXPECT_EQ(reason_of("a.weight", ElementType::kF32, {3, 4}), StayReason::kNameTaken);
+  add("b.comfy_quant", ElementType::kU8, {1});
+  EXPECT_EQ(reason_of("b.weight", ElementType::kF32, {3, 4}), StayReason::kNameTaken);
 }
 
 TEST_F(ComfyInt8, WritesTheEntriesThatComfyUiReads) {
-  add("blocks.0.weight", StoredDType::kF16, {5, 7});
+  add("blocks.0.weight", ElementType::kF16, {5, 7});
   table_.seal();
   const auto entries = layout_->scheme->encode({&table_[0], &format_}, memory_);
   ASSERT_EQ(entries.size(), 3U);
   EXPECT_EQ(entries[0].name, "blocks.0.weight");
-  EXPECT_EQ(entries[0].dtype, StoredDType::kI8);
+  EXPECT_EQ(entries[0].dtype, ElementType::kI8);
   EXPECT_EQ(entries[0].payload, Payload::kCodes);
   EXPECT_EQ(std::vector<std::uint64_t>(entries[0].shape.begin(), entries[0].shape.end()),
             (std::vector<std::uint64_t>{5, 7}));
   EXPECT_EQ(entries[1].name, "blocks.0.weight_scale");
-  EXPECT_EQ(entries[1].dtype, StoredDType::kF32);
+  EXPECT_EQ(entries[1].dtype, ElementType::kF32);
   EXPECT_EQ(entries[1].payload, Payload::kScales);
   EXPECT_EQ(std::vector<std::uint64_t>(entries[1].shape.begin(), entries[1].shape.end()),
             (std::vector<std::uint64_t>{5, 1}));
   EXPECT_EQ(entries[2].name, "blocks.0.comfy_quant");
-  EXPECT_EQ(entries[2].dtype, StoredDType::kU8);
+  EXPECT_EQ(entries[2].dtype, ElementType::kU8);
   EXPECT_EQ(entries[2].payload, Payload::kConstant);
   ASSERT_EQ(entries[2].shape.size(), 1U);
   EXPECT_EQ(entries[2].shape[0], entries[2].constant.size());
@@ -87,11 +87,11 @@ TEST_F(ComfyInt8, WritesTheEntriesThatComfyUiReads) {
 }
 
 TEST_F(ComfyInt8, DescriptionIsJsonWithTheSourcesDType) {
-  const std::vector<std::pair<StoredDType, std::string>> dtypes = {
-      {StoredDType::kF16, "torch.float16"},
-      {StoredDType::kBF16, "torch.bfloat16"},
-      {StoredDType::kF32, "torch.float32"},
-      {StoredDType::kF64, "torch.float64"}};
+  const std::vector<std::pair<ElementType, std::string>> dtypes = {
+      {ElementType::kF16, "torch.float16"},
+      {ElementType::kBF16, "torch.bfloat16"},
+      {ElementType::kF32, "torch.float32"},
+      {ElementType::kF64, "torch.float64"}};
   for (const auto& [dtype, torch_name] : dtypes) {
     const std::array<std::uint64_t, 2> shape = {2, 2};
     const TensorEntry tensor{"l.weight", shape, dtype, 0, 0};

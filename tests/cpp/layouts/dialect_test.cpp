@@ -10,7 +10,7 @@
 namespace quarrow {
 namespace {
 
-using enum StoredDType;
+using enum ElementType;
 
 // One layer as a program stores it, and tensors that are none of its.
 struct Case {

@@ -13,7 +13,7 @@
 namespace quarrow {
 namespace {
 
-using enum StoredDType;
+using enum ElementType;
 using ::testing::ElementsAre;
 using ::testing::UnorderedElementsAre;
 using Item = TensorTable::Metadata::value_type;

@@ -21,7 +21,7 @@ class NamedTensors {
 
   NamedTensors& add(std::string_view name, std::vector<std::uint64_t> shape = {64, 64}) {
     bool partial_byte = false;
-    TensorEntry entry{table_.keep(name), table_.keep(shape), StoredDType::kF16, 0, end_, 0};
+    TensorEntry entry{table_.keep(name), table_.keep(shape), ElementType::kF16, 0, end_, 0};
     end_ += *tensor_bytes(entry.dtype, entry.shape, partial_byte);
     entry.end = end_;
     table_.add(entry);

@@ -12,7 +12,7 @@ namespace quarrow {
 
 struct NamedTensor {
   std::string_view name;
-  StoredDType dtype = StoredDType::kF16;
+  ElementType dtype = ElementType::kF16;
   std::vector<std::uint64_t> shape = {8, 8};
 };
 

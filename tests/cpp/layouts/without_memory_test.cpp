@@ -36,7 +36,7 @@ Encoded encoded(std::string_view format_name, std::size_t dimensions) {
   TensorEntry tensor;
   tensor.name = kName;
   tensor.shape = std::span(kShape).first(dimensions);
-  tensor.dtype = StoredDType::kF16;
+  tensor.dtype = ElementType::kF16;
   const LayerToEncode layer{&tensor, &format};
   Encoded result;
   result.entries = scheme.encode(layer, *result.memory);
@@ -88,7 +88,7 @@ TEST(WithoutMemory, ALayerIsFoundAgainOrNot) {
                                       [&](const StoredLayers& found) {
                                         ASSERT_EQ(found.layers().size(), 1U);
                                         EXPECT_EQ(found.layers()[0].name, kName);
-                                        EXPECT_EQ(found.layers()[0].dtype, StoredDType::kF16);
+                                        EXPECT_EQ(found.layers()[0].dtype, ElementType::kF16);
                                         EXPECT_EQ(found.layers()[0].shape.size(), each.dimensions);
                                         EXPECT_EQ(found.layers()[0].format.spec->name, each.format);
                                       });

@@ -29,9 +29,9 @@ std::string bytes_of(const std::vector<Value>& values) {
 
 class Convert : public ::testing::Test {
  protected:
-  void write(StoredDType dtype, const std::string& data) {
+  void write(ElementType dtype, const std::string& data) {
     TestCheckpoint checkpoint;
-    const auto elements = static_cast<std::int64_t>(data.size() * 8 / bits_of(dtype));
+    const auto elements = static_cast<std::int64_t>(data.size() / block_of(dtype).bytes);
     checkpoint.add("bias", dtype, {elements}, data);
     folder_.write("in", checkpoint.bytes());
   }
@@ -60,27 +60,27 @@ class Convert : public ::testing::Test {
 };
 
 TEST_F(Convert, OnlyFiniteValuesCanBeTooLarge) {
-  write(StoredDType::kF64, bytes_of<double>({1.0, kInf, -kInf, kNan, 3.0e38}));
+  write(ElementType::kF64, bytes_of<double>({1.0, kInf, -kInf, kNan, 3.0e38}));
   EXPECT_EQ(overflow(DType::kF32), std::nullopt);
   EXPECT_EQ(overflow(DType::kBF16), std::nullopt);
   EXPECT_EQ(overflow(DType::kF16), 4U);
-  write(StoredDType::kF64, bytes_of<double>({1.0, kInf, -1.0e39}));
+  write(ElementType::kF64, bytes_of<double>({1.0, kInf, -1.0e39}));
   EXPECT_EQ(overflow(DType::kF32), 2U);
   constexpr float kLargest = std::numeric_limits<float>::max();
-  write(StoredDType::kF32,
+  write(ElementType::kF32,
         bytes_of<float>({static_cast<float>(kNan), static_cast<float>(kInf), kLargest}));
   EXPECT_EQ(overflow(DType::kBF16), 2U);
   // Inf and NaN of both narrow types.
-  write(StoredDType::kF16, bytes_of<std::uint16_t>({0x7C00, 0x7E00, 0x7BFF}));
+  write(ElementType::kF16, bytes_of<std::uint16_t>({0x7C00, 0x7E00, 0x7BFF}));
   EXPECT_EQ(overflow(DType::kBF16), std::nullopt);
-  write(StoredDType::kBF16, bytes_of<std::uint16_t>({0x7F80, 0x7FC0, 0x4780}));
+  write(ElementType::kBF16, bytes_of<std::uint16_t>({0x7F80, 0x7FC0, 0x4780}));
   EXPECT_EQ(overflow(DType::kF16), 2U) << "65536";
 }
 
 TEST_F(Convert, TheFirstOfSeveralTilesIsTold) {
   std::vector<float> values(150'000, 1.0F);
   values[140'000] = values[66'000] = values[66'001] = 1.0e6F;
-  write(StoredDType::kF32, bytes_of(values));
+  write(ElementType::kF32, bytes_of(values));
   EXPECT_EQ(overflow(DType::kF16), 66'000U);
   options_.skip_faults = true;
   const FileJobResult result = run(DType::kF16);
@@ -93,13 +93,13 @@ TEST_F(Convert, ATensorThatIsSoundWhenItIsReadAgainHasChanged) {
   const std::vector<float> sound(3, 1.0F);
   for (const bool skip : {false, true}) {
     options_.skip_faults = skip;
-    write(StoredDType::kF32, bytes_of<float>({1.0F, 1.0e6F, 1.0F}));
+    write(ElementType::kF32, bytes_of<float>({1.0F, 1.0e6F, 1.0F}));
     const Checkpoint source = open_checkpoint(folder_ / "in", Io::kRead);
     const Format format = default_format(*find_format("int8_rowwise"));
     FilePlan plan =
         plan_quantized(source, {&format, 1}, {}, {.dtype = DType::kF16, .max_shard_bytes = 0});
     // Read once, and a second time to see what is wrong with it.
-    const BeforeCall mended(Call::kRead, 2, [&] { write(StoredDType::kF32, bytes_of(sound)); });
+    const BeforeCall mended(Call::kRead, 2, [&] { write(ElementType::kF32, bytes_of(sound)); });
     try {
       run_file_job(source, plan, folder_ / "out", options_, context_);
       FAIL() << "it went on";

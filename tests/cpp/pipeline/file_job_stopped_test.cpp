@@ -59,7 +59,7 @@ TEST_F(RunFileJob, IsStoppedAtAnyPollAlsoOneOfThoseThatFollowAFailure) {
   for (const std::int64_t cols : {300, 90'000}) {
     TestCheckpoint sound;
     for (const char* name : {"a.weight", "b.weight"}) {
-      sound.add_random(name, StoredDType::kF32, {270'000 / cols, cols});
+      sound.add_random(name, ElementType::kF32, {270'000 / cols, cols});
     }
     for (const bool fails : {false, true}) {
       const Checkpoint source = write_source(fails ? with_nan(sound) : sound);
@@ -96,7 +96,7 @@ TEST_F(RunFileJob, IsStoppedAtAnyPollAlsoOneOfThoseThatFollowAFailure) {
 
 TEST_F(RunFileJob, IntoMemoryIsStoppedAndFailsAlike) {
   TestCheckpoint checkpoint;
-  checkpoint.add_random("a.weight", StoredDType::kF32, {4, 4});
+  checkpoint.add_random("a.weight", ElementType::kF32, {4, 4});
   std::vector<std::byte> memory;
   const auto memory_plan = [&](const Checkpoint& source) {
     static const Format format = int8_rowwise();
@@ -141,8 +141,8 @@ TEST_F(RunFileJob, IntoMemoryOfAnotherPlanIsRefused) {
 
 TEST_F(RunFileJob, MemoryIsOfWhatIsMadeAlone) {
   TestCheckpoint checkpoint;
-  checkpoint.add_random("a.weight", StoredDType::kF32, {4, 256});
-  checkpoint.add_random("b.bias", StoredDType::kF32, {100'000});
+  checkpoint.add_random("a.weight", ElementType::kF32, {4, 256});
+  checkpoint.add_random("b.bias", ElementType::kF32, {100'000});
   const Checkpoint source = write_source(checkpoint);
   static const Format format = int8_rowwise();
   const FilePlan plan = plan_quantized(source, {&format, 1}, {}, {.dtype = {}, .in_memory = true});
@@ -152,7 +152,7 @@ TEST_F(RunFileJob, MemoryIsOfWhatIsMadeAlone) {
 
 TEST_F(RunFileJob, ALayerThatIsSoundWhenItIsReadAgainHasChanged) {
   TestCheckpoint checkpoint;
-  checkpoint.add_random("a.weight", StoredDType::kF32, {4, 4});
+  checkpoint.add_random("a.weight", ElementType::kF32, {4, 4});
   const TestCheckpoint sound = checkpoint;
   checkpoint.set("a.weight", 0, std::nanf(""));
   for (const bool skips : {false, true}) {

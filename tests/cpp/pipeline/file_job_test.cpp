@@ -74,14 +74,14 @@ TEST_F(RunFileJob, LeavesNothingButTheNewFile) {
 
 TEST_F(RunFileJob, LeavesTensorsThatTheChoicesLeave) {
   TestCheckpoint checkpoint;
-  checkpoint.add_random("a.weight", StoredDType::kF32, {8, 8});
-  checkpoint.add_random("b.weight", StoredDType::kF32, {8, 8});
+  checkpoint.add_random("a.weight", ElementType::kF32, {8, 8});
+  checkpoint.add_random("b.weight", ElementType::kF32, {8, 8});
   const Checkpoint source = write_source(checkpoint);
   const std::vector<std::uint8_t> choices = {0, kLeaveTensor};
   ASSERT_TRUE(run(source, choices));
   const Checkpoint result = open_safetensors(destination());
-  EXPECT_EQ(result.tensors.find("a.weight")->dtype, StoredDType::kI8);
-  EXPECT_EQ(result.tensors.find("b.weight")->dtype, StoredDType::kF32);
+  EXPECT_EQ(result.tensors.find("a.weight")->dtype, ElementType::kI8);
+  EXPECT_EQ(result.tensors.find("b.weight")->dtype, ElementType::kF32);
 }
 
 TEST_F(RunFileJob, WritesAFileWithoutTensors) {
@@ -108,7 +108,7 @@ TEST_F(RunFileJob, CopiesAcrossFileSystems) {
 TestCheckpoint non_finite_checkpoint() {
   TestCheckpoint checkpoint;
   for (int index = 0; index < 12; ++index) {
-    checkpoint.add_random("l" + std::to_string(index) + ".weight", StoredDType::kF32, {900, 300});
+    checkpoint.add_random("l" + std::to_string(index) + ".weight", ElementType::kF32, {900, 300});
   }
   const float infinite = std::numeric_limits<float>::infinity();
   const float nan = std::numeric_limits<float>::quiet_NaN();
@@ -141,7 +141,7 @@ TEST_F(RunFileJob, ReportsTheFirstNonFiniteLayerWhole) {
 TEST_F(RunFileJob, ReportsTheFirstLayerAlsoWhenALaterOneFailsEarlier) {
   TestCheckpoint checkpoint;
   for (const char* name : {"a.weight", "b.weight"}) {
-    checkpoint.add_random(name, StoredDType::kF32, {4, 4});
+    checkpoint.add_random(name, ElementType::kF32, {4, 4});
     checkpoint.set(name, 0, std::numeric_limits<float>::quiet_NaN());
   }
   const Checkpoint source = write_source(checkpoint);
@@ -157,7 +157,7 @@ TEST_F(RunFileJob, ReportsTheFirstLayerAlsoWhenALaterOneFailsEarlier) {
 
 TEST_F(RunFileJob, ReportsNonFiniteValuesOfRowsLongerThanATile) {
   TestCheckpoint checkpoint;
-  checkpoint.add_random("long.weight", StoredDType::kF32, {2, 200'000});
+  checkpoint.add_random("long.weight", ElementType::kF32, {2, 200'000});
   checkpoint.set("long.weight", 399'999, std::numeric_limits<float>::quiet_NaN());
   const Checkpoint source = write_source(checkpoint);
   try {
@@ -187,8 +187,8 @@ TEST_F(RunFileJob, SaturatesWhenAsked) {
 TEST_F(RunFileJob, RefusesASourceThatShrinks) {
   for (const char* name : {"l1.weight", "l1.bias"}) {  // one is quantized, one copied
     TestCheckpoint checkpoint;
-    checkpoint.add_random("l0.weight", StoredDType::kF32, {100, 300});
-    checkpoint.add_random(name, StoredDType::kF32, {900, 300});
+    checkpoint.add_random("l0.weight", ElementType::kF32, {100, 300});
+    checkpoint.add_random(name, ElementType::kF32, {900, 300});
     const Checkpoint source = write_source(checkpoint);
     ASSERT_EQ(::truncate(source_path().c_str(), 400'000), 0);
     try {
@@ -205,7 +205,7 @@ TEST_F(RunFileJob, RefusesASourceThatShrinks) {
 
 TEST_F(RunFileJob, RefusesASourceThatChanges) {
   TestCheckpoint checkpoint;
-  checkpoint.add_random("a.weight", StoredDType::kF32, {4, 4});
+  checkpoint.add_random("a.weight", ElementType::kF32, {4, 4});
   const Checkpoint source = write_source(checkpoint);
   std::filesystem::last_write_time(source_path(), std::filesystem::file_time_type{});
   try {
@@ -229,7 +229,7 @@ TEST_F(RunFileJob, ReportsARangeThatNoScaleHolds) {
   constexpr float kLargest = std::numeric_limits<float>::max();
   for (const std::int64_t cols : {300, 90'000}) {
     TestCheckpoint checkpoint;
-    checkpoint.add_random("a.weight", StoredDType::kF32, {270'000 / cols, cols});
+    checkpoint.add_random("a.weight", ElementType::kF32, {270'000 / cols, cols});
     const auto row = static_cast<std::size_t>(cols) * 2;
     checkpoint.set("a.weight", row, kLargest);
     checkpoint.set("a.weight", row + static_cast<std::size_t>(cols) - 1, -kLargest);
@@ -274,8 +274,8 @@ TEST_F(RunFileJob, TensorsOfAProgramMakeTheFileThatThoseOfAFileMake) {
 
 TEST_F(RunFileJob, EachSchemeDescribesItsOwnLayersAlone) {
   TestCheckpoint checkpoint;
-  checkpoint.add_random("a.weight", StoredDType::kF32, {16, 128});
-  checkpoint.add_random("b.weight", StoredDType::kF32, {16, 128});
+  checkpoint.add_random("a.weight", ElementType::kF32, {16, 128});
+  checkpoint.add_random("b.weight", ElementType::kF32, {16, 128});
   const Checkpoint source = write_source(checkpoint);
   const std::vector<Format> formats = {int8_rowwise(), default_format(*find_format("int4"))};
   const std::vector<std::uint8_t> choices = {0, 1};
@@ -327,7 +327,7 @@ TEST_F(RunFileJob, StopsWhenTheProgressSaysSo) {
 
 TEST_F(RunFileJob, StopsWithinATensorWhenTheProgressSaysSo) {
   TestCheckpoint checkpoint;
-  checkpoint.add_random("a.weight", StoredDType::kF32, {900, 300});
+  checkpoint.add_random("a.weight", ElementType::kF32, {900, 300});
   const Checkpoint source = write_source(checkpoint);
   UnluckyExecutor executor;
   context_ = make_context(2, executor);

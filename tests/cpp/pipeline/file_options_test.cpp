@@ -43,8 +43,8 @@ class FileOptions : public ::testing::Test {
  protected:
   void run(std::int64_t rows, const FileJobOptions& options, std::uint64_t max_shard_bytes = 0) {
     TestCheckpoint checkpoint;
-    checkpoint.add_random("a.weight", StoredDType::kF32, {rows, 512});
-    checkpoint.add_random("b.weight", StoredDType::kF32, {rows, 512});
+    checkpoint.add_random("a.weight", ElementType::kF32, {rows, 512});
+    checkpoint.add_random("b.weight", ElementType::kF32, {rows, 512});
     folder_.write("in", checkpoint.bytes());
     const Checkpoint source = open_checkpoint(folder_ / "in", Io::kRead);
     const Format format = default_format(*find_format("int8_rowwise"));

@@ -20,7 +20,7 @@ TEST(FilePlan, RefusesFilesLongerThanCanBe) {
       TensorEntry entry;
       entry.name = source.tensors.keep("t" + std::to_string(index));
       entry.shape = shape;
-      entry.dtype = StoredDType::kU8;
+      entry.dtype = ElementType::kU8;
       entry.begin = index * shape[0];
       entry.end = entry.begin + shape[0];
       source.tensors.add(entry);
@@ -42,7 +42,7 @@ TEST(FilePlan, RefusesALayerWhoseScalesWouldBeLongerThanCanBe) {
   TensorEntry entry;
   entry.name = "l.weight";
   entry.shape = shape;
-  entry.dtype = StoredDType::kF16;
+  entry.dtype = ElementType::kF16;
   entry.end = std::uint64_t{1} << 59;
   source.tensors.add(entry);
   source.tensors.seal();

@@ -14,7 +14,7 @@
 namespace quarrow {
 namespace {
 
-using enum StoredDType;
+using enum ElementType;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Pair;
@@ -323,7 +323,7 @@ TEST_F(ForeignLayers, StayAsTheyAreWhateverIsAskedOfTheOthers) {
   for (const TensorEntry& tensor : out.tensors.entries()) {
     const bool free =
         tensor.name == "f.weight" || tensor.name == "norm.weight" || tensor.name == "l.weight";
-    const StoredDType before = file.tensors.find(tensor.name) == nullptr
+    const ElementType before = file.tensors.find(tensor.name) == nullptr
                                    ? kF16
                                    : open_checkpoint(folder_ / "in.safetensors", Io::kRead)
                                          .tensors.find(tensor.name)

@@ -24,7 +24,7 @@ class LayerWriterTest : public ::testing::Test {
 
   LayerWriterTest() {
     TestCheckpoint checkpoint;
-    checkpoint.add_random("a.weight", StoredDType::kF32, {700, 256});
+    checkpoint.add_random("a.weight", ElementType::kF32, {700, 256});
     source_ = open_checkpoint(folder_.write("in", checkpoint.bytes()), Io::kRead);
     plan_ = plan_of(source_);
     cut_tiles(plan_.layers);

@@ -22,7 +22,7 @@ class Comparison : public ::testing::Test {
  protected:
   Comparison() {
     TestCheckpoint checkpoint;
-    checkpoint.add_random("a", StoredDType::kF32, {kRows, kCols});
+    checkpoint.add_random("a", ElementType::kF32, {kRows, kCols});
     checkpoint.tensors.push_back(checkpoint.tensors[0]);
     checkpoint.tensors[1].name = "same";
     checkpoint.tensors.push_back(checkpoint.tensors[0]);
@@ -67,9 +67,9 @@ TEST_F(Comparison, OfValuesStopsWhereItsCallerSaysSo) {
 
 TEST_F(Comparison, OfBytesIsNotThatOfValues) {
   TestCheckpoint checkpoint;
-  checkpoint.add("a", StoredDType::kF32, {1}, "1234");
-  checkpoint.add("longer", StoredDType::kF32, {2}, "12345678");
-  checkpoint.add("b", StoredDType::kI32, {1}, "1234");
+  checkpoint.add("a", ElementType::kF32, {1}, "1234");
+  checkpoint.add("longer", ElementType::kF32, {2}, "12345678");
+  checkpoint.add("b", ElementType::kI32, {1}, "1234");
   folder_.write("in", checkpoint.bytes());
   const Checkpoint file = open_checkpoint(folder_ / "in", Io::kRead);
   CountingPoll poll([] { return true; });
@@ -84,12 +84,12 @@ TEST(ComparisonOfOddValues, CountsWhatIsNotFiniteAsTheSameOrInfinitelyFar) {
   const std::string inf("\0\0\x80\x7f", 4);
   const std::string one("\0\0\x80\x3f", 4);
   TestCheckpoint checkpoint;
-  checkpoint.add("a", StoredDType::kF32, {3}, nan + inf + one);
-  checkpoint.add("same", StoredDType::kF32, {3}, nan + inf + one);
+  checkpoint.add("a", ElementType::kF32, {3}, nan + inf + one);
+  checkpoint.add("same", ElementType::kF32, {3}, nan + inf + one);
   int others = 0;
   for (const std::string& other :
        {one + inf + one, nan + nan + one, nan + inf + nan, nan + one + one, one + one + one}) {
-    checkpoint.add("other" + std::to_string(others++), StoredDType::kF32, {3}, other);
+    checkpoint.add("other" + std::to_string(others++), ElementType::kF32, {3}, other);
   }
   folder.write("in", checkpoint.bytes());
   const Checkpoint file = open_checkpoint(folder / "in", Io::kRead);

@@ -26,14 +26,14 @@ using ::testing::IsEmpty;
 TestCheckpoint float_checkpoint() {
   TestCheckpoint checkpoint;
   checkpoint.metadata = {{"format", "pt"}};
-  checkpoint.add_random("ragged.weight", StoredDType::kF32, {2100, 51});
-  checkpoint.add_random("odd.weight", StoredDType::kF16, {37, 48});
-  checkpoint.add_random("long.weight", StoredDType::kF32, {9, 90'000});
-  checkpoint.add_random("conv.weight", StoredDType::kBF16, {17, 16, 3, 3});
-  checkpoint.add_random("big.weight", StoredDType::kF32, {900, 400});
-  checkpoint.add_random("double.weight", StoredDType::kF64, {9, 33'600});
-  checkpoint.add_random("odd.bias", StoredDType::kF16, {37});
-  checkpoint.add("ids", StoredDType::kI64, {1}, "12345678");
+  checkpoint.add_random("ragged.weight", ElementType::kF32, {2100, 51});
+  checkpoint.add_random("odd.weight", ElementType::kF16, {37, 48});
+  checkpoint.add_random("long.weight", ElementType::kF32, {9, 90'000});
+  checkpoint.add_random("conv.weight", ElementType::kBF16, {17, 16, 3, 3});
+  checkpoint.add_random("big.weight", ElementType::kF32, {900, 400});
+  checkpoint.add_random("double.weight", ElementType::kF64, {9, 33'600});
+  checkpoint.add_random("odd.bias", ElementType::kF16, {37});
+  checkpoint.add("ids", ElementType::kI64, {1}, "12345678");
   return checkpoint;
 }
 
@@ -72,7 +72,7 @@ struct Expected {
     EXPECT_TRUE(
         quantize(plan, {&view, 1}, {&span, 1}, NonFinitePolicy::kRaise, context, {&status, 1})
             .ok());
-    const bool is_wide = tensor.dtype == StoredDType::kF64;
+    const bool is_wide = tensor.dtype == ElementType::kF64;
     const DType dtype = is_wide ? DType::kF32 : *float_dtype(tensor.dtype);
     values.resize(plan.layers[0].elements() * size_of(dtype));
     const QuantizedView stored{span.codes, span.scales, span.zero_points};
@@ -176,7 +176,7 @@ TEST_F(Restore, LayersAreReadAndRestoredAsInMemory) {
 
 TEST_F(Restore, ALayerOfOneRowComesBack) {
   source_ = {};
-  source_.add_random("one.weight", StoredDType::kF32, {1, 96});
+  source_.add_random("one.weight", ElementType::kF32, {1, 96});
   write_source();
   const Checkpoint source = open_checkpoint(folder_ / "in", Io::kRead);
   for (const char* name : {"int8", "int8_rowwise"}) {
@@ -248,7 +248,7 @@ TEST_F(Restore, ShardsHoldEachTensorOnce) {
 }
 
 TEST_F(Restore, ConvertsWhatStaysAndFindsWhatDoesNotFit) {
-  source_.add("wide", StoredDType::kF32, {3},
+  source_.add("wide", ElementType::kF32, {3},
               std::string("\0\0\x80\x3f\0\0\xc8\x42\0\0\0\x40", 12));
   write_source();
   const Checkpoint source = open_checkpoint(folder_ / "in", Io::kRead);
@@ -257,9 +257,9 @@ TEST_F(Restore, ConvertsWhatStaysAndFindsWhatDoesNotFit) {
   ASSERT_TRUE(run_file_job(source, plan, folder_ / "out", options_, context_).finished);
   const Checkpoint converted = open_checkpoint(folder_ / "out", Io::kRead);
   const TensorEntry* wide = converted.tensors.find("wide");
-  EXPECT_EQ(wide->dtype, StoredDType::kF16);
+  EXPECT_EQ(wide->dtype, ElementType::kF16);
   EXPECT_EQ(bytes_of(converted, *wide), std::string("\x00\x3c\x40\x56\x00\x40", 6));
-  EXPECT_EQ(converted.tensors.find("ids")->dtype, StoredDType::kI64);
+  EXPECT_EQ(converted.tensors.find("ids")->dtype, ElementType::kI64);
 
   // Below the middle of what 65504 and the next step would be, a value is the former.
   source_.set("wide", 1, std::nextafter(65520.0F, 0.0F));
@@ -293,7 +293,7 @@ TEST_F(Restore, FaultsThatAreSkippedAreAllTold) {
   for (const std::int64_t cols : {400, 90'000}) {
     TestCheckpoint checkpoint;
     for (const char* name : {"a.weight", "b.weight", "c.weight"}) {
-      checkpoint.add_random(name, StoredDType::kF32, {360'000 / cols, cols});
+      checkpoint.add_random(name, ElementType::kF32, {360'000 / cols, cols});
     }
     checkpoint.set("a.weight", 100'000, std::nanf(""));
     checkpoint.set("a.weight", 359'999, std::nanf(""));
@@ -315,9 +315,9 @@ TEST_F(Restore, FaultsThatAreSkippedAreAllTold) {
 
 TEST_F(Restore, FaultsOfBothPassesAreToldInTheOrderOfTheFile) {
   TestCheckpoint checkpoint;
-  checkpoint.add_random("a.weight", StoredDType::kF32, {4, 4});
-  checkpoint.add_random("b.weight", StoredDType::kF32, {2, 90'000});
-  checkpoint.add_random("c.weight", StoredDType::kF32, {4, 4});
+  checkpoint.add_random("a.weight", ElementType::kF32, {4, 4});
+  checkpoint.add_random("b.weight", ElementType::kF32, {2, 90'000});
+  checkpoint.add_random("c.weight", ElementType::kF32, {4, 4});
   for (const char* name : {"a.weight", "b.weight", "c.weight"}) {
     checkpoint.set(name, 3, std::nanf(""));
   }
@@ -332,9 +332,9 @@ TEST_F(Restore, FaultsOfBothPassesAreToldInTheOrderOfTheFile) {
 
 TEST_F(Restore, WhatLiesBesideCodesOfAnotherKindKeepsItsDType) {
   TestCheckpoint checkpoint;
-  checkpoint.add("l.weight", StoredDType::kI8, {2, 2}, "abcd");
-  checkpoint.add_random("l.weight_scale", StoredDType::kF32, {2, 1});
-  checkpoint.add_random("m.bias", StoredDType::kF32, {2});
+  checkpoint.add("l.weight", ElementType::kI8, {2, 2}, "abcd");
+  checkpoint.add_random("l.weight_scale", ElementType::kF32, {2, 1});
+  checkpoint.add_random("m.bias", ElementType::kF32, {2});
   folder_.write("in", checkpoint.bytes());
   const Checkpoint source = open_checkpoint(folder_ / "in", Io::kRead);
   const StoredLayers layers = find_stored_layers(source);
@@ -352,9 +352,9 @@ TEST_F(Restore, LayersWithoutElementsHaveTheirScales) {
   for (const bool has_rows : {false, true}) {
     const std::int64_t rows = has_rows ? 3 : 0;
     TestCheckpoint checkpoint;
-    checkpoint.add("e.weight", StoredDType::kI8, {rows, has_rows ? 0 : 4}, "");
-    checkpoint.add_random("e.weight_scale", StoredDType::kF32, {rows, 1});
-    checkpoint.add("e.comfy_quant", StoredDType::kU8, {text_bytes}, text);
+    checkpoint.add("e.weight", ElementType::kI8, {rows, has_rows ? 0 : 4}, "");
+    checkpoint.add_random("e.weight_scale", ElementType::kF32, {rows, 1});
+    checkpoint.add("e.comfy_quant", ElementType::kU8, {text_bytes}, text);
     folder_.write("in", checkpoint.bytes());
     const Checkpoint source = open_checkpoint(folder_ / "in", Io::kRead);
     const StoredLayers layers = find_stored_layers(source);
@@ -368,7 +368,7 @@ TEST_F(Restore, LayersWithoutElementsHaveTheirScales) {
     FilePlan plan = plan_restored(source, layers, {});
     ASSERT_TRUE(run_file_job(source, plan, folder_ / "out", options_, context_).finished);
     const Checkpoint restored = open_checkpoint(folder_ / "out", Io::kRead);
-    EXPECT_EQ(restored.tensors.find("e.weight")->dtype, StoredDType::kF16);
+    EXPECT_EQ(restored.tensors.find("e.weight")->dtype, ElementType::kF16);
   }
 }
 

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "containers/test_files.h"
-#include "quarrow/containers/stored_dtype.h"
+#include "quarrow/core/element_type.h"
 #include "quarrow/core/context.h"
 #include "quarrow/quantize/execute.h"
 #include "quarrow/quantize/format.h"
@@ -23,7 +23,7 @@ namespace quarrow {
 
 struct TestTensor {
   std::string name;
-  StoredDType dtype;
+  ElementType dtype;
   std::vector<std::int64_t> shape;
   std::string data;
 };
@@ -32,13 +32,13 @@ struct TestCheckpoint {
   std::vector<TestTensor> tensors;
   std::vector<std::pair<std::string, std::string>> metadata;
 
-  void add(std::string_view name, StoredDType dtype, std::vector<std::int64_t> shape,
+  void add(std::string_view name, ElementType dtype, std::vector<std::int64_t> shape,
            std::string_view data) {
     tensors.push_back({std::string(name), dtype, std::move(shape), std::string(data)});
   }
 
   // Finite values of about 1, the same ones for the same name.
-  void add_random(std::string_view name, StoredDType dtype, std::vector<std::int64_t> shape) {
+  void add_random(std::string_view name, ElementType dtype, std::vector<std::int64_t> shape) {
     std::minstd_rand random(static_cast<unsigned>(name.size() + tensors.size() * 977 + 1));
     std::size_t elements = 1;
     for (const std::int64_t dimension : shape) elements *= static_cast<std::size_t>(dimension);
@@ -78,16 +78,16 @@ struct TestCheckpoint {
   }
 
  private:
-  static void append(std::string& data, StoredDType dtype, float value) {
-    if (dtype == StoredDType::kF64) {
+  static void append(std::string& data, ElementType dtype, float value) {
+    if (dtype == ElementType::kF64) {
       const double wide = value;
       data.append(reinterpret_cast<const char*>(&wide), sizeof(wide));
       return;
     }
     std::uint32_t bits = 0;
     std::memcpy(&bits, &value, sizeof(bits));
-    if (dtype == StoredDType::kF16) bits = 0x3000'0000U | (bits & 0x87ff'0000U);  // 0.125 to 1
-    const std::size_t dropped = dtype == StoredDType::kF32 ? 0 : 2;
+    if (dtype == ElementType::kF16) bits = 0x3000'0000U | (bits & 0x87ff'0000U);  // 0.125 to 1
+    const std::size_t dropped = dtype == ElementType::kF32 ? 0 : 2;
     data.append(reinterpret_cast<const char*>(&bits) + dropped, sizeof(bits) - dropped);
   }
 };

@@ -63,17 +63,17 @@ class RunFileJob : public ::testing::Test {
 inline TestCheckpoint mixed_checkpoint() {
   TestCheckpoint checkpoint;
   checkpoint.metadata = {{"format", "pt"}, {"note", "a\nb"}};
-  checkpoint.add_random("blocks.0.weight", StoredDType::kBF16, {96, 257});
-  checkpoint.add_random("blocks.0.bias", StoredDType::kBF16, {96});
-  checkpoint.add_random("blocks.1.weight", StoredDType::kF32, {700, 333});
-  checkpoint.add_random("long.weight", StoredDType::kF32, {3, 150'001});
-  checkpoint.add_random("half.weight", StoredDType::kF16, {5, 7});
-  checkpoint.add_random("wide.weight", StoredDType::kF64, {4, 9});
-  checkpoint.add_random("one.weight", StoredDType::kF32, {1, 1});
-  checkpoint.add_random("conv.weight", StoredDType::kF16, {300, 600, 3, 3});
-  checkpoint.add("empty.weight", StoredDType::kF32, {0, 4}, "");
-  checkpoint.add("step", StoredDType::kI64, {}, "12345678");
-  checkpoint.add("odd", StoredDType::kU8, {3}, "abc");
+  checkpoint.add_random("blocks.0.weight", ElementType::kBF16, {96, 257});
+  checkpoint.add_random("blocks.0.bias", ElementType::kBF16, {96});
+  checkpoint.add_random("blocks.1.weight", ElementType::kF32, {700, 333});
+  checkpoint.add_random("long.weight", ElementType::kF32, {3, 150'001});
+  checkpoint.add_random("half.weight", ElementType::kF16, {5, 7});
+  checkpoint.add_random("wide.weight", ElementType::kF64, {4, 9});
+  checkpoint.add_random("one.weight", ElementType::kF32, {1, 1});
+  checkpoint.add_random("conv.weight", ElementType::kF16, {300, 600, 3, 3});
+  checkpoint.add("empty.weight", ElementType::kF32, {0, 4}, "");
+  checkpoint.add("step", ElementType::kI64, {}, "12345678");
+  checkpoint.add("odd", ElementType::kU8, {3}, "abc");
   return checkpoint;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The element types that a file can hold: all of safetensors', most of which are only passed
-// through.
+// The types of stored elements: those of tensors in files, and of the parts of quantized layers.
+// Most are only passed through.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace quarrow {
 
-enum class StoredDType : std::uint8_t {
+enum class ElementType : std::uint8_t {
   kBool,
   kU8,
   kI8,
@@ -37,22 +37,26 @@ enum class StoredDType : std::uint8_t {
   kF4,
 };
 
-// Bits of one element: 4, 6, or 8 to 64.
-unsigned bits_of(StoredDType dtype) noexcept;
+// The fewest elements that fill whole bytes, and those bytes: 1 in 4 for F32, 2 in 1 for F4.
+struct ElementBlock {
+  std::uint32_t elements;
+  std::uint32_t bytes;
+};
+ElementBlock block_of(ElementType type) noexcept;
 
 // safetensors' spelling: "BF16", "F8_E4M3".
-std::string_view name_of(StoredDType dtype) noexcept;
+std::string_view name_of(ElementType type) noexcept;
 
 // The inverse of name_of; nothing for any other word.
-std::optional<StoredDType> stored_dtype_from_name(std::string_view name) noexcept;
+std::optional<ElementType> element_type_from_name(std::string_view name) noexcept;
 
 // Whether it is a float type of at most 8 bits, of which there are many: nearly always codes of
 // weights, with their scale beside them or without.
-bool is_narrow_float(StoredDType dtype) noexcept;
+bool is_narrow_float(ElementType type) noexcept;
 
 // The type as the engine reads it; nothing for the types that cannot be quantized.
-std::optional<DType> float_dtype(StoredDType dtype) noexcept;
+std::optional<DType> float_dtype(ElementType type) noexcept;
 // The inverse of float_dtype.
-StoredDType stored_dtype(DType dtype) noexcept;
+ElementType element_type(DType dtype) noexcept;
 
 }  // namespace quarrow
