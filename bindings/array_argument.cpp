@@ -5,6 +5,7 @@
 #include <nanobind/stl/string_view.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <string>
 
@@ -17,20 +18,19 @@ namespace {
 
 nb::object numpy() { return nb::module_::import_("numpy"); }
 
-char buffer_format(ElementType type) noexcept {
-  switch (type) {
-    case ElementType::kUInt8:
-      return 'B';
-    case ElementType::kInt8:
-      return 'b';
-    case ElementType::kFloat16:
-      return 'e';
-    case ElementType::kFloat32:
-      return 'f';
-    case ElementType::kBFloat16:
-      break;
-  }
-  return 'H';
+// How numpy names a type, and the buffer protocol: bfloat16 by the integer of its width.
+struct NumpyType {
+  ElementType type;
+  std::string_view name;
+  char buffer_format;
+};
+constexpr std::array kNumpyTypes = {
+    NumpyType{ElementType::kU8, "uint8", 'B'},    NumpyType{ElementType::kI8, "int8", 'b'},
+    NumpyType{ElementType::kF16, "float16", 'e'}, NumpyType{ElementType::kF32, "float32", 'f'},
+    NumpyType{ElementType::kBF16, "bfloat16", 'H'}};
+
+const NumpyType& numpy_type(ElementType type) noexcept {
+  return *std::ranges::find(kNumpyTypes, type, &NumpyType::type);
 }
 
 // Whether a buffer's format is that type in this machine's byte order: numpy spells out the order
@@ -43,7 +43,7 @@ bool is_format(const char* format, ElementType type) noexcept {
   if (*format == '=' || *format == '^' || *format == '@' || *format == kNativeOrder) {
     ++format;
   }
-  return format[0] == buffer_format(type) && format[1] == '\0';
+  return format[0] == numpy_type(type).buffer_format && format[1] == '\0';
 }
 
 // str(array.<attribute>)
@@ -58,7 +58,7 @@ std::string attribute_text(nb::handle array, const char* attribute) {
 
 // ml_dtypes arrays refuse the buffer protocol; their uint16 view does not.
 nb::object plain_view(nb::handle array, ElementType type) {
-  if (type == ElementType::kBFloat16 && attribute_text(array, "dtype") == "bfloat16") {
+  if (type == ElementType::kBF16 && attribute_text(array, "dtype") == "bfloat16") {
     // The base class's own view: that of a subclass might be of other memory.
     return numpy().attr("ndarray").attr("view")(array, "uint16");
   }
@@ -89,47 +89,17 @@ class HeldBuffer {
 
 std::string wanted(const ArraySpec& spec) {
   return std::string(spec.role) + " must be a C-contiguous numpy array of " +
-         std::string(name_of(spec.type)) + " and shape " + shape_text(spec.shape);
+         std::string(numpy_type(spec.type).name) + " and shape " + shape_text(spec.shape);
 }
 
 }  // namespace
-
-std::string_view name_of(ElementType type) noexcept {
-  switch (type) {
-    case ElementType::kUInt8:
-      return "uint8";
-    case ElementType::kInt8:
-      return "int8";
-    case ElementType::kFloat16:
-      return "float16";
-    case ElementType::kFloat32:
-      return "float32";
-    case ElementType::kBFloat16:
-      break;
-  }
-  return "bfloat16";
-}
-
-std::uint64_t size_of(ElementType type) noexcept {
-  switch (type) {
-    case ElementType::kUInt8:
-    case ElementType::kInt8:
-      return 1;
-    case ElementType::kFloat32:
-      return 4;
-    case ElementType::kFloat16:
-    case ElementType::kBFloat16:
-      break;
-  }
-  return 2;
-}
 
 std::uint64_t ArraySpec::bytes() const noexcept {
   std::uint64_t elements = 1;
   for (const std::int64_t dimension : shape) {
     elements *= static_cast<std::uint64_t>(dimension);
   }
-  return elements * size_of(type);
+  return elements * block_of(type).bytes;
 }
 
 ArrayMemory array_argument(nb::handle array, const ArraySpec& spec, nb::handle name) {
@@ -151,7 +121,7 @@ ArrayMemory array_argument(nb::handle array, const ArraySpec& spec, nb::handle n
   if (PyBuffer_IsContiguous(buffer, 'C') == 0) {
     raise_invalid_input(wanted(spec) + ", and this one is not contiguous", name);
   }
-  if (buffer->len != 0 && reinterpret_cast<std::uintptr_t>(buffer->buf) % size_of(spec.type) != 0) {
+  if (buffer->len != 0 && reinterpret_cast<std::uintptr_t>(buffer->buf) % block_of(spec.type).bytes != 0) {
     raise_invalid_input(wanted(spec) +
                             ", and this one does not lie at a multiple of its element "
                             "size in memory; pass its copy()",

@@ -14,13 +14,9 @@
 
 namespace quarrow::python {
 
-// "uint8", "float16"...
-std::string_view name_of(ElementType type) noexcept;
-std::uint64_t size_of(ElementType type) noexcept;
-
 struct ArraySpec {
   std::string_view role;  // for messages: "codes"
-  ElementType type = ElementType::kUInt8;
+  ElementType type = ElementType::kU8;
   std::vector<std::int64_t> shape;
 
   std::uint64_t bytes() const noexcept;
@@ -33,7 +29,7 @@ struct ArrayMemory {
 };
 
 // Checks a numpy array against `spec`: aligned, C-contiguous, dtype and shape exactly as said
-// (kBFloat16: an ml_dtypes array, or uint16). Raises InvalidInputError with the layer's `name` in
+// (BF16: an ml_dtypes array, or uint16). Raises InvalidInputError with the layer's `name` in
 // front.
 ArrayMemory array_argument(nanobind::handle array, const ArraySpec& spec, nanobind::handle name);
 

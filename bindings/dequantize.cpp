@@ -23,19 +23,6 @@ namespace nb = nanobind;
 namespace quarrow::python {
 namespace {
 
-ElementType element_type(DType dtype) {
-  switch (dtype) {
-    case DType::kF16:
-      return ElementType::kFloat16;
-    case DType::kBF16:
-      return ElementType::kBFloat16;
-    case DType::kF32:
-    case DType::kF64:
-      break;
-  }
-  return ElementType::kFloat32;
-}
-
 // What values become: numpy arrays of a dtype, or what `like` is.
 class ResultKind {
  public:
@@ -68,7 +55,7 @@ class ResultKind {
     const nb::object base = memory_capsule(memory);
     if (!is_like()) return new_array(memory.get(), spec.type, spec.shape, base);
     const std::array flat{static_cast<std::int64_t>(spec.bytes())};
-    const nb::object bytes = new_array(memory.get(), ElementType::kUInt8, flat, base);
+    const nb::object bytes = new_array(memory.get(), ElementType::kU8, flat, base);
     nb::list shape;
     for (const std::int64_t dimension : spec.shape) shape.append(dimension);
     return like_module().attr("like_array")(bytes, name_of(dtype_), nb::tuple(shape), like_);

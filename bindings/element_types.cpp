@@ -34,10 +34,10 @@ constexpr std::array kCodes = {
 
 }  // namespace
 
-std::optional<ElementType> stored_dtype_of(nb::dlpack::dtype dtype) noexcept {
+std::optional<ElementType> element_type_of(nb::dlpack::dtype dtype) noexcept {
   const auto found = std::ranges::find_if(kCodes, [&](const auto& each) {
     return static_cast<std::uint8_t>(each.second) == dtype.code &&
-           bits_of(each.first) == dtype.bits;
+           8 * block_of(each.first).bytes == dtype.bits;
   });
   if (found == kCodes.end() || dtype.lanes != 1) return std::nullopt;
   return found->first;
@@ -45,7 +45,8 @@ std::optional<ElementType> stored_dtype_of(nb::dlpack::dtype dtype) noexcept {
 
 nb::dlpack::dtype dlpack_dtype(ElementType dtype) noexcept {
   const auto found = std::ranges::find(kCodes, dtype, &decltype(kCodes)::value_type::first);
-  return {static_cast<std::uint8_t>(found->second), static_cast<std::uint8_t>(bits_of(dtype)), 1};
+  const auto bits = static_cast<std::uint8_t>(8 * block_of(dtype).bytes);
+  return {static_cast<std::uint8_t>(found->second), bits, 1};
 }
 
 }  // namespace quarrow::python

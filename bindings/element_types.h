@@ -12,7 +12,7 @@
 namespace quarrow::python {
 
 // Nothing for types that no file can hold, and those below a byte.
-std::optional<ElementType> stored_dtype_of(nanobind::dlpack::dtype dtype) noexcept;
+std::optional<ElementType> element_type_of(nanobind::dlpack::dtype dtype) noexcept;
 
 // The inverse. Of elements of whole bytes.
 nanobind::dlpack::dtype dlpack_dtype(ElementType dtype) noexcept;

@@ -144,7 +144,7 @@ bool MemoryTensors::add_torch(nb::handle value) {
   const auto* exported =
       static_cast<const nb::dlpack::dltensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));
   if (exported == nullptr) throw nb::python_error();
-  const std::optional<ElementType> dtype = stored_dtype_of(exported->dtype);
+  const std::optional<ElementType> dtype = element_type_of(exported->dtype);
   if (!dtype || exported->device.device_type != nb::device::cpu::value) return false;
   const std::span shape(exported->shape, static_cast<std::size_t>(exported->ndim));
   std::uint64_t elements = 1;
@@ -155,7 +155,7 @@ bool MemoryTensors::add_torch(nb::handle value) {
     elements *= static_cast<std::uint64_t>(shape[axis]);
   }
   const auto* first = static_cast<const std::byte*>(exported->data) + exported->byte_offset;
-  const std::span bytes(first, elements * bits_of(*dtype) / 8);
+  const std::span bytes(first, elements * block_of(*dtype).bytes);
   if (!bytes.empty() && !(in_order && is_part_of(bytes, storage_of(value)))) return false;
   add(*dtype, shape, bytes, std::move(capsule));
   return true;

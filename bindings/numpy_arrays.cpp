@@ -53,22 +53,6 @@ PyArray_Descr* descriptor(ElementType dtype) {
   return found;
 }
 
-ElementType element_type(ElementType type) noexcept {
-  switch (type) {
-    case ElementType::kUInt8:
-      return ElementType::kU8;
-    case ElementType::kInt8:
-      return ElementType::kI8;
-    case ElementType::kFloat16:
-      return ElementType::kF16;
-    case ElementType::kFloat32:
-      return ElementType::kF32;
-    case ElementType::kBFloat16:
-      break;
-  }
-  return ElementType::kBF16;
-}
-
 // DLPack's, of a kind of numpy's.
 std::uint8_t code_of(char kind) noexcept {
   using Code = nb::dlpack::dtype_code;
@@ -106,11 +90,6 @@ std::optional<DType> dtype_of(int type_number) noexcept {
 
 void import_numpy() {
   if (_import_array() < 0) throw nb::python_error();
-}
-
-nb::object new_array(void* data, ElementType type, std::span<const std::int64_t> shape,
-                     nb::handle base) {
-  return new_array(data, element_type(type), shape, base);
 }
 
 nb::object new_array(void* data, ElementType dtype, std::span<const std::int64_t> shape,
@@ -162,7 +141,7 @@ bool read_array(nb::handle object, PlainArray& plain) noexcept {
   }
   const auto bits = static_cast<std::uint8_t>(8 * PyArray_ITEMSIZE(array));
   const std::optional<ElementType> dtype =
-      stored_dtype_of({code_of(PyArray_DESCR(array)->kind), bits, 1});
+      element_type_of({code_of(PyArray_DESCR(array)->kind), bits, 1});
   if (!dtype) return false;
   plain.dtype = *dtype;
   plain.shape = {PyArray_DIMS(array), static_cast<std::size_t>(PyArray_NDIM(array))};

@@ -9,23 +9,18 @@
 #include <cstdint>
 #include <span>
 
-#include "quarrow/core/element_type.h"
 #include "quarrow/core/dtype.h"
+#include "quarrow/core/element_type.h"
 #include "quarrow/core/tensor_view.h"
 
 namespace quarrow::python {
-
-enum class ElementType : std::uint8_t { kUInt8, kInt8, kFloat16, kFloat32, kBFloat16 };
 
 // Finds it. To be called once, when the module is made. Raises ImportError, or what numpy raises.
 void import_numpy();
 
 // A writable C-contiguous array over `data`, which must not be null and lives as long as `base`.
-// kBFloat16: ml_dtypes' dtype when that is installed, else uint16. Raises InvalidInputError where
-// numpy has no arrays of so many dimensions.
-nanobind::object new_array(void* data, ElementType type, std::span<const std::int64_t> shape,
-                           nanobind::handle base);
-// The same for what jobs make: I8, U8, I32, I64, F16, BF16, F32, F64.
+// I8, U8, I32, I64, F16, F32, F64, and BF16: ml_dtypes' dtype when that is installed, else uint16.
+// Raises InvalidInputError where numpy has no arrays of so many dimensions.
 nanobind::object new_array(void* data, ElementType dtype, std::span<const std::int64_t> shape,
                            nanobind::handle base);
 

@@ -77,7 +77,7 @@ QuantizedTensor::QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_
   codes_ =
       static_cast<std::uint8_t*>(take(codes, "codes", codes_type(), codes_shape(), codes_array_));
   void* scale_data =
-      take(scales, "scales", has_half_scales() ? ElementType::kFloat16 : ElementType::kFloat32,
+      take(scales, "scales", has_half_scales() ? ElementType::kF16 : ElementType::kF32,
            scales_shape(), scales_array_);
   callers_scales_ = true;
   if (has_half_scales()) {
@@ -90,7 +90,7 @@ QuantizedTensor::QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_
   }
   if (layer.geometry.zero_points) {
     zero_points_ = static_cast<std::uint8_t*>(
-        take(zero_points, "zero_points", ElementType::kUInt8, scales_shape(), zero_points_array_));
+        take(zero_points, "zero_points", ElementType::kU8, scales_shape(), zero_points_array_));
   } else if (!zero_points.is_none()) {
     raise_invalid_input("zero_points must be None: this format has none", name);
   }
@@ -146,11 +146,11 @@ QuantizedTensor::Shape QuantizedTensor::scales_shape() const noexcept {
 }
 
 ElementType QuantizedTensor::codes_type() const noexcept {
-  return layer_.geometry.signed_codes ? ElementType::kInt8 : ElementType::kUInt8;
+  return layer_.geometry.signed_codes ? ElementType::kI8 : ElementType::kU8;
 }
 
 nb::object QuantizedTensor::new_scales() {
-  return new_array(scales_, ElementType::kFloat32, scales_shape(), memory_);
+  return new_array(scales_, ElementType::kF32, scales_shape(), memory_);
 }
 
 std::uint64_t stored_bytes(const LayerPlan& layer) noexcept {
@@ -183,7 +183,7 @@ nb::object QuantizedTensor::zero_points() {
     return nb::none();
   }
   if (!zero_points_array_.is_valid()) {
-    zero_points_array_ = new_array(zero_points_, ElementType::kUInt8, scales_shape(), memory_);
+    zero_points_array_ = new_array(zero_points_, ElementType::kU8, scales_shape(), memory_);
   }
   return zero_points_array_;
 }
