@@ -25,7 +25,7 @@ struct NumpyType {
   char buffer_format;
 };
 constexpr std::array kNumpyTypes = {
-    NumpyType{ElementType::kU8, "uint8", 'B'},    NumpyType{ElementType::kI8, "int8", 'b'},
+    NumpyType{ElementType::kU8, "uint8", 'B'}, NumpyType{ElementType::kI8, "int8", 'b'},
     NumpyType{ElementType::kF16, "float16", 'e'}, NumpyType{ElementType::kF32, "float32", 'f'},
     NumpyType{ElementType::kBF16, "bfloat16", 'H'}};
 
@@ -121,7 +121,8 @@ ArrayMemory array_argument(nb::handle array, const ArraySpec& spec, nb::handle n
   if (PyBuffer_IsContiguous(buffer, 'C') == 0) {
     raise_invalid_input(wanted(spec) + ", and this one is not contiguous", name);
   }
-  if (buffer->len != 0 && reinterpret_cast<std::uintptr_t>(buffer->buf) % block_of(spec.type).bytes != 0) {
+  if (buffer->len != 0 &&
+      reinterpret_cast<std::uintptr_t>(buffer->buf) % block_of(spec.type).bytes != 0) {
     raise_invalid_input(wanted(spec) +
                             ", and this one does not lie at a multiple of its element "
                             "size in memory; pass its copy()",

@@ -208,11 +208,10 @@ std::vector<ResultRow> result_rows(LayerBatch& batch, const QuantizedLayers& mad
   rows.reserve(index.size());
   for (const auto [name, at] : index) {
     const auto layer = nb::cast<std::size_t>(at);
-    const QuantizedSpan& span = made.memory.spans()[layer];
     rows.push_back({.name = utf8_of(name),
                     .layer = made.plan.layers[layer],
                     .shape = std::move(batch.shape(layer)),
-                    .stored = {span.codes, span.scales, span.zero_points},
+                    .stored = view_of(made.memory.spans()[layer]),
                     .memory = made.memory.owner(layer)});
   }
   return rows;

@@ -62,7 +62,9 @@ nb::object output_of(nb::handle out, const LayerPlan& layer, InputArray& input, 
     }
     result = nb::borrow(out);
   } else if (nb::isinstance<nb::tuple>(out) && nb::len(out) == 3) {
-    result = nb::cast(QuantizedTensor(layer, input.shape(), name, out[0], out[1], out[2], true));
+    result = nb::cast(
+        QuantizedTensor(layer, input.shape(), name,
+                        {{nb::object(out[0]), nb::object(out[1]), nb::object(out[2])}}, true));
   } else {
     raise_invalid_input(
         "out must be a QuantizedTensor or a tuple (codes, scales, zero_points), "

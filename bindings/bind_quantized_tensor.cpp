@@ -49,7 +49,7 @@ QuantizedTensor from_arrays(nb::handle codes, nb::handle scales, nb::handle zero
   std::vector<std::int64_t> dimensions = shape_argument(shape);
   const Plan plan =
       plan_of_shape(format_argument(format), dtype_argument(dtype, "dtype"), dimensions, name);
-  return {plan.layers[0], std::move(dimensions), name, codes, scales, zero_points, false};
+  return {plan.layers[0], std::move(dimensions), name, {{codes, scales, zero_points}}, false};
 }
 
 nb::object error(const QuantizedTensor& self, nb::handle w, nb::handle threads) {
@@ -78,14 +78,19 @@ nb::object error(const QuantizedTensor& self, nb::handle w, nb::handle threads) 
 constexpr std::uint32_t kPooled = 1024;
 
 // See read_directly().
-template <nb::object (QuantizedTensor::*kPart)()>
-PyObject* part(PyObject* self) noexcept {
+template <Role kRole>
+PyObject* read_part(PyObject* self) noexcept {
   nb::object array;
   const bool made = kept_as_python_error([&] {
     const nb::ft_object_guard guard(self);
-    array = (nb::inst_ptr<QuantizedTensor>(self)->*kPart)();
+    array = nb::inst_ptr<QuantizedTensor>(self)->array(kRole);
   });
   return made ? array.release().ptr() : nullptr;
+}
+
+template <Role kRole>
+nb::object part(QuantizedTensor& self) {
+  return self.array(kRole);
 }
 
 nb::tuple shape_tuple(const QuantizedTensor& self) {
@@ -212,14 +217,14 @@ void bind_quantized_tensor(nb::module_& m) {
                  "numpy.typing.NDArray[numpy.uint8] | None, format: str | Format, shape: "
                  "collections.abc.Sequence[int], dtype: str = 'float32', name: str | None = None) "
                  "-> None"))
-      .def_prop_ro("codes", &Self::codes, nb::lock_self(),
+      .def_prop_ro("codes", &part<Role::kCodes>, nb::lock_self(),
                    nb::sig("def codes(self) -> numpy.typing.NDArray[typing.Any]"),
                    "uint8 (int8 for signed 8-bit codes), [rows, bytes of a row].")
-      .def_prop_ro("scales", &Self::scales, nb::lock_self(),
+      .def_prop_ro("scales", &part<Role::kScales>, nb::lock_self(),
                    nb::sig("def scales(self) -> numpy.typing.NDArray[typing.Any]"),
                    "float32 or float16, [rows, groups]. bfloat16 scales are float32; float16 "
                    "scales are a read-only copy.")
-      .def_prop_ro("zero_points", &Self::zero_points, nb::lock_self(),
+      .def_prop_ro("zero_points", &part<Role::kZeroPoints>, nb::lock_self(),
                    nb::sig("def zero_points(self) -> numpy.typing.NDArray[numpy.uint8] | None"),
                    "uint8, of the shape of the scales; None when symmetric.")
       .def_prop_ro(
@@ -305,9 +310,9 @@ void bind_quantized_tensor(nb::module_& m) {
   // where there is none: so here.
   nb::inst_alloc(cls).reset();
   // A call of a function, three times a layer, would be a third of what a layer of a batch costs.
-  read_directly(cls, "codes", &part<&Self::codes>);
-  read_directly(cls, "scales", &part<&Self::scales>);
-  read_directly(cls, "zero_points", &part<&Self::zero_points>);
+  read_directly(cls, "codes", &read_part<Role::kCodes>);
+  read_directly(cls, "scales", &read_part<Role::kScales>);
+  read_directly(cls, "zero_points", &read_part<Role::kZeroPoints>);
 }
 
 }  // namespace quarrow::python

@@ -42,29 +42,31 @@ bool is_scale_of(float scale, DType dtype) noexcept {
 // The engine's own tensors are; one of a caller's arrays may hold what files have no room for.
 void check_storable(const QuantizedTensor& tensor, nb::handle name) {
   const LayerPlan& layer = tensor.layer();
-  const QuantizedView parts = tensor.stored();
-  const std::uint64_t count = layer.geometry.scales();
+  const QuantizedView stored = tensor.stored();
   const int bits = layer.format.spec->bits;
-  for (std::uint64_t i = 0; parts.zero_points != nullptr && i < count; ++i) {
-    if (parts.zero_points[i] >> bits == 0) continue;
-    raise_invalid_input("zero point " + std::to_string(i) + " is " +
-                            std::to_string(parts.zero_points[i]) + ", which " +
-                            std::to_string(bits) + " bits cannot say",
+  const std::uint64_t zero_points = layer.encoding.bytes_of(Role::kZeroPoints);
+  for (std::uint64_t i = 0; i < zero_points; ++i) {
+    const auto value = std::to_integer<unsigned>(stored[Role::kZeroPoints][i]);
+    if (value >> bits == 0) continue;
+    raise_invalid_input("zero point " + std::to_string(i) + " is " + std::to_string(value) +
+                            ", which " + std::to_string(bits) + " bits cannot say",
                         name);
   }
   // Codes of a byte each are packed.
-  const std::uint64_t codes = layer.format.packed || bits == 8 ? 0 : layer.code_bytes();
-  const auto first_bit = static_cast<std::uint8_t>(layer.format.symmetric ? 1 << (bits - 1) : 0);
+  const std::uint64_t codes = layer.format.packed || bits == 8 ? 0 : layer.encoding.codes().bytes();
+  const unsigned first_bit = layer.format.symmetric ? 1U << (bits - 1) : 0U;
   for (std::uint64_t i = 0; i < codes; ++i) {
     // Signed ones count from -2^(bits - 1).
-    const auto above = static_cast<std::uint8_t>(parts.codes[i] + first_bit);
-    if (above >> bits == 0) continue;
+    const auto code = std::to_integer<unsigned>(stored[Role::kCodes][i]);
+    if ((code + first_bit) % 256 >> bits == 0) continue;
     raise_invalid_input(
         "code " + std::to_string(i) + " is none of " + std::to_string(bits) + " bits", name);
   }
   const DType dtype = layer.format.scale_dtype;
+  const auto* scales = reinterpret_cast<const float*>(stored[Role::kScales]);
+  const std::uint64_t count = layer.encoding.bytes_of(Role::kScales) / sizeof(float);
   for (std::uint64_t i = 0; dtype != DType::kF32 && i < count; ++i) {
-    if (is_scale_of(parts.scales[i], dtype)) continue;
+    if (is_scale_of(scales[i], dtype)) continue;
     raise_invalid_input("scale " + std::to_string(i) + " is no normal positive number of " +
                             std::string(name_of(dtype)) + ", as which it would be stored",
                         name);

@@ -113,7 +113,7 @@ void OpenCheckpoint::find_layers() {
     const StoredLayer* layer = layers_->owner(index);
     if (layer == nullptr) {
       items_.push_back({tensor, {}});
-    } else if (layer->codes == tensor) {
+    } else if (layer->codes() == tensor) {
       items_.push_back({tensor, static_cast<std::size_t>(layer - layers_->layers().data())});
     }
   }
@@ -170,7 +170,7 @@ QuantizedTensor OpenCheckpoint::read_layer(std::size_t index) const {
   const Item& item = at(index);
   if (!item.layer) raise_invalid_input("the tensor is not quantized");
   const StoredLayer& layer = layers_->layers()[*item.layer];
-  with_file_errors([&] { source->check_dimensions(*layer.codes, layer.name, layer.shape); });
+  with_file_errors([&] { source->check_dimensions(*layer.codes(), layer.name, layer.shape); });
   LayerPlan planned = plan_.layers[*item.layer];
   QuantizedTensor tensor(as_in_memory(planned),
                          std::vector<std::int64_t>(layer.shape.begin(), layer.shape.end()),

@@ -36,16 +36,16 @@ void copy_bytes(void* to, const void* from, std::uint64_t bytes) noexcept {
 QuantizedTensor::QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_t> shape,
                                  nb::handle name)
     : layer_(layer), shape_(std::move(shape)), name_(nb::borrow(name)) {
-  const std::uint64_t scale_count = layer.geometry.scales();
-  const std::uint64_t scales_at = aligned(layer.code_bytes());
-  const std::uint64_t zero_points_at = scales_at + aligned(scale_count * sizeof(float));
-  memory_ = memory_capsule(
-      allocate_output(zero_points_at + (layer.geometry.zero_points ? scale_count : 0)));
+  PerRole<std::uint64_t> begin;
+  std::uint64_t end = 0;
+  for (const PartSpec& part : layer.encoding.parts()) {
+    begin[part.role] = aligned(end);
+    end = begin[part.role] + part.bytes();
+  }
+  memory_ = memory_capsule(allocate_output(end));
   std::byte* const memory = memory_of(memory_).get();
-  codes_ = reinterpret_cast<std::uint8_t*>(memory);
-  scales_ = reinterpret_cast<float*>(memory + scales_at);
-  if (layer.geometry.zero_points) {
-    zero_points_ = reinterpret_cast<std::uint8_t*>(memory + zero_points_at);
+  for (const PartSpec& part : layer.encoding.parts()) {
+    parts_[part.role] = memory + begin[part.role];
   }
 }
 
@@ -55,44 +55,35 @@ QuantizedTensor::QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_
       shape_(std::move(shape)),
       name_(nb::borrow(name)),
       memory_(nb::borrow(memory)),
-      codes_(outputs.codes),
-      scales_(outputs.scales),
-      zero_points_(outputs.zero_points) {}
+      parts_(outputs) {}
 
 QuantizedTensor::QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_t> shape,
-                                 nb::handle name, nb::handle codes, nb::handle scales,
-                                 nb::handle zero_points, bool writable)
-    : layer_(layer), shape_(std::move(shape)), name_(nb::borrow(name)) {
-  const auto take = [&](nb::handle array, std::string_view role, ElementType type, Shape sizes,
-                        nb::object& held) {
-    const ArraySpec spec{role, type, {sizes.begin(), sizes.end()}};
+                                 nb::handle name, const PerRole<nb::handle>& arrays, bool writable)
+    : layer_(layer), shape_(std::move(shape)), name_(nb::borrow(name)), callers_arrays_(true) {
+  for (const PartSpec& part : layer.encoding.parts()) {
+    const Shape sizes = shape_of(part);
+    const ArraySpec spec{name_of(part.role), array_type(part), {sizes.begin(), sizes.end()}};
+    const nb::handle array = arrays[part.role];
     const ArrayMemory memory = array_argument(array, spec, name);
     if (writable) {
       output_argument(array, spec, name);
     }
     writable_ = writable_ && memory.writable;
-    held = nb::borrow(array);
-    return memory.data;
-  };
-  codes_ =
-      static_cast<std::uint8_t*>(take(codes, "codes", codes_type(), codes_shape(), codes_array_));
-  void* scale_data =
-      take(scales, "scales", has_half_scales() ? ElementType::kF16 : ElementType::kF32,
-           scales_shape(), scales_array_);
-  callers_scales_ = true;
-  if (has_half_scales()) {
-    memory_ = memory_capsule(allocate_output(layer.geometry.scales() * sizeof(float)));
-    scales_ = reinterpret_cast<float*>(memory_of(memory_).get());
-    nb::module_::import_("numpy").attr("copyto")(new_scales(), scales_array_);
-    half_scales_ = scale_data;
-  } else {
-    scales_ = static_cast<float*>(scale_data);
+    arrays_[part.role] = nb::borrow(array);
+    parts_[part.role] = static_cast<std::byte*>(memory.data);
   }
-  if (layer.geometry.zero_points) {
-    zero_points_ = static_cast<std::uint8_t*>(
-        take(zero_points, "zero_points", ElementType::kU8, scales_shape(), zero_points_array_));
-  } else if (!zero_points.is_none()) {
-    raise_invalid_input("zero_points must be None: this format has none", name);
+  for (std::size_t i = 0; i < kRoles; ++i) {
+    const auto role = static_cast<Role>(i);
+    if (layer.encoding.find(role) == nullptr && arrays[role].is_valid() &&
+        !arrays[role].is_none()) {
+      raise_invalid_input(std::string(name_of(role)) + " must be None: this format has none", name);
+    }
+  }
+  if (has_half_scales()) {
+    half_scales_ = parts_[Role::kScales];
+    memory_ = memory_capsule(allocate_output(layer.encoding.bytes_of(Role::kScales)));
+    parts_[Role::kScales] = memory_of(memory_).get();
+    nb::module_::import_("numpy").attr("copyto")(new_scales(), arrays_[Role::kScales]);
   }
 }
 
@@ -112,13 +103,21 @@ std::shared_ptr<std::byte> QuantizedTensor::owned_memory() const noexcept {
   return memory_.is_valid() ? memory_of(memory_) : nullptr;
 }
 
-std::array<std::span<const std::byte>, 4> QuantizedTensor::memory() const noexcept {
-  const std::uint64_t scales = layer_.geometry.scales();
-  const auto part = [](const void* data, std::uint64_t bytes) {
-    return std::span(static_cast<const std::byte*>(data), data == nullptr ? 0 : bytes);
-  };
-  return {part(codes_, layer_.code_bytes()), part(scales_, scales * sizeof(float)),
-          part(zero_points_, scales), part(half_scales_, scales * sizeof(std::uint16_t))};
+std::array<std::span<const std::byte>, kRoles + 1> QuantizedTensor::memory() const noexcept {
+  std::array<std::span<const std::byte>, kRoles + 1> spans;
+  std::size_t count = 0;
+  for (const PartSpec& part : layer_.encoding.parts()) {
+    spans[count++] = {parts_[part.role], part.bytes()};
+  }
+  if (half_scales_ != nullptr) {
+    spans[count] = {static_cast<const std::byte*>(half_scales_),
+                    layer_.encoding.bytes_of(Role::kScales) / 2};
+  }
+  return spans;
+}
+
+bool has_half_scales(const LayerPlan& layer) noexcept {
+  return layer.format.scale_dtype == DType::kF16;
 }
 
 bool is_quantized_tensor(nb::handle object) {
@@ -135,76 +134,63 @@ bool overlap(std::span<const std::byte> a, std::span<const std::byte> b) noexcep
   return start(a) < start(b) + b.size() && start(b) < start(a) + a.size();
 }
 
-QuantizedTensor::Shape QuantizedTensor::codes_shape() const noexcept {
-  return {static_cast<std::int64_t>(layer_.rows),
-          static_cast<std::int64_t>(layer_.geometry.code_row_bytes)};
+QuantizedTensor::Shape QuantizedTensor::shape_of(const PartSpec& part) noexcept {
+  return {static_cast<std::int64_t>(part.rows), static_cast<std::int64_t>(part.columns())};
 }
 
-QuantizedTensor::Shape QuantizedTensor::scales_shape() const noexcept {
-  return {static_cast<std::int64_t>(layer_.geometry.scale_rows),
-          static_cast<std::int64_t>(layer_.geometry.groups)};
+ElementType QuantizedTensor::array_type(const PartSpec& part) const noexcept {
+  return part.role == Role::kScales && has_half_scales() ? ElementType::kF16 : part.type;
 }
 
-ElementType QuantizedTensor::codes_type() const noexcept {
-  return layer_.geometry.signed_codes ? ElementType::kI8 : ElementType::kU8;
-}
-
-nb::object QuantizedTensor::new_scales() {
-  return new_array(scales_, ElementType::kF32, scales_shape(), memory_);
+nb::object QuantizedTensor::new_part(const PartSpec& part) {
+  return new_array(parts_[part.role], part.type, shape_of(part), memory_);
 }
 
 std::uint64_t stored_bytes(const LayerPlan& layer) noexcept {
-  const std::uint64_t scale_bytes = layer.format.scale_dtype == DType::kF16 ? 2 : sizeof(float);
-  return layer.code_bytes() +
-         layer.geometry.scales() * (scale_bytes + (layer.geometry.zero_points ? 1 : 0));
+  std::uint64_t bytes = 0;
+  for (const PartSpec& part : layer.encoding.parts()) bytes += part.bytes();
+  return has_half_scales(layer) ? bytes - layer.encoding.bytes_of(Role::kScales) / 2 : bytes;
 }
 
-nb::object QuantizedTensor::codes() {
-  if (!codes_array_.is_valid()) {
-    codes_array_ = new_array(codes_, codes_type(), codes_shape(), memory_);
-  }
-  return codes_array_;
-}
-
-nb::object QuantizedTensor::scales() {
-  if (!scales_array_.is_valid()) {
-    scales_array_ = new_scales();
-    if (has_half_scales()) {
-      scales_array_ = scales_array_.attr("astype")("float16");
-      // A write to this copy would not reach the tensor.
-      scales_array_.attr("setflags")(nb::arg("write") = false);
-    }
-  }
-  return scales_array_;
-}
-
-nb::object QuantizedTensor::zero_points() {
-  if (!layer_.geometry.zero_points) {
+nb::object QuantizedTensor::array(Role role) {
+  const PartSpec* part = layer_.encoding.find(role);
+  if (part == nullptr) {
     return nb::none();
   }
-  if (!zero_points_array_.is_valid()) {
-    zero_points_array_ = new_array(zero_points_, ElementType::kU8, scales_shape(), memory_);
+  nb::object& array = arrays_[role];
+  if (!array.is_valid()) {
+    array = new_part(*part);
+    if (role == Role::kScales && has_half_scales()) {
+      array = array.attr("astype")("float16");
+      // A write to this copy would not reach the tensor.
+      array.attr("setflags")(nb::arg("write") = false);
+    }
   }
-  return zero_points_array_;
+  return array;
 }
 
 nb::object QuantizedTensor::callers_arrays() const {
-  if (!callers_scales_) {
+  if (!callers_arrays_) {
     return nb::none();
   }
-  const auto given = [](const nb::object& array) { return array.is_valid() ? array : nb::none(); };
-  return nb::make_tuple(given(codes_array_), given(scales_array_), given(zero_points_array_));
+  nb::list held;
+  for (const nb::object& array : arrays_.items) {
+    if (array.is_valid()) {
+      held.append(array);
+    }
+  }
+  return held;
 }
 
 bool QuantizedTensor::written() {
   if (!has_half_scales()) {
     return false;
   }
-  if (!callers_scales_) {
-    scales_array_.reset();
+  if (!callers_arrays_) {
+    arrays_[Role::kScales].reset();
     return false;
   }
-  nb::module_::import_("numpy").attr("copyto")(scales_array_, new_scales(),
+  nb::module_::import_("numpy").attr("copyto")(arrays_[Role::kScales], new_scales(),
                                                nb::arg("casting") = "same_kind");
   return true;
 }
@@ -216,30 +202,31 @@ void QuantizedTensor::describe(nb::handle name, DType dtype, const CallStats& st
 }
 
 int QuantizedTensor::traverse(visitproc visit, void* argument) const noexcept {
-  for (const nb::object* held : {&name_, &codes_array_, &scales_array_, &zero_points_array_}) {
-    if (!held->is_valid()) continue;
-    if (const int stop = visit(held->ptr(), argument)) return stop;
+  const auto reach = [&](const nb::object& held) {
+    return held.is_valid() ? visit(held.ptr(), argument) : 0;
+  };
+  if (const int stop = reach(name_)) return stop;
+  for (const nb::object& array : arrays_.items) {
+    if (const int stop = reach(array)) return stop;
   }
   return 0;
 }
 
 QuantizedTensor QuantizedTensor::copy() const {
   QuantizedTensor result(layer_, shape_, name_);
-  copy_bytes(result.codes_, codes_, layer_.code_bytes());
-  copy_bytes(result.scales_, scales_, layer_.geometry.scales() * sizeof(float));
-  if (layer_.geometry.zero_points) {
-    copy_bytes(result.zero_points_, zero_points_, layer_.geometry.scales());
+  for (const PartSpec& part : layer_.encoding.parts()) {
+    copy_bytes(result.parts_[part.role], parts_[part.role], part.bytes());
   }
   result.stats_ = stats_;
   return result;
 }
 
 bool QuantizedTensor::same_values(const QuantizedTensor& other) const noexcept {
+  const auto same_part = [&](const PartSpec& part) {
+    return same_bytes(parts_[part.role], other.parts_[part.role], part.bytes());
+  };
   return layer_.format == other.layer_.format && layer_.dtype == other.layer_.dtype &&
-         shape_ == other.shape_ && same_bytes(codes_, other.codes_, layer_.code_bytes()) &&
-         same_bytes(scales_, other.scales_, layer_.geometry.scales() * sizeof(float)) &&
-         same_bytes(zero_points_, other.zero_points_,
-                    layer_.geometry.zero_points ? layer_.geometry.scales() : 0);
+         shape_ == other.shape_ && std::ranges::all_of(layer_.encoding.parts(), same_part);
 }
 
 nb::object call_stats(const CallStats& stats) {

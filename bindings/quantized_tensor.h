@@ -32,12 +32,15 @@ struct CallStats {
   std::string_view isa;
 };
 
-// Of the three arrays of a layer, as Python sees them.
+// Whether Python sees the scales as float16; in memory they are float32.
+bool has_half_scales(const LayerPlan& layer) noexcept;
+
+// Of the arrays of a layer, as Python sees them.
 std::uint64_t stored_bytes(const LayerPlan& layer) noexcept;
 
-// Owns its codes, scales and zero points in one block of memory, or holds the numpy arrays of a
-// caller. The numpy arrays of owned parts are made when read, once. Scales are kept in f32 whatever
-// the scale dtype: every f16 value is an f32 value. Needs the lock, except in stored() and span().
+// Owns its parts in one block of memory, or holds the numpy arrays of a caller. The numpy arrays of
+// owned parts are made when read, once. Scales are kept in f32 whatever the scale dtype: every f16
+// value is an f32 value. Needs the lock, except in stored() and span().
 class QuantizedTensor {
  public:
   // Allocates. `layer` is of a plan for a tensor of `shape`.
@@ -51,8 +54,7 @@ class QuantizedTensor {
   // float16 are widened into memory of its own). With `writable` they must be writable too. Raises
   // InvalidInputError.
   QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_t> shape, nanobind::handle name,
-                  nanobind::handle codes, nanobind::handle scales, nanobind::handle zero_points,
-                  bool writable);
+                  const PerRole<nanobind::handle>& arrays, bool writable);
 
   const LayerPlan& layer() const noexcept { return layer_; }
   const std::vector<std::int64_t>& shape() const noexcept { return shape_; }
@@ -67,15 +69,14 @@ class QuantizedTensor {
   // Whether a caller's arrays share memory: such a tensor can be read, not written.
   bool parts_overlap() const noexcept;
 
-  // Its parts, where they lie: codes, scales, zero points, and the float16 scales of a caller.
-  std::array<std::span<const std::byte>, 4> memory() const noexcept;
+  // Its parts, where they lie, and the float16 scales of a caller.
+  std::array<std::span<const std::byte>, kRoles + 1> memory() const noexcept;
 
-  nanobind::object codes();
-  nanobind::object scales();
-  nanobind::object zero_points();  // None when the format has none
+  // The array of a part, made once; None when the format has none.
+  nanobind::object array(Role role);
 
-  QuantizedView stored() const noexcept { return {codes_, scales_, zero_points_}; }
-  QuantizedSpan span() noexcept { return {codes_, scales_, zero_points_}; }
+  QuantizedView stored() const noexcept { return view_of(parts_); }
+  QuantizedSpan span() noexcept { return parts_; }
   // To be called when span() was written: passes float16 scales on to those who see them. Returns
   // whether it had to.
   bool written();
@@ -93,25 +94,22 @@ class QuantizedTensor {
  private:
   // Rows and columns of an array of Python.
   using Shape = std::array<std::int64_t, 2>;
-  Shape codes_shape() const noexcept;
-  Shape scales_shape() const noexcept;  // that of the zero points too
-  ElementType codes_type() const noexcept;
-  nanobind::object new_scales();  // in f32
-  bool has_half_scales() const noexcept { return layer_.format.scale_dtype == DType::kF16; }
+  static Shape shape_of(const PartSpec& part) noexcept;
+  // Which is not that of the memory for scales of float16.
+  ElementType array_type(const PartSpec& part) const noexcept;
+  nanobind::object new_part(const PartSpec& part);  // of the type in memory
+  nanobind::object new_scales() { return new_part(*layer_.encoding.find(Role::kScales)); }
+  bool has_half_scales() const noexcept { return quarrow::python::has_half_scales(layer_); }
 
   LayerPlan layer_;
   std::vector<std::int64_t> shape_;
   nanobind::object name_;
   nanobind::object memory_;  // a capsule; null where all is the caller's
-  std::uint8_t* codes_ = nullptr;
-  float* scales_ = nullptr;
-  std::uint8_t* zero_points_ = nullptr;
-  const void* half_scales_ = nullptr;  // in scales_array_, when that is the caller's
-  nanobind::object codes_array_;
-  nanobind::object scales_array_;
-  nanobind::object zero_points_array_;
+  QuantizedSpan parts_;
+  PerRole<nanobind::object> arrays_;
+  const void* half_scales_ = nullptr;  // in the array of the scales, when that is the caller's
   bool writable_ = true;
-  bool callers_scales_ = false;  // scales_array_ is the caller's: write to it, do not remake it
+  bool callers_arrays_ = false;  // they are written to, not made anew
   CallStats stats_;
 };
 

@@ -135,11 +135,12 @@ void check_restored(const Checkpoint& source, MemoryFile& output) {
   const Plan plan = plan_stored_layers(layers.layers());
   for (std::size_t index = 0; index < plan.layers.size(); ++index) {
     const LayerPlan& layer = plan.layers[index];
-    std::vector<std::uint8_t> codes(layer.code_bytes());
-    std::vector<float> scales(layer.geometry.scales());
-    std::vector<std::uint8_t> zero_points(layer.geometry.zero_points ? scales.size() : 0);
-    const QuantizedSpan span{codes.data(), scales.data(),
-                             zero_points.empty() ? nullptr : zero_points.data()};
+    PerRole<std::vector<std::byte>> memory;
+    QuantizedSpan span;
+    for (const PartSpec& part : layer.encoding.parts()) {
+      memory[part.role].resize(part.bytes());
+      span[part.role] = memory[part.role].data();
+    }
     read_layer(source, layers.layers()[index], layer, *default_target(), span);
   }
   check_planned(plan_restored(source, layers, {}), output);

@@ -14,6 +14,7 @@ namespace {
 
 using quarrow::CodeRule;
 using quarrow::DType;
+using quarrow::Role;
 using quarrow::Target;
 
 constexpr std::size_t kCols = 4096;
@@ -72,21 +73,23 @@ extern "C" bool quarrow_kernels_quantize(std::size_t which, std::size_t where, s
   const std::size_t code_row = format.rule.packed ? kCols * bits / 8 : kCols;
   for (std::size_t row = 0; row < rows; row += rows_per_tile) {
     quarrow::TileReport report;
-    kernels.quantize({.input = {.data = data + row * row_bytes,
-                                .dtype = kTypes[type],
-                                .rows = std::min(rows_per_tile, rows - row),
-                                .cols = kCols,
-                                .row_stride_bytes = static_cast<std::ptrdiff_t>(row_bytes),
-                                .first_index = row * kCols,
-                                .layer_cols = kCols},
-                      .group_size = format.group_size,
-                      .rule = format.rule,
-                      .codes = codes + row * code_row,
-                      .codes_row_bytes = code_row,
-                      .scales = scales + row * groups,
-                      .zero_points = format.rule.symmetric ? nullptr : zero_points + row * groups,
-                      .scales_row_stride = groups},
-                     report);
+    quarrow::QuantizeTile tile;
+    tile.input = {.data = data + row * row_bytes,
+                  .dtype = kTypes[type],
+                  .rows = std::min(rows_per_tile, rows - row),
+                  .cols = kCols,
+                  .row_stride_bytes = static_cast<std::ptrdiff_t>(row_bytes),
+                  .first_index = row * kCols,
+                  .layer_cols = kCols};
+    tile.group_size = format.group_size;
+    tile.rule = format.rule;
+    const auto place = [&tile](Role role, auto* first, std::size_t row_stride) {
+      tile.parts[role] = {reinterpret_cast<std::byte*>(first), row_stride};
+    };
+    place(Role::kCodes, codes + row * code_row, code_row);
+    place(Role::kScales, scales + row * groups, groups * sizeof(float));
+    if (!format.rule.symmetric) place(Role::kZeroPoints, zero_points + row * groups, groups);
+    kernels.quantize(tile, report);
   }
   return kernels.target_name == name_of(target);
 }

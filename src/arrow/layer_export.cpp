@@ -169,8 +169,10 @@ void set_valid(std::vector<std::uint8_t>& bitmap, std::size_t row) {
   bitmap[row / 8] = static_cast<std::uint8_t>(bitmap[row / 8] | (1U << (row % 8)));
 }
 
-std::uint64_t zero_points_of(const ResultRow& row) {
-  return row.layer.geometry.zero_points ? row.layer.geometry.scales() : 0;
+// Elements of a part.
+std::uint64_t count_of(const ResultRow& row, Role role) {
+  const PartSpec* part = row.layer.encoding.find(role);
+  return part == nullptr ? 0 : part->rows * part->columns();
 }
 
 // Sums that must fit in the 32-bit offsets of lists and strings.
@@ -181,7 +183,7 @@ struct Items {
 
   bool add(const ResultRow& row) {
     constexpr std::uint64_t kParamsText = 300;
-    scales += row.layer.geometry.scales();
+    scales += count_of(row, Role::kScales);
     dimensions += row.shape.size();
     text += kParamsText + (row.name ? row.name->size() : 0);
     return scales <= kMostItems && dimensions <= kMostItems && text <= kMostItems;
@@ -211,20 +213,16 @@ void export_schema(ArrowSchema* out) {
 std::size_t rows_of_one_array(std::span<const ResultRow> rows) {
   if (rows.empty()) return 0;
   Items items;
-  const QuantizedView& first = rows[0].stored;
-  const std::uint8_t* codes = first.codes;
-  const float* scales = first.scales;
-  const std::uint8_t* zero_points = nullptr;
+  PerRole<const std::byte*> next;  // null until a row has that part
   std::size_t count = 0;
   for (const ResultRow& row : rows) {
-    const bool adjacent = row.memory == rows[0].memory && row.stored.codes == codes &&
-                          row.stored.scales == scales &&
-                          (zero_points_of(row) == 0 || zero_points == nullptr ||
-                           row.stored.zero_points == zero_points);
+    bool adjacent = row.memory == rows[0].memory;
+    for (const PartSpec& part : row.layer.encoding.parts()) {
+      const std::byte* const begin = row.stored[part.role];
+      adjacent = adjacent && (next[part.role] == nullptr || begin == next[part.role]);
+      next[part.role] = begin + part.bytes();
+    }
     if (!items.add(row) || !adjacent) break;
-    codes += row.layer.code_bytes();
-    scales += row.layer.geometry.scales();
-    if (zero_points_of(row) != 0) zero_points = row.stored.zero_points + zero_points_of(row);
     ++count;
   }
   if (count == 0) throw std::length_error("a layer has more scales than an Arrow list can hold");
@@ -253,7 +251,7 @@ void describe_rows(std::span<const ResultRow> rows, ArrayBlock& block) {
       set_valid(block.name_validity, i);
       block.names += *row.name;
     }
-    if (layer.geometry.zero_points) set_valid(block.zero_point_validity, i);
+    if (layer.encoding.find(Role::kZeroPoints) != nullptr) set_valid(block.zero_point_validity, i);
     const bool like_before = i != 0 && layer.format == rows[i - 1].layer.format &&
                              layer.dtype == rows[i - 1].layer.dtype;
     if (!like_before) params = params_of(layer);
@@ -261,10 +259,10 @@ void describe_rows(std::span<const ResultRow> rows, ArrayBlock& block) {
     block.formats += layer.format.spec->name;
     block.dimensions.insert(block.dimensions.end(), row.shape.begin(), row.shape.end());
     block.code_offsets.push_back(block.code_offsets.back() +
-                                 static_cast<std::int64_t>(layer.code_bytes()));
+                                 static_cast<std::int64_t>(layer.encoding.codes().bytes()));
     advance(block.offsets[kName], row.name ? row.name->size() : 0);
-    advance(block.offsets[kScales], layer.geometry.scales());
-    advance(block.offsets[kZeroPoints], zero_points_of(row));
+    advance(block.offsets[kScales], count_of(row, Role::kScales));
+    advance(block.offsets[kZeroPoints], count_of(row, Role::kZeroPoints));
     advance(block.offsets[kShape], row.shape.size());
     advance(block.offsets[kFormat], layer.format.spec->name.size());
     advance(block.offsets[kParams], params.size());
@@ -282,17 +280,13 @@ std::int64_t nulls_of(const std::vector<std::uint8_t>& validity, std::size_t row
 void export_rows(std::span<const ResultRow> rows, ArrowArray* out) {
   auto block = std::make_unique<ArrayBlock>();
   describe_rows(rows, *block);
-  const std::uint8_t* zero_points = nullptr;
+  PerRole<const void*> first;  // of the rows that have the part
   for (const ResultRow& row : rows) {
-    if (zero_points == nullptr) zero_points = row.stored.zero_points;
+    for (const PartSpec& part : row.layer.encoding.parts()) {
+      if (first[part.role] == nullptr) first[part.role] = row.stored[part.role];
+    }
   }
-  const void* codes = nullptr;
-  const void* scales = nullptr;
-  if (!rows.empty()) {
-    block->memory = rows[0].memory;
-    codes = rows[0].stored.codes;
-    scales = rows[0].stored.scales;
-  }
+  if (!rows.empty()) block->memory = rows[0].memory;
   // Of texts, codes and lists alike: validity, offsets, data; the data of a list are its items'.
   const auto column = [&](std::size_t which, const void* data, std::int64_t nulls = 0,
                           const std::vector<std::uint8_t>* validity = nullptr) {
@@ -311,9 +305,9 @@ void export_rows(std::span<const ResultRow> rows, ArrowArray* out) {
   };
   column(kName, block->names.data(), nulls_of(block->name_validity, rows.size()),
          &block->name_validity);
-  column(kCodes, codes);
-  column(kScales, scales);
-  column(kZeroPoints, zero_points, nulls_of(block->zero_point_validity, rows.size()),
+  column(kCodes, first[Role::kCodes]);
+  column(kScales, first[Role::kScales]);
+  column(kZeroPoints, first[Role::kZeroPoints], nulls_of(block->zero_point_validity, rows.size()),
          &block->zero_point_validity);
   column(kShape, block->dimensions.data());
   column(kFormat, block->formats.data());

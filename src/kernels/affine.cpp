@@ -99,7 +99,7 @@ struct AffineRule {
 };
 
 void quantize(const QuantizeTile& tile, TileReport& report) noexcept {
-  quantize_tile<AffineRule>(tile, report);
+  quantize_tile<AffineRule>(tile, tile.rule, report);
 }
 
 void dequantize(const DequantizeTile& tile) noexcept { dequantize_tile(tile); }

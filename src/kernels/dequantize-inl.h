@@ -58,7 +58,8 @@ inline constexpr std::size_t kDecodeChunk = 4096;
 
 HWY_INLINE const std::uint8_t* bytes_of(const DequantizeTile& tile, std::size_t row,
                                         std::size_t col, std::size_t count, std::uint8_t* scratch) {
-  const std::uint8_t* codes = tile.codes + row * tile.codes_row_bytes;
+  const PartInput& part = tile.parts[Role::kCodes];
+  const auto* codes = reinterpret_cast<const std::uint8_t*>(part.data) + row * part.row_stride;
   if (!is_packed(tile.rule)) return codes + col;
   const std::uint8_t flip = sign_flip(tile.rule);
   if (tile.rule.bits == 4) {
@@ -76,6 +77,10 @@ HWY_NOINLINE void dequantize_to(const DequantizeTile& tile) {
   // A signed code that fills its byte is an i8, whatever its bits.
   const bool is_int8 = is_signed && !is_packed(tile.rule);
   const std::int32_t middle = is_int8 ? 128 : 1 << (tile.rule.bits - 1);
+  const auto* scales = reinterpret_cast<const float*>(tile.parts[Role::kScales].data);
+  const auto* zero_points =
+      reinterpret_cast<const std::uint8_t*>(tile.parts[Role::kZeroPoints].data);
+  const std::size_t scales_row_stride = tile.parts[Role::kScales].row_stride / sizeof(float);
   for (std::size_t row = 0; row < tile.rows; ++row) {
     std::byte* output = static_cast<std::byte*>(tile.output) + row * tile.output_row_bytes;
     for (std::size_t start = 0; start < tile.cols; start += kDecodeChunk) {
@@ -84,12 +89,12 @@ HWY_NOINLINE void dequantize_to(const DequantizeTile& tile) {
       for (std::size_t col = start; col < end;) {
         const std::size_t group = col / tile.group_size;
         const std::size_t group_end = std::min(end, (group + 1) * tile.group_size);
-        const std::size_t at = row * tile.scales_row_stride + group;
+        const std::size_t at = row * scales_row_stride + group;
         decode_span<kDType>({.codes = codes + (col - start),
                              .count = group_end - col,
                              .flip = static_cast<std::uint8_t>(is_int8 ? 0x80 : 0),
-                             .zero_point = tile.rule.symmetric ? middle : tile.zero_points[at],
-                             .scale = tile.scales[at],
+                             .zero_point = tile.rule.symmetric ? middle : zero_points[at],
+                             .scale = scales[at],
                              .output = output + col * size_of(kDType)});
         col = group_end;
       }

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "quarrow/core/dtype.h"
+#include "quarrow/core/role.h"
 #include "quarrow/core/status.h"
 #include "quarrow/core/target.h"
 
@@ -57,10 +58,20 @@ struct InputTile {
   std::uint64_t layer_cols = 0;   // so that the row below starts at first_index + layer_cols
 };
 
+// What a tile has of a part: its first byte, and the bytes from one row to the next, 0 where the
+// rows share one. Null: the format has no such part.
+struct PartOutput {
+  std::byte* data = nullptr;  // null also where another tile of the span writes it
+  std::size_t row_stride = 0;
+};
+struct PartInput {
+  const std::byte* data = nullptr;
+  std::size_t row_stride = 0;
+};
+
 // group_size columns share a scale (the last group of the tile may be shorter); group_size >= cols
-// for a row, a tensor, or a piece of a group. Codes of the row below lie codes_row_bytes further,
-// its scales and zero points scales_row_stride elements further (0 for one scale per tensor). Rows
-// without columns still have one group each, all zero.
+// for a row, a tensor, or a piece of a group. Rows without columns still have one group each, all
+// zero.
 struct QuantizeTile {
   InputTile input;
   std::size_t group_size = 1;
@@ -68,25 +79,16 @@ struct QuantizeTile {
   // The range of the span that this tile is a piece of, found by an earlier pass. Null: the tile
   // holds whole groups, and the kernel finds their ranges.
   const Range* range = nullptr;
-  std::uint8_t* codes = nullptr;
-  std::size_t codes_row_bytes = 0;
+  PerRole<PartOutput> parts;
   // Write codes past the caches, where they lie on the borders of vectors: otherwise each line of
   // them is read before it is written. For jobs too large to leave them in the caches.
   bool stream_codes = false;
   // Fetch what lies behind the values that are read: those of the next tile, or their neighbours.
   bool fetch_ahead = true;
-  // Null: not written (symmetric, or another tile of the span writes them).
-  float* scales = nullptr;
-  std::uint8_t* zero_points = nullptr;
-  std::size_t scales_row_stride = 0;
 };
 
 struct DequantizeTile {
-  const std::uint8_t* codes = nullptr;
-  std::size_t codes_row_bytes = 0;
-  const float* scales = nullptr;
-  const std::uint8_t* zero_points = nullptr;
-  std::size_t scales_row_stride = 0;
+  PerRole<PartInput> parts;
   std::size_t rows = 0;
   std::size_t cols = 0;
   std::size_t group_size = 1;

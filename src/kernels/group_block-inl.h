@@ -34,6 +34,35 @@ constexpr bool makes_steps(std::size_t group_size) {
 inline constexpr float kMagic = 0x1.8p23F;
 inline constexpr std::int32_t kMagicBits = std::bit_cast<std::int32_t>(kMagic);
 
+// A tile of codes with a scale, and perhaps a zero point, for each group: its parts by name, rows
+// of scales counted in elements.
+struct GroupedTile {
+  GroupedTile(const QuantizeTile& tile, const CodeRule& rule_of_codes)
+      : input(tile.input),
+        group_size(tile.group_size),
+        rule(rule_of_codes),
+        range(tile.range),
+        codes(reinterpret_cast<std::uint8_t*>(tile.parts[Role::kCodes].data)),
+        codes_row_bytes(tile.parts[Role::kCodes].row_stride),
+        stream_codes(tile.stream_codes),
+        fetch_ahead(tile.fetch_ahead),
+        scales(reinterpret_cast<float*>(tile.parts[Role::kScales].data)),
+        zero_points(reinterpret_cast<std::uint8_t*>(tile.parts[Role::kZeroPoints].data)),
+        scales_row_stride(tile.parts[Role::kScales].row_stride / sizeof(float)) {}
+
+  InputTile input;
+  std::size_t group_size;
+  CodeRule rule;
+  const Range* range;
+  std::uint8_t* codes;
+  std::size_t codes_row_bytes;
+  bool stream_codes;
+  bool fetch_ahead;
+  float* scales;
+  std::uint8_t* zero_points;
+  std::size_t scales_row_stride;  // of the zero points too
+};
+
 struct GroupSpan {
   const std::byte* data;
   std::size_t count;
@@ -98,7 +127,7 @@ HWY_INLINE std::uintptr_t fetched_by_encode(const GroupBlock& block, const std::
 // Walks the groups of a tile in the order of its elements.
 class GroupWalk {
  public:
-  explicit GroupWalk(const QuantizeTile& tile)
+  explicit GroupWalk(const GroupedTile& tile)
       : tile_(tile.input),
         group_size_(std::max<std::size_t>(1, std::min(tile.group_size, tile.input.cols))),
         group_bytes_(group_size_ * size_of(tile.input.dtype)),
@@ -268,7 +297,7 @@ inline void report_overflow(const InputTile& input, const GroupBlock& block, Til
   }
 }
 
-HWY_INLINE void write_parameters(const QuantizeTile& tile, const GroupBlock& block) {
+HWY_INLINE void write_parameters(const GroupedTile& tile, const GroupBlock& block) {
   float* const scales = tile.scales;
   std::uint8_t* const zero_points = tile.zero_points;
   const std::size_t row_stride = tile.scales_row_stride;

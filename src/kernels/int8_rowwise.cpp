@@ -52,9 +52,7 @@ CodeRule fixed(CodeRule rule) {
 }
 
 void quantize(const QuantizeTile& tile, TileReport& report) noexcept {
-  QuantizeTile job = tile;
-  job.rule = fixed(tile.rule);
-  quantize_tile<Int8RowwiseRule>(job, report);
+  quantize_tile<Int8RowwiseRule>(tile, fixed(tile.rule), report);
 }
 
 void dequantize(const DequantizeTile& tile) noexcept {

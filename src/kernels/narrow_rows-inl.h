@@ -22,7 +22,7 @@ inline constexpr std::size_t kNarrowColumns = 64;
 static_assert(kLeastDense >= kNarrowColumns, "no block of narrow rows is dense");
 
 // Whether the rows of a tile lie one behind the other, values and codes alike.
-inline bool rows_follow(const QuantizeTile& tile) {
+inline bool rows_follow(const GroupedTile& tile) {
   const std::size_t cols = tile.input.cols;
   const auto row_bytes = static_cast<std::ptrdiff_t>(cols * size_of(tile.input.dtype));
   const std::size_t bits = tile.rule.packed ? static_cast<std::size_t>(tile.rule.bits) : 8;
@@ -30,7 +30,7 @@ inline bool rows_follow(const QuantizeTile& tile) {
 }
 
 // Whether the tile's rows are narrow, of one group each, and follow each other.
-inline bool rows_are_a_run(const QuantizeTile& tile) {
+inline bool rows_are_a_run(const GroupedTile& tile) {
   const std::size_t cols = tile.input.cols;
   return cols != 0 && cols < kNarrowColumns && tile.group_size >= cols && rows_follow(tile);
 }

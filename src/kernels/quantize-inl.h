@@ -40,7 +40,7 @@ constexpr std::uint8_t sign_flip(const CodeRule& rule) {
 // need not start on a byte.
 class PackedRow {
  public:
-  explicit PackedRow(const QuantizeTile& tile)
+  explicit PackedRow(const GroupedTile& tile)
       : bits_(tile.rule.bits), flip_(sign_flip(tile.rule)), stream_(tile.stream_codes) {}
 
   static constexpr std::size_t kChunk = 4096;
@@ -137,7 +137,7 @@ HWY_INLINE void encode_dense(const GroupBlock& block, const TileCode& common, st
 }
 
 template <Encode kEncode, DType kDType>
-HWY_NOINLINE void encode_dense_block(const QuantizeTile& tile, const GroupBlock& block,
+HWY_NOINLINE void encode_dense_block(const GroupedTile& tile, const GroupBlock& block,
                                      PackedRow& packed) {
   const TileCode common = tile_code(tile.rule);
   const GroupSpan& first = block.spans[0];
@@ -157,7 +157,7 @@ HWY_NOINLINE void encode_dense_block(const QuantizeTile& tile, const GroupBlock&
 }
 
 template <Encode kEncode, DType kDType>
-HWY_NOINLINE void encode_block(const QuantizeTile& tile, const GroupBlock& block,
+HWY_NOINLINE void encode_block(const GroupedTile& tile, const GroupBlock& block,
                                PackedRow& packed) {
   if (block.is_dense) return encode_dense_block<kEncode, kDType>(tile, block, packed);
   const TileCode common = tile_code(tile.rule);
@@ -195,12 +195,12 @@ HWY_NOINLINE void encode_block(const QuantizeTile& tile, const GroupBlock& block
 }
 
 // Whether the values must be looked at one by one.
-inline bool is_careful(const QuantizeTile& tile, const GroupBlock& block) {
+inline bool is_careful(const GroupedTile& tile, const GroupBlock& block) {
   return !block.bounded || (block.non_finite && tile.rule.saturate);
 }
 
 template <class Rule, DType kDType>
-HWY_INLINE void encode(const QuantizeTile& tile, const GroupBlock& block, PackedRow& packed) {
+HWY_INLINE void encode(const GroupedTile& tile, const GroupBlock& block, PackedRow& packed) {
   const bool careful = is_careful(tile, block);
   if constexpr (Rule::kDivides) {
     if (careful) return encode_block<Encode::kCarefulDivide, kDType>(tile, block, packed);
@@ -216,7 +216,7 @@ HWY_INLINE void encode(const QuantizeTile& tile, const GroupBlock& block, Packed
 template <class Rule, DType kDType>
 class NarrowRows {
  public:
-  NarrowRows(const QuantizeTile& tile, PackedRow& packed) : tile_(tile), packed_(packed) {}
+  NarrowRows(const GroupedTile& tile, PackedRow& packed) : tile_(tile), packed_(packed) {}
 
   HWY_INLINE void encode_block(const GroupBlock& block) {
     if (tile_.rule.stochastic || is_careful(tile_, block)) {
@@ -247,7 +247,7 @@ class NarrowRows {
   }
 
  private:
-  const QuantizeTile& tile_;
+  const GroupedTile& tile_;
   PackedRow& packed_;
   bool started_ = false;
 };
@@ -255,7 +255,7 @@ class NarrowRows {
 // The same tile as one row, where its rows are whole groups that follow each other, parameters too.
 // A tile with a given range is a piece of one group, and one row already or of a scale that its
 // rows share.
-inline QuantizeTile with_joined_rows(QuantizeTile tile) {
+inline GroupedTile with_joined_rows(GroupedTile tile) {
   InputTile& input = tile.input;
   const std::size_t cols = input.cols;
   if (tile.range != nullptr || cols == 0 || tile.group_size == 0) return tile;
@@ -269,11 +269,11 @@ inline QuantizeTile with_joined_rows(QuantizeTile tile) {
 }
 
 template <class Rule, DType kDType>
-HWY_NOINLINE void quantize_from(const QuantizeTile& given, TileReport& report) {
-  const QuantizeTile joined = with_joined_rows(given);
+HWY_NOINLINE void quantize_from(const GroupedTile& given, TileReport& report) {
+  const GroupedTile joined = with_joined_rows(given);
   const bool is_dense = joined.input.rows == 1 && makes_steps(joined.group_size);
   const bool is_narrow = rows_are_a_run(given) && !is_dense;
-  const QuantizeTile& tile = is_narrow ? given : joined;
+  const GroupedTile& tile = is_narrow ? given : joined;
   GroupWalk walk(tile);
   GroupBlock block;
   block.fetch_ahead = tile.fetch_ahead;
@@ -299,7 +299,8 @@ HWY_NOINLINE void quantize_from(const QuantizeTile& given, TileReport& report) {
 }
 
 template <class Rule>
-HWY_INLINE void quantize_tile(const QuantizeTile& tile, TileReport& report) {
+HWY_INLINE void quantize_tile(const QuantizeTile& job, const CodeRule& rule, TileReport& report) {
+  const GroupedTile tile(job, rule);
   with_source(tile.input.dtype, [&](auto source) HWY_ATTR {
     quantize_from<Rule, decltype(source)::kDType>(tile, report);
   });

@@ -46,14 +46,14 @@ std::vector<EncodedEntry> encode(const LayerToEncode& job, std::pmr::memory_reso
   const std::array<std::uint64_t, 2> scale_shape = {tensor.shape[0], 1};
   const std::array<std::uint64_t, 1> text_shape = {text.size()};
   return {
-      {tensor.name, tensor.shape, ElementType::kI8, Payload::kCodes, {}},
+      {tensor.name, tensor.shape, ElementType::kI8, Role::kCodes, {}},
       {joined(layer, kComfyScale, memory),
        keep(scale_shape, memory),
        ElementType::kF32,
-       Payload::kScales,
+       Role::kScales,
        {}},
-      {joined(layer, kComfyQuant, memory), keep(text_shape, memory), ElementType::kU8,
-       Payload::kConstant, text},
+      {joined(layer, kComfyQuant, memory), keep(text_shape, memory), ElementType::kU8, std::nullopt,
+       text},
   };
 }
 

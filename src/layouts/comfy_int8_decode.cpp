@@ -100,9 +100,7 @@ class Decoder {
                        .dtype = dtype_of(layer, description, entry),
                        .format = format_of(codes, scales),
                        .storage = &kStorage,
-                       .codes = &codes,
-                       .scales = &scales,
-                       .zero_points = nullptr,
+                       .parts = {{&codes, &scales}},
                        .description = entry,
                        .others = present(file_.tensors, layer, kOthers, layers_.memory())};
     bool partial_byte = false;

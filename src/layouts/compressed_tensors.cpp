@@ -89,15 +89,15 @@ std::vector<EncodedEntry> encode(const LayerToEncode& layer, std::pmr::memory_re
   const std::uint64_t groups = grouped ? cols / format.group_size.columns : 1;
   const std::string_view name = layer_of(layer.tensor->name);
   const auto entry = [&](std::string_view suffix, std::array<std::uint64_t, 2> shape,
-                         ElementType dtype, Payload payload) {
-    return EncodedEntry{joined(name, suffix, memory), keep(shape, memory), dtype, payload, {}};
+                         ElementType dtype, std::optional<Role> role) {
+    return EncodedEntry{joined(name, suffix, memory), keep(shape, memory), dtype, role, {}};
   };
   std::vector<EncodedEntry> entries = {
-      entry(kPacked, {rows, words(cols, bits)}, ElementType::kI32, Payload::kCodes),
-      entry(kScale, {rows, groups}, element_type(format.scale_dtype), Payload::kScales)};
+      entry(kPacked, {rows, words(cols, bits)}, ElementType::kI32, Role::kCodes),
+      entry(kScale, {rows, groups}, element_type(format.scale_dtype), Role::kScales)};
   if (!format.symmetric) {
     entries.push_back(
-        entry(kZeroPoint, {words(rows, bits), groups}, ElementType::kI32, Payload::kZeroPoints));
+        entry(kZeroPoint, {words(rows, bits), groups}, ElementType::kI32, Role::kZeroPoints));
   }
   const std::array<std::uint64_t, 2> shape = {rows, cols};
   const std::array<std::uint64_t, 1> shape_of_shape = {shape.size()};
@@ -108,7 +108,7 @@ std::vector<EncodedEntry> encode(const LayerToEncode& layer, std::pmr::memory_re
     }
   }
   entries.push_back({joined(name, kShape, memory), keep(shape_of_shape, memory), ElementType::kI64,
-                     Payload::kConstant, keep(bytes, memory)});
+                     std::nullopt, keep(bytes, memory)});
   return entries;
 }
 

@@ -169,10 +169,10 @@ class Decoder {
   // Its entries, of which those that are not there are null.
   StoredLayer entries_of(const std::string& layer, const Group& group) const {
     StoredLayer stored;
-    stored.codes = find(layer, group.packed ? kPacked : kWeightSuffix);
-    stored.scales = find(layer, kScale);
+    stored.parts[Role::kCodes] = find(layer, group.packed ? kPacked : kWeightSuffix);
+    stored.parts[Role::kScales] = find(layer, kScale);
     if (group.packed) stored.description = find(layer, kShape);
-    if (!group.format.symmetric) stored.zero_points = find(layer, kZeroPoint);
+    if (!group.format.symmetric) stored.parts[Role::kZeroPoints] = find(layer, kZeroPoint);
     stored.format = group.format;
     stored.storage = group.storage;
     return stored;
@@ -182,7 +182,7 @@ class Decoder {
   bool fits(const std::string& layer, const Group& group) const {
     try {
       const StoredLayer stored = entries_of(layer, group);
-      if (stored.codes == nullptr || is_ordered(layer)) return false;
+      if (stored.codes() == nullptr || is_ordered(layer)) return false;
       // Else a symmetric format would fit what is not.
       if (group.packed && group.format.symmetric && find(layer, kZeroPoint) != nullptr) {
         return false;
@@ -200,15 +200,15 @@ class Decoder {
   // False when the file has no codes of that layer, or they are not decoded.
   bool add_layer(const std::string& layer, const Group& group) {
     StoredLayer stored = entries_of(layer, group);
-    if (stored.codes == nullptr) return false;
-    if (!group.packed && stored.codes->dtype != ElementType::kI8) return false;
+    if (stored.codes() == nullptr) return false;
+    if (!group.packed && stored.codes()->dtype != ElementType::kI8) return false;
     if (is_ordered(layer)) {
       layers_.leave(keep(layer, layers_.memory()), kOrdered);
       return false;
     }
     check_complete(stored, layer, group);
     stored.name = joined(layer, kWeightSuffix, layers_.memory());
-    stored.format.scale_dtype = *float_dtype(stored.scales->dtype);
+    stored.format.scale_dtype = *float_dtype(stored.scales()->dtype);
     const std::array<std::uint64_t, 2> matrix = matrix_of(stored, group);
     check_sizes(stored, matrix[0], matrix[1], group.packed);
     read_before(stored, matrix);
@@ -222,28 +222,32 @@ class Decoder {
 
   void check_complete(const StoredLayer& stored, const std::string& layer,
                       const Group& group) const {
-    require(stored, stored.scales, layer, kScale);
+    require(stored, stored.scales(), layer, kScale);
     if (group.packed) require(stored, stored.description, layer, kShape);
-    if (!group.format.symmetric) require(stored, stored.zero_points, layer, kZeroPoint);
-    const std::optional<DType> scale_dtype = float_dtype(stored.scales->dtype);
+    if (!group.format.symmetric)
+      require(stored, stored.parts[Role::kZeroPoints], layer, kZeroPoint);
+    const std::optional<DType> scale_dtype = float_dtype(stored.scales()->dtype);
     if (!scale_dtype || *scale_dtype == DType::kF64) {
-      throw_layer_fault(FileRule::kLayerDType, file_, stored.scales, "it must be F32, F16 or BF16");
+      throw_layer_fault(FileRule::kLayerDType, file_, stored.scales(),
+                        "it must be F32, F16 or BF16");
     }
   }
 
   void require(const StoredLayer& stored, const TensorEntry* part, const std::string& layer,
                std::string_view suffix) const {
     if (part != nullptr) return;
-    throw_layer_fault(FileRule::kLayerIncomplete, file_, stored.codes, layer + std::string(suffix));
+    throw_layer_fault(FileRule::kLayerIncomplete, file_, stored.codes(),
+                      layer + std::string(suffix));
   }
 
   // Rows and columns.
   std::array<std::uint64_t, 2> matrix_of(const StoredLayer& stored, const Group& group) const {
     if (group.packed) return read_matrix(stored);
-    if (stored.codes->shape.size() != 2) {
-      throw_layer_fault(FileRule::kLayerShape, file_, stored.codes, "it must have two dimensions");
+    if (stored.codes()->shape.size() != 2) {
+      throw_layer_fault(FileRule::kLayerShape, file_, stored.codes(),
+                        "it must have two dimensions");
     }
-    return {stored.codes->shape[0], stored.codes->shape[1]};
+    return {stored.codes()->shape[0], stored.codes()->shape[1]};
   }
 
   std::array<std::uint64_t, 2> read_matrix(const StoredLayer& stored) const {
@@ -264,30 +268,31 @@ class Decoder {
     const Format& format = stored.format;
     const auto bits = static_cast<std::uint64_t>(format.spec->bits);
     if (packed) {
-      check_entry(file_, *stored.codes, ElementType::kI32, {rows, words(cols, bits)});
+      check_entry(file_, *stored.codes(), ElementType::kI32, {rows, words(cols, bits)});
     } else {
-      check_entry(file_, *stored.codes, ElementType::kI8, {rows, cols});
+      check_entry(file_, *stored.codes(), ElementType::kI8, {rows, cols});
     }
     const bool grouped = format.group_size.kind == GroupSize::Kind::kColumns;
     if (grouped && cols % format.group_size.columns != 0) {
-      throw_layer_fault(FileRule::kLayerShape, file_, stored.codes,
+      throw_layer_fault(FileRule::kLayerShape, file_, stored.codes(),
                         "a row of " + std::to_string(cols) + " codes is not made of groups of " +
                             std::to_string(format.group_size.columns));
     }
     if (format.group_size.kind == GroupSize::Kind::kTensor) {
       // [] or [1].
-      if (stored.scales->shape.empty()) return;
-      return check_entry(file_, *stored.scales, stored.scales->dtype, {1});
+      if (stored.scales()->shape.empty()) return;
+      return check_entry(file_, *stored.scales(), stored.scales()->dtype, {1});
     }
     const std::uint64_t groups = grouped ? cols / format.group_size.columns : 1;
-    check_entry(file_, *stored.scales, stored.scales->dtype, {rows, groups});
-    if (stored.zero_points == nullptr) return;
-    check_entry(file_, *stored.zero_points, ElementType::kI32, {words(rows, bits), groups});
+    check_entry(file_, *stored.scales(), stored.scales()->dtype, {rows, groups});
+    if (stored.parts[Role::kZeroPoints] == nullptr) return;
+    check_entry(file_, *stored.parts[Role::kZeroPoints], ElementType::kI32,
+                {words(rows, bits), groups});
   }
 
   // What the tensor was: a matrix in the dtype of the scales, unless the file says otherwise.
   void read_before(StoredLayer& stored, const std::array<std::uint64_t, 2>& matrix) {
-    stored.dtype = stored.scales->dtype;
+    stored.dtype = stored.scales()->dtype;
     stored.shape = keep(matrix, layers_.memory());
     if (const JsonValue* before = before_.member(stored.name)) {
       const std::string* name = text_member(*before, "dtype");
@@ -300,7 +305,8 @@ class Decoder {
     }
     bool partial_byte = false;
     if (!tensor_bytes(stored.dtype, stored.shape, partial_byte)) {
-      throw_layer_fault(FileRule::kLayerShape, file_, stored.codes, "its values overflow 63 bits");
+      throw_layer_fault(FileRule::kLayerShape, file_, stored.codes(),
+                        "its values overflow 63 bits");
     }
   }
 
@@ -320,7 +326,7 @@ class Decoder {
       fits = cols.has_value();
     }
     if (!fits || shape[0] != matrix[0] || *cols != matrix[1]) {
-      throw_layer_fault(FileRule::kLayerShape, file_, stored.codes,
+      throw_layer_fault(FileRule::kLayerShape, file_, stored.codes(),
                         "its shape in 'quarrow.layers' has not as many rows and columns");
     }
     return keep(shape, layers_.memory());

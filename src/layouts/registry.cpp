@@ -3,16 +3,18 @@
 
 #include "layouts/comfy_int8.h"
 #include "layouts/compressed_tensors.h"
+#include "layouts/packing.h"
 #include "quarrow/layouts/layout.h"
 
 namespace quarrow {
 namespace {
 
 constexpr Layout compressed_tensors(std::string_view format) {
-  return {format,
-          Container::kSafetensors,
-          &kCompressedTensorsScheme,
-          {.row_alignment = 4, .unsigned_codes = true}};
+  Layout layout{format, Container::kSafetensors, &kCompressedTensorsScheme, {}};
+  layout.storage.unsigned_codes = true;
+  layout.storage.parts[Role::kCodes].row_alignment = 4;
+  layout.storage.parts[Role::kZeroPoints].packing = &kWordsDownColumns;
+  return layout;
 }
 
 constexpr std::array kLayouts = {

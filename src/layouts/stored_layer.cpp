@@ -25,8 +25,7 @@ constexpr std::uint32_t kNoLayer = std::numeric_limits<std::uint32_t>::max();
 
 std::uint64_t StoredLayer::bytes() const noexcept {
   std::uint64_t bytes = 0;
-  for (const TensorEntry* entry : parts()) bytes += entry == nullptr ? 0 : entry->bytes();
-  for (const TensorEntry* entry : others) bytes += entry->bytes();
+  for_each_entry([&bytes](const TensorEntry& entry) { bytes += entry.bytes(); });
   return bytes;
 }
 
@@ -75,12 +74,10 @@ void StoredLayers::seal(const Checkpoint& file) {
   for (std::uint32_t index = 0; index < layers_.size(); ++index) {
     const StoredLayer& layer = layers_[index];
     const TensorEntry* namesake = file.tensors.find(layer.name);
-    if (namesake != nullptr && namesake != layer.codes) throw_name_taken(file, layer.name);
-    const auto own = [&](const TensorEntry* entry) {
-      if (entry != nullptr) owners_[static_cast<std::size_t>(entry - first)] = index;
-    };
-    std::ranges::for_each(layer.parts(), own);
-    std::ranges::for_each(layer.others, own);
+    if (namesake != nullptr && namesake != layer.codes()) throw_name_taken(file, layer.name);
+    layer.for_each_entry([&](const TensorEntry& entry) {
+      owners_[static_cast<std::size_t>(&entry - first)] = index;
+    });
   }
   std::ranges::sort(notes_);
   dialects_.emplace(file.tensors);

@@ -27,7 +27,7 @@ class EncodedTiles final : public TileWork {
 
  private:
   TileMemory& memory(std::size_t worker);
-  void copy_codes(const Tile& tile, const TensorPlan& planned, std::uint8_t* to) const;
+  void copy_codes(const Tile& tile, const TensorPlan& planned, std::byte* to) const;
 
   const FilePlan& plan_;
   LayerWriter writer_;

@@ -26,7 +26,7 @@ class Placement {
     // Unused pages are never touched; growing would copy.
     plan.outputs[0].entries.reserve(kMostEntries * tensors);
     plan.outputs[0].tensors.reserve(kMostEntries * tensors);
-    payloads_[0].reserve(kMostEntries * tensors);
+    roles_[0].reserve(kMostEntries * tensors);
   }
 
   // All parts of a tensor come to lie in one file.
@@ -53,10 +53,10 @@ class Placement {
       entry.dtype = part.dtype;
       plan_.outputs[output].entries.push_back(entry);
       plan_.outputs[output].tensors.push_back(tensor);
-      payloads_[output].push_back(part.payload);
-      if (part.payload == Payload::kConstant) {
+      roles_[output].push_back(part.role);
+      if (!part.role) {
         // Its entry, until that has a position.
-        const std::uint64_t index = payloads_[output].size() - 1;
+        const std::uint64_t index = roles_[output].size() - 1;
         plan_.outputs[output].constants.push_back({index, part.constant});
       }
     }
@@ -65,22 +65,24 @@ class Placement {
   // After the metadata is known.
   void finish() {
     for (std::size_t output = 0; output < plan_.outputs.size(); ++output) {
-      place(plan_.outputs[output], payloads_[output]);
+      place(plan_.outputs[output], roles_[output]);
     }
   }
 
  private:
-  // Of a quantized tensor: codes, scales, zero points, description.
-  static constexpr std::size_t kMostEntries = 4;
+  using Roles = std::vector<std::optional<Role>>;
+
+  // Of a quantized tensor: its parts and a description.
+  static constexpr std::size_t kMostEntries = kMaxParts + 1;
   static constexpr std::uint64_t kMaxBytes = std::numeric_limits<std::int64_t>::max();
 
   void begin_output() {
     plan_.outputs.emplace_back();
-    payloads_.emplace_back();
+    roles_.emplace_back();
     output_bytes_ = 0;
   }
 
-  void place(OutputPlan& output, std::span<const Payload> payloads) {
+  void place(OutputPlan& output, const Roles& roles) {
     const std::uint64_t data_bytes = assign_offsets(output.entries, output.order);
     output.header_bytes = SafetensorsHeader{&plan_.metadata, output.entries, output.order}.bytes();
     if (data_bytes > kMaxBytes - output.header_bytes) throw std::length_error("file size");
@@ -93,22 +95,11 @@ class Placement {
     for (ConstantBytes& constant : output.constants) {
       constant.position = position_of(static_cast<std::size_t>(constant.position));
     }
-    for (std::size_t index = 0; index < payloads.size(); ++index) {
+    for (std::size_t index = 0; index < roles.size(); ++index) {
       TensorPlan& tensor = plan_.tensors[output.tensors[index]];
       const std::uint64_t position = position_of(index);
-      switch (payloads[index]) {
-        case Payload::kCodes:
-          tensor.data_position = position;
-          break;
-        case Payload::kScales:
-          tensor.scales_position = position;
-          break;
-        case Payload::kZeroPoints:
-          tensor.zero_points_position = position;
-          break;
-        case Payload::kConstant:
-          break;
-      }
+      if (!roles[index]) continue;
+      tensor.parts[*roles[index]] = {position, output.entries[index].dtype};
     }
   }
 
@@ -128,8 +119,8 @@ class Placement {
   FilePlan& plan_;
   std::uint64_t max_shard_bytes_;
   bool in_memory_;
-  std::uint64_t output_bytes_ = 0;              // of data, in the last output
-  std::vector<std::vector<Payload>> payloads_;  // of the entries of each output
+  std::uint64_t output_bytes_ = 0;  // of data, in the last output
+  std::vector<Roles> roles_;        // of the entries of each output
 };
 
 // What a tensor becomes that is neither quantized nor restored. What is part of a quantized layer
@@ -159,7 +150,7 @@ EncodedEntry kept_entry(const TensorPlan& planned) {
   entry.name = planned.name();
   entry.shape = planned.stored != nullptr ? planned.stored->shape : planned.source->shape;
   entry.dtype = planned.dtype;
-  entry.payload = Payload::kCodes;
+  entry.role = Role::kCodes;
   return entry;
 }
 
@@ -362,7 +353,7 @@ FilePlan plan_restored(const Checkpoint& source, const StoredLayers& layers,
     const TensorEntry& tensor = source.tensors[index];
     const StoredLayer* layer = layers.owner(index);
     // A layer comes where its codes were.
-    if (layer != nullptr && layer->codes != &tensor) continue;
+    if (layer != nullptr && layer->codes() != &tensor) continue;
     TensorPlan planned;
     if (layer == nullptr) {
       plan_kept(planned, tensor, options.dtype, source, layers.left_as(tensor));

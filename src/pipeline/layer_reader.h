@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Codes, scales and zero points of layers that a file holds quantized: the inverse of LayerWriter.
+// The parts of layers that a file holds quantized: the inverse of LayerWriter.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 
+#include "kernels/format_kernels.h"
+#include "pipeline/tile_memory.h"
 #include "quarrow/layouts/stored_layer.h"
 #include "quarrow/quantize/plan.h"
 
@@ -18,12 +20,12 @@ class LayerReader {
               Target target)
       : file_(file), stored_(stored), layer_(layer), target_(target) {}
 
-  // The codes of a tile as they are stored, rows stored_row_bytes() apart: in `buffer`, which has
-  // room for them, or where the file is mapped.
-  const std::uint8_t* codes(const Tile& tile, void* buffer) const;
-  // Those of the tile, TilePlacement::scale_row_count a row; the layer's one scale for all rows.
-  void scales(const Tile& tile, float* values) const;
-  void zero_points(const Tile& tile, std::uint8_t* values) const;
+  // What a tile has of a part, rows stored_row_bytes() apart: in `buffer`, which has room for it
+  // and suits its elements, or where the file is mapped.
+  const std::byte* part(const PartSpec& part, const Tile& tile, std::byte* buffer) const;
+
+  // All parts of a tile.
+  PerRole<PartInput> parts(const Tile& tile, const TileMemory& memory) const;
 
  private:
   const Checkpoint& file_;

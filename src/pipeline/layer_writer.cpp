@@ -5,139 +5,123 @@
 #include <bit>
 #include <cstring>
 
-#include "quantize/run_tile.h"
+#include "layouts/packing.h"
 
 namespace quarrow {
 namespace {
-
-constexpr std::uint64_t kWordBytes = 4;
 
 std::uint64_t aligned(std::uint64_t bytes, std::uint64_t alignment) {
   return (bytes + alignment - 1) / alignment * alignment;
 }
 
 // Exact: a scale is a normal number of its dtype.
-std::uint16_t narrowed(float scale, DType dtype) {
+std::uint16_t narrowed(float scale, ElementType type) {
   const auto bits = std::bit_cast<std::uint32_t>(scale);
-  if (dtype == DType::kBF16) return static_cast<std::uint16_t>(bits >> 16);
+  if (type == ElementType::kBF16) return static_cast<std::uint16_t>(bits >> 16);
   constexpr std::uint32_t kRebias = (127 - 15) << 23;
   return static_cast<std::uint16_t>((bits - kRebias) >> 13);
 }
 
-bool ends_row(const LayerPlan& layer, const Tile& tile) {
-  return tile.col + tile.cols == layer.cols;
+// Front to back, so that no value is overwritten before it is read.
+void narrow(std::byte* values, std::uint64_t count, ElementType type) {
+  for (std::uint64_t i = 0; i < count; ++i) {
+    float value = 0;
+    std::memcpy(&value, values + i * sizeof value, sizeof value);
+    const std::uint16_t bits = narrowed(value, type);
+    std::memcpy(values + i * sizeof bits, &bits, sizeof bits);
+  }
+}
+
+bool ends_row(const PartSpec& part, const PartSlice& slice) {
+  return (slice.offset + slice.row_bytes) % part.row_bytes == 0;
 }
 
 }  // namespace
 
-std::uint64_t stored_row_bytes(const LayerPlan& layer, const Tile& tile, const Storage& storage) {
-  const std::uint64_t bytes = placement(layer, tile).code_row_bytes;
-  return tile.cols == layer.cols ? aligned(bytes, storage.row_alignment) : bytes;
+std::uint64_t bytes_as(const PartSpec& part, ElementType stored, std::uint64_t bytes) {
+  if (!float_dtype(part.type)) return bytes;
+  return bytes / block_of(part.type).bytes * block_of(stored).bytes;
 }
 
-void LayerWriter::write(const Tile& tile, std::size_t tensor, const TileResult& result) {
-  const LayerPlan& layer = plan_.layers.layers[tile.layer];
+std::uint64_t stored_row_bytes(const PartSpec& part, const PartSlice& slice,
+                               const PartStorage& storage) {
+  const bool whole = slice.row_bytes == part.row_bytes;
+  return whole ? aligned(slice.row_bytes, storage.row_alignment) : slice.row_bytes;
+}
+
+std::uint64_t stored_offset(const PartSpec& part, const PartSlice& slice, const Tile& tile,
+                            const PartStorage& storage, ElementType stored) {
+  const std::uint64_t row = part.rows == 1 ? 0 : tile.row;
+  const std::uint64_t in_row = slice.offset - row * part.row_bytes;
+  return bytes_as(part, stored, row * aligned(part.row_bytes, storage.row_alignment) + in_row);
+}
+
+std::byte* LayerWriter::codes_place(const Tile& tile, std::size_t tensor,
+                                    std::byte* scratch) const {
   const TensorPlan& placed = plan_.tensors[tensor];
-  write_codes(tile, placed, result.codes);
-  if (layer.geometry.zero_points) {
-    add_zero_points(tile, placed, writes_scales(layer, tile) ? result.zero_points : nullptr);
-  }
-  if (writes_scales(layer, tile)) write_scales(tile, placed, result.scales);
-}
-
-std::uint64_t LayerWriter::codes_position(const Tile& tile, const TensorPlan& placed) const {
-  const Geometry& geometry = plan_.layers.layers[tile.layer].geometry;
-  const TilePlacement at = placement(plan_.layers.layers[tile.layer], tile);
-  const std::uint64_t in_row = at.code_offset - tile.row * geometry.code_row_bytes;
-  const std::uint64_t row_alignment = placed.layout->storage.row_alignment;
-  return placed.data_position + tile.row * aligned(geometry.code_row_bytes, row_alignment) + in_row;
-}
-
-std::uint8_t* LayerWriter::codes_place(const Tile& tile, std::size_t tensor,
-                                       std::uint8_t* scratch) const {
-  const TensorPlan& placed = plan_.tensors[tensor];
+  const PartSpec& codes = plan_.layers.layers[tile.layer].encoding.codes();
+  const PlacedPart& at = placed.parts[Role::kCodes];
+  const std::uint64_t offset = stored_offset(codes, slice_of(codes, tile), tile,
+                                             placed.layout->storage.parts[Role::kCodes], at.type);
   // Rows of a tile lie as they do there, or it is of one row.
-  std::byte* const there = outputs_[placed.output]->memory_at(codes_position(tile, placed));
-  return there == nullptr ? scratch : reinterpret_cast<std::uint8_t*>(there);
+  std::byte* const there = outputs_[placed.output]->memory_at(at.position + offset);
+  return there == nullptr ? scratch : there;
 }
 
-void LayerWriter::write_codes(const Tile& tile, const TensorPlan& placed, std::uint8_t* codes) {
-  const LayerPlan& layer = plan_.layers.layers[tile.layer];
-  const Storage& storage = placed.layout->storage;
-  const TilePlacement at = placement(layer, tile);
-  const std::uint64_t stride = stored_row_bytes(layer, tile, storage);
-  const std::uint64_t file_row = aligned(layer.geometry.code_row_bytes, storage.row_alignment);
-  std::uint64_t bytes = (tile.rows - 1) * stride + at.code_row_bytes;
-  if (ends_row(layer, tile)) {
-    const std::uint64_t padding = file_row - layer.geometry.code_row_bytes;
-    for (std::uint64_t row = 0; row < tile.rows; ++row) {
-      std::memset(codes + row * stride + at.code_row_bytes, 0, padding);
+void LayerWriter::write(const Tile& tile, std::size_t tensor, const PerRole<std::byte*>& parts) {
+  const TensorPlan& placed = plan_.tensors[tensor];
+  for (const PartSpec& part : plan_.layers.layers[tile.layer].encoding.parts()) {
+    const PartSlice slice = slice_of(part, tile);
+    if (placed.layout->storage.parts[part.role].packing != nullptr) {
+      hold(tile, part, slice, placed, slice.owned ? parts[part.role] : nullptr);
+    } else if (slice.owned) {
+      write_rows(tile, part, slice, placed, parts[part.role]);
+    }
+  }
+}
+
+void LayerWriter::write_rows(const Tile& tile, const PartSpec& part, const PartSlice& slice,
+                             const TensorPlan& placed, std::byte* values) {
+  if (slice.bytes() == 0) return;
+  const PartStorage& storage = placed.layout->storage.parts[part.role];
+  const PlacedPart& at = placed.parts[part.role];
+  const std::uint64_t stride = stored_row_bytes(part, slice, storage);
+  std::uint64_t bytes = (slice.rows - 1) * stride + slice.row_bytes;
+  if (ends_row(part, slice)) {
+    const std::uint64_t padding = aligned(part.row_bytes, storage.row_alignment) - part.row_bytes;
+    for (std::uint64_t row = 0; row < slice.rows; ++row) {
+      std::memset(values + row * stride + slice.row_bytes, 0, padding);
     }
     bytes += padding;
   }
-  outputs_[placed.output]->write_at(codes, bytes, codes_position(tile, placed));
+  const std::uint64_t stored_bytes = bytes_as(part, at.type, bytes);
+  if (stored_bytes != bytes) narrow(values, bytes / block_of(part.type).bytes, at.type);
+  outputs_[placed.output]->write_at(
+      values, stored_bytes, at.position + stored_offset(part, slice, tile, storage, at.type));
 }
 
-void LayerWriter::write_scales(const Tile& tile, const TensorPlan& placed, float* scales) {
+void LayerWriter::hold(const Tile& tile, const PartSpec& part, const PartSlice& slice,
+                       const TensorPlan& placed, const std::byte* values) {
   const LayerPlan& layer = plan_.layers.layers[tile.layer];
-  const TilePlacement at = placement(layer, tile);
-  const std::uint64_t rows = layer.geometry.scale_rows == 1 ? 1 : tile.rows;
-  const std::uint64_t count = rows * at.scale_row_count;
-  const DType dtype = layer.format.scale_dtype;
-  const std::uint64_t scale_bytes = size_of(dtype);
-  auto* narrow = reinterpret_cast<std::uint8_t*>(scales);
-  if (dtype != DType::kF32) {
-    // Front to back, so that no scale is overwritten before it is read.
-    for (std::uint64_t i = 0; i < count; ++i) {
-      const std::uint16_t bits = narrowed(scales[i], dtype);
-      std::memcpy(narrow + i * sizeof bits, &bits, sizeof bits);
-    }
-  }
-  outputs_[placed.output]->write_at(narrow, count * scale_bytes,
-                                    placed.scales_position + at.scale_offset * scale_bytes);
-}
-
-void LayerWriter::add_zero_points(const Tile& tile, const TensorPlan& placed,
-                                  const std::uint8_t* values) {
-  const LayerPlan& layer = plan_.layers.layers[tile.layer];
-  ZeroPoints* held = nullptr;
+  const std::size_t key = tile.layer * kRoles + static_cast<std::size_t>(part.role);
+  Held* held = nullptr;
   {
     const std::lock_guard lock(mutex_);
-    auto& slot = unfinished_[tile.layer];
+    auto& slot = held_[key];
     // Whole before it is in the table: other tiles of the layer go on when there is no memory here.
-    if (slot == nullptr) slot = std::make_unique<ZeroPoints>(layer);
+    if (slot == nullptr) slot = std::make_unique<Held>(layer, part);
     held = slot.get();
   }
   if (values != nullptr) {
-    const TilePlacement at = placement(layer, tile);
-    std::copy_n(values, tile.rows * at.scale_row_count,
-                held->values.begin() + static_cast<std::ptrdiff_t>(at.scale_offset));
+    std::copy_n(values, slice.bytes(),
+                held->values.begin() + static_cast<std::ptrdiff_t>(slice.offset));
   }
   if (held->tiles_left.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  write_zero_points(layer, placed, held->values);
+  const Packing& packing = *placed.layout->storage.parts[part.role].packing;
+  packing.write(layer, part, held->values, *outputs_[placed.output],
+                placed.parts[part.role].position);
   const std::lock_guard lock(mutex_);
-  unfinished_.erase(tile.layer);
-}
-
-void LayerWriter::write_zero_points(const LayerPlan& layer, const TensorPlan& placed,
-                                    const std::vector<std::uint8_t>& values) {
-  const auto bits = static_cast<std::uint64_t>(layer.format.spec->bits);
-  const std::uint64_t per_word = 8 * kWordBytes / bits;
-  const std::uint64_t groups = layer.geometry.groups;
-  std::vector<std::uint32_t> words(groups);
-  std::uint64_t position = placed.zero_points_position;
-  for (std::uint64_t first = 0; first < layer.rows; first += per_word) {
-    std::ranges::fill(words, 0U);
-    const std::uint64_t rows = std::min(per_word, layer.rows - first);
-    for (std::uint64_t row = 0; row < rows; ++row) {
-      for (std::uint64_t group = 0; group < groups; ++group) {
-        const std::uint32_t value = values[(first + row) * groups + group];
-        words[group] |= value << (row * bits);
-      }
-    }
-    outputs_[placed.output]->write_at(words.data(), groups * kWordBytes, position);
-    position += groups * kWordBytes;
-  }
+  held_.erase(key);
 }
 
 }  // namespace quarrow

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The outputs of tiles, written as the layout of their layer stores them.
+// The parts of tiles, written as the layout of their layer stores them.
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -15,17 +16,17 @@
 
 namespace quarrow {
 
-// Bytes from one row of codes of a tile to the next, padding included. Tiles of whole rows lie in
-// memory as they lie in the file.
-std::uint64_t stored_row_bytes(const LayerPlan& layer, const Tile& tile, const Storage& storage);
+// Bytes from one row of a tile's slice of a part to the next, padding included. Tiles of whole rows
+// lie in memory as they lie in the file.
+std::uint64_t stored_row_bytes(const PartSpec& part, const PartSlice& slice,
+                               const PartStorage& storage);
 
-// What a kernel left in the memory of a worker. `codes` has rows stored_row_bytes() apart; scales
-// and zero points lie tightly.
-struct TileResult {
-  std::uint8_t* codes = nullptr;
-  float* scales = nullptr;
-  std::uint8_t* zero_points = nullptr;
-};
+// Where a slice begins in its entry, whose elements are of the type `stored`.
+std::uint64_t stored_offset(const PartSpec& part, const PartSlice& slice, const Tile& tile,
+                            const PartStorage& storage, ElementType stored);
+
+// Bytes of a part as many elements of another type take: only floats are stored as another one.
+std::uint64_t bytes_as(const PartSpec& part, ElementType stored, std::uint64_t bytes);
 
 // May be called from several threads, each with tiles of its own.
 class LayerWriter {
@@ -34,33 +35,32 @@ class LayerWriter {
 
   // Where the codes of a tile are to be left for write(): where they belong when that is in memory,
   // else in `scratch`.
-  std::uint8_t* codes_place(const Tile& tile, std::size_t tensor, std::uint8_t* scratch) const;
+  std::byte* codes_place(const Tile& tile, std::size_t tensor, std::byte* scratch) const;
 
-  // Writes the outputs of a tile of `tensor`; what `result` points to is scratch afterwards.
-  void write(const Tile& tile, std::size_t tensor, const TileResult& result);
+  // Writes the parts of a tile of `tensor`, rows stored_row_bytes() apart; what `parts` points to
+  // is scratch afterwards.
+  void write(const Tile& tile, std::size_t tensor, const PerRole<std::byte*>& parts);
 
  private:
-  // The zero points of a layer of which some tiles are written and some are not. They are packed
-  // down the columns, across tiles: so they wait here until the last one is done.
-  struct ZeroPoints {
-    explicit ZeroPoints(const LayerPlan& layer)
-        : values(layer.geometry.scales()), tiles_left(layer.tile_count) {}
+  // A part of a layer that waits until the last of its tiles is there: see Packing.
+  struct Held {
+    Held(const LayerPlan& layer, const PartSpec& part)
+        : values(part.bytes()), tiles_left(layer.tile_count) {}
 
-    std::vector<std::uint8_t> values;  // [rows, groups]
+    std::vector<std::byte> values;
     std::atomic<std::size_t> tiles_left;
   };
 
-  std::uint64_t codes_position(const Tile& tile, const TensorPlan& placed) const;
-  void write_codes(const Tile& tile, const TensorPlan& placed, std::uint8_t* codes);
-  void write_scales(const Tile& tile, const TensorPlan& placed, float* scales);
-  void add_zero_points(const Tile& tile, const TensorPlan& placed, const std::uint8_t* values);
-  void write_zero_points(const LayerPlan& layer, const TensorPlan& placed,
-                         const std::vector<std::uint8_t>& values);
+  void write_rows(const Tile& tile, const PartSpec& part, const PartSlice& slice,
+                  const TensorPlan& placed, std::byte* values);
+  // `values` are null where another tile has them.
+  void hold(const Tile& tile, const PartSpec& part, const PartSlice& slice,
+            const TensorPlan& placed, const std::byte* values);
 
   const FilePlan& plan_;
   Outputs outputs_;
   std::mutex mutex_;
-  std::unordered_map<std::size_t, std::unique_ptr<ZeroPoints>> unfinished_;  // by layer
+  std::unordered_map<std::size_t, std::unique_ptr<Held>> held_;  // by layer and role
 };
 
 }  // namespace quarrow

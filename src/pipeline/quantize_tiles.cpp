@@ -48,7 +48,7 @@ void QuantizeTiles::finish_first_pass(std::size_t tensor) {
   }
   for (std::size_t index = 0; index < tiles.size(); ++index) {
     ranges[index] = joined[range_index(layer, tiles[index])];
-    if (writes_scales(layer, tiles[index]) && range_overflows(layer, ranges[index], target_)) {
+    if (starts_span(layer, tiles[index]) && range_overflows(layer, ranges[index], target_)) {
       reports[index].range_overflow = true;
       reports[index].first_overflow = tiles[index].row * layer.cols + tiles[index].col;
     }
@@ -101,25 +101,31 @@ void QuantizeTiles::quantize(std::size_t index, std::size_t tensor, std::size_t 
                              TileReport& report) {
   const Tile& tile = plan_.layers.tiles[index];
   const LayerPlan& layer = plan_.layers.layers[tile.layer];
-  const TilePlacement at = placement(layer, tile);
   Buffers& mine = buffers(worker);
   const InputTile input = read(tile, tensor, mine);
 
+  const Storage& storage = plan_.tensors[tensor].layout->storage;
   TileOutput output;
-  std::uint8_t* const scratch = mine.tile.codes.get();
-  output.first = {write ? writer_.codes_place(tile, tensor, scratch) : scratch,
-                  mine.tile.scales.get(),
-                  layer.geometry.zero_points ? mine.tile.zero_points.get() : nullptr};
-  output.codes_row_bytes = stored_row_bytes(layer, tile, plan_.tensors[tensor].layout->storage);
-  output.stream_codes = output.first.codes != scratch && streams_codes(plan_.layers);
-  output.scales_row_stride = layer.geometry.scale_rows == 1 ? 0 : at.scale_row_count;
+  PerRole<PartInput> made;
+  PerRole<std::byte*> parts;
+  for (const PartSpec& part : layer.encoding.parts()) {
+    const std::uint64_t stride =
+        stored_row_bytes(part, slice_of(part, tile), storage.parts[part.role]);
+    parts[part.role] = mine.tile[part.role];
+    if (part.role == Role::kCodes && write) {
+      parts[part.role] = writer_.codes_place(tile, tensor, parts[part.role]);
+    }
+    output.parts[part.role] = {parts[part.role], part.rows == 1 ? 0 : stride};
+    made[part.role] = {parts[part.role], part.rows == 1 ? 0 : stride};
+  }
+  output.stream_codes = parts[Role::kCodes] != mine.tile[Role::kCodes] && streams_codes(plan_.layers);
   const Range* range = layer.range_pass ? &ranges_[index] : nullptr;
   quantize_tile(layer, input, output, range, options_.policy, target_, report);
   if (!write || !to_status(tensor, report, options_.policy).ok()) return;
   if (options_.measure_error) {
-    measure_tile(layer, input, output, target_, mine.restored.get(), errors_[index]);
+    measure_tile(layer, input, made, target_, mine.restored.get(), errors_[index]);
   }
-  writer_.write(tile, tensor, {output.first.codes, output.first.scales, output.first.zero_points});
+  writer_.write(tile, tensor, parts);
 }
 
 void QuantizeTiles::throw_fault(std::size_t tensor, std::span<const TileReport> reports) const {

@@ -25,19 +25,10 @@ void read_layer_rows(const ValuesInFile& source, Target target, std::uint64_t fi
   if (rows * layer.cols == 0) return;
   const LayerReader reader(*source.file, *source.layer, layer, target);
   const Tile tile{.row = first, .rows = rows, .cols = layer.cols};
-  const std::uint64_t row_bytes = stored_row_bytes(layer, tile, *source.layer->storage);
-  const auto buffer = std::make_unique_for_overwrite<std::uint8_t[]>(rows * row_bytes);
-  std::vector<float> scales(rows * layer.geometry.groups);
-  std::vector<std::uint8_t> zero_points(layer.geometry.zero_points ? scales.size() : 0);
-  reader.scales(tile, scales.data());
-  if (layer.geometry.zero_points) reader.zero_points(tile, zero_points.data());
-  TileOutput output;
-  // Only read: QuantizedSpan serves both directions.
-  output.first = {const_cast<std::uint8_t*>(reader.codes(tile, buffer.get())), scales.data(),
-                  zero_points.data()};
-  output.codes_row_bytes = row_bytes;
-  output.scales_row_stride = layer.geometry.scale_rows == 1 ? 0 : layer.geometry.groups;
-  dequantize_tile(layer, tile, output, target, {values, DType::kF32}, layer.cols * sizeof(float));
+  Plan rows_only{.layers = {layer}, .tiles = {tile}};
+  const TileMemory memory{TileSizes(rows_only)};
+  dequantize_tile(layer, tile, reader.parts(tile, memory), target, {values, DType::kF32},
+                  layer.cols * sizeof(float));
 }
 
 void read_values(const Checkpoint& file, const TensorEntry& tensor, Target target,
@@ -67,6 +58,32 @@ bool same_where_not_finite(std::span<float> values, std::span<const float> other
   return same;
 }
 
+// Some rows at a time: their padding has no place in `to`.
+void read_codes(const LayerReader& reader, const StoredLayer& stored, const LayerPlan& layer,
+                std::byte* to) {
+  const PartSpec& part = layer.encoding.codes();
+  if (part.bytes() == 0) return;
+  const auto stored_bytes = stored_row_bytes(part, {.rows = 1, .row_bytes = part.row_bytes},
+                                             stored.storage->parts[Role::kCodes]);
+  const bool flip = layer.format.symmetric && stored.storage->unsigned_codes;
+  const auto flipped = std::byte{flip ? sign_bits(layer.format.spec->bits) : std::uint8_t{0}};
+  const auto mask = std::byte{last_byte_mask(layer)};
+  const std::uint64_t step = std::max<std::uint64_t>(kReadBytes / stored_bytes, 1);
+  const auto buffer =
+      std::make_unique_for_overwrite<std::byte[]>(std::min(step, layer.rows) * stored_bytes);
+  for (std::uint64_t first = 0; first < layer.rows; first += step) {
+    const Tile tile{.row = first, .rows = std::min(step, layer.rows - first), .cols = layer.cols};
+    const std::byte* codes = reader.part(part, tile, buffer.get());
+    for (std::uint64_t row = 0; row < tile.rows; ++row) {
+      std::transform(codes, codes + part.row_bytes, to,
+                     [flipped](std::byte code) { return code ^ flipped; });
+      to[part.row_bytes - 1] &= mask;
+      codes += stored_bytes;
+      to += part.row_bytes;
+    }
+  }
+}
+
 std::uint64_t cols_of(std::span<const std::uint64_t> shape) {
   std::uint64_t cols = 1;
   for (std::size_t axis = 1; axis < shape.size(); ++axis) cols *= shape[axis];
@@ -78,33 +95,14 @@ std::uint64_t cols_of(std::span<const std::uint64_t> shape) {
 void read_layer(const Checkpoint& file, const StoredLayer& stored, const LayerPlan& layer,
                 Target target, const QuantizedSpan& output) {
   const LayerReader reader(file, stored, layer, target);
-  const std::uint64_t row_bytes = layer.geometry.code_row_bytes;
-  const std::uint64_t stored_bytes = stored_row_bytes(layer, {.cols = layer.cols}, *stored.storage);
-  const bool flip = layer.format.symmetric && stored.storage->unsigned_codes;
-  const std::uint8_t flipped = flip ? sign_bits(layer.format.spec->bits) : 0;
-  const std::uint8_t mask = last_byte_mask(layer);
-  const std::uint64_t step =
-      std::max<std::uint64_t>(kReadBytes / std::max<std::uint64_t>(stored_bytes, 1), 1);
-  const auto buffer =
-      std::make_unique_for_overwrite<std::uint8_t[]>(std::min(step, layer.rows) * stored_bytes);
-  const std::uint64_t rows_of_codes = layer.elements() == 0 ? 0 : layer.rows;
-  for (std::uint64_t first = 0; first < rows_of_codes; first += step) {
-    const Tile tile{.row = first, .rows = std::min(step, layer.rows - first), .cols = layer.cols};
-    const std::uint8_t* codes = reader.codes(tile, buffer.get());
-    std::uint8_t* to = output.codes + first * row_bytes;
-    for (std::uint64_t row = 0; row < tile.rows; ++row) {
-      std::transform(codes, codes + row_bytes, to,
-                     [flipped](std::uint8_t code) { return code ^ flipped; });
-      to[row_bytes - 1] &= mask;
-      codes += stored_bytes;
-      to += row_bytes;
-    }
-  }
-  // Rows without columns have scales all the same.
-  if (layer.geometry.scales() == 0) return;
+  read_codes(reader, stored, layer, output[Role::kCodes]);
   const Tile whole{.rows = layer.rows, .cols = layer.cols};
-  reader.scales(whole, output.scales);
-  if (output.zero_points != nullptr) reader.zero_points(whole, output.zero_points);
+  for (const PartSpec& part : layer.encoding.parts()) {
+    // Rows without columns have scales all the same.
+    if (part.role == Role::kCodes || part.bytes() == 0) continue;
+    const std::byte* const read = reader.part(part, whole, output[part.role]);
+    if (read != output[part.role]) std::copy_n(read, part.bytes(), output[part.role]);
+  }
 }
 
 LayerPlan as_in_memory(const LayerPlan& layer) {

@@ -47,24 +47,14 @@ std::uint64_t RestoreTiles::run(std::size_t index, std::size_t tensor, std::size
   const Tile& tile = plan_.layers.tiles[layer.first_tile + index];
   const LayerReader reader(source_, *planned.stored, layer, target_);
   Buffers& mine = buffers(worker);
-  const std::uint8_t* codes = reader.codes(tile, mine.tile.codes.get());
-  reader.scales(tile, mine.tile.scales.get());
-  if (layer.geometry.zero_points) reader.zero_points(tile, mine.tile.zero_points.get());
-
-  TileOutput stored;
-  // Only read: QuantizedSpan serves both directions.
-  stored.first = {const_cast<std::uint8_t*>(codes), mine.tile.scales.get(),
-                  layer.geometry.zero_points ? mine.tile.zero_points.get() : nullptr};
-  stored.codes_row_bytes = stored_row_bytes(layer, tile, *planned.stored->storage);
-  stored.scales_row_stride =
-      layer.geometry.scale_rows == 1 ? 0 : placement(layer, tile).scale_row_count;
+  const PerRole<PartInput> stored = reader.parts(tile, mine.tile);
   const DType dtype = *float_dtype(planned.dtype);
   // The engine restores to 32 bits and less, which 64 hold exactly.
   const DType computed = dtype == DType::kF64 ? DType::kF32 : dtype;
   const std::uint64_t count = tile.rows * tile.cols;
   const File& output = *outputs_[planned.output];
   const std::uint64_t position =
-      planned.data_position + (tile.row * layer.cols + tile.col) * size_of(dtype);
+      planned.data_position() + (tile.row * layer.cols + tile.col) * size_of(dtype);
   std::byte* const there = output.memory_at(position);
   std::byte* const restored = there != nullptr ? there : mine.values.get();
   std::byte* const values = restored + count * (size_of(dtype) - size_of(computed));

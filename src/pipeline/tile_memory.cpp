@@ -10,17 +10,20 @@ namespace quarrow {
 TileSizes::TileSizes(const Plan& plan) {
   for (const Tile& tile : plan.tiles) {
     const LayerPlan& layer = plan.layers[tile.layer];
-    const TilePlacement at = placement(layer, tile);
     elements = std::max(elements, tile.rows * tile.cols);
     input_bytes = std::max(input_bytes, tile.rows * tile.cols * size_of(layer.dtype));
-    code_bytes = std::max(code_bytes, tile.rows * (at.code_row_bytes + kMaxRowAlignment));
-    scales = std::max(scales, tile.rows * at.scale_row_count);
+    for (const PartSpec& part : layer.encoding.parts()) {
+      const PartSlice slice = slice_of(part, tile);
+      std::uint64_t& most = part_bytes[part.role];
+      most = std::max(most, slice.rows * (slice.row_bytes + kMaxRowAlignment));
+    }
   }
 }
 
-TileMemory::TileMemory(const TileSizes& sizes)
-    : codes(std::make_unique_for_overwrite<std::uint8_t[]>(sizes.code_bytes)),
-      scales(std::make_unique_for_overwrite<float[]>(sizes.scales)),
-      zero_points(std::make_unique_for_overwrite<std::uint8_t[]>(sizes.scales)) {}
+TileMemory::TileMemory(const TileSizes& sizes) {
+  for (std::size_t role = 0; role < kRoles; ++role) {
+    parts_.items[role] = std::make_unique_for_overwrite<std::byte[]>(sizes.part_bytes.items[role]);
+  }
+}
 
 }  // namespace quarrow

@@ -3,6 +3,7 @@
 // The memory in which a worker holds the quantized values of a tile.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -15,18 +16,19 @@ struct TileSizes {
   explicit TileSizes(const Plan& plan);
 
   std::uint64_t elements = 0;
-  std::uint64_t input_bytes = 0;  // of the elements, in the dtype of their layer
-  std::uint64_t code_bytes = 0;   // with room for the padding of any alignment
-  std::uint64_t scales = 0;
+  std::uint64_t input_bytes = 0;      // of the elements, in the dtype of their layer
+  PerRole<std::uint64_t> part_bytes;  // with room for the padding of any alignment
 };
 
 struct TileMemory {
   TileMemory() = default;  // none
   explicit TileMemory(const TileSizes& sizes);
 
-  std::unique_ptr<std::uint8_t[]> codes;
-  std::unique_ptr<float[]> scales;
-  std::unique_ptr<std::uint8_t[]> zero_points;
+  // Suits every type of element.
+  std::byte* operator[](Role role) const noexcept { return parts_[role].get(); }
+
+ private:
+  PerRole<std::unique_ptr<std::byte[]>> parts_;
 };
 
 }  // namespace quarrow

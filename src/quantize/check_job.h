@@ -27,13 +27,22 @@ inline StatusCode fault_of(const LayerPlan& layer, const TensorView& view) noexc
   return std::min(stride, 0 - stride) < row_bytes ? StatusCode::kBadStride : StatusCode::kOk;
 }
 
-// Whether its codes, scales or zero points, borrowed either way, are missing.
+// Whether some of its parts, borrowed either way, are missing.
 template <typename Parts>
 bool has_null(const LayerPlan& layer, const Parts& parts) noexcept {
-  if (parts.codes == nullptr && layer.code_bytes() != 0) return true;
-  const bool null =
-      parts.scales == nullptr || (layer.geometry.zero_points && parts.zero_points == nullptr);
-  return null && layer.geometry.scales() != 0;
+  for (const PartSpec& part : layer.encoding.parts()) {
+    if (parts[part.role] == nullptr && part.bytes() != 0) return true;
+  }
+  return false;
+}
+
+// Whether it has elements, or parts all the same: see Tiler.
+inline bool has_work(const LayerPlan& layer) noexcept {
+  if (layer.elements() != 0) return true;
+  for (const PartSpec& part : layer.encoding.parts()) {
+    if (part.bytes() != 0) return true;
+  }
+  return false;
 }
 
 inline StatusCode fault_of(const LayerPlan& layer, const QuantizedView& read) noexcept {
@@ -55,9 +64,9 @@ inline StatusCode fault_of(const LayerPlan& layer, const DequantizedSpan& writte
 // not made it.
 inline StatusCode fault_of(const LayerPlan& layer, std::size_t first_tile) noexcept {
   if (layer.first_tile != first_tile) return StatusCode::kPlanNotCut;
-  const bool has_work = layer.elements() != 0 || layer.geometry.scales() != 0;
-  if (has_work && layer.format.spec == nullptr) return StatusCode::kBadFormat;
-  return (layer.tile_count != 0) == has_work ? StatusCode::kOk : StatusCode::kPlanNotCut;
+  const bool works = has_work(layer);
+  if (works && layer.format.spec == nullptr) return StatusCode::kBadFormat;
+  return (layer.tile_count != 0) == works ? StatusCode::kOk : StatusCode::kPlanNotCut;
 }
 
 // What keeps a job from running, and in which layer: as much of a Status as that takes.

@@ -32,23 +32,6 @@ const std::byte* tile_data(const TensorView& view, const Tile& tile) {
          tile.col * size_of(view.dtype);
 }
 
-// An output of `quantize` read again: measure_error and dequantize never write through it.
-QuantizedSpan as_span(const QuantizedView& view) {
-  return {const_cast<std::uint8_t*>(view.codes), const_cast<float*>(view.scales),
-          const_cast<std::uint8_t*>(view.zero_points)};
-}
-
-// Like tile_output, with the shared scale of a span for every tile of it.
-TileOutput stored_tile(const LayerPlan& layer, const Tile& tile, const QuantizedView& stored) {
-  TileOutput output = tile_output(layer, tile, as_span(stored));
-  const std::uint64_t offset = placement(layer, tile).scale_offset;
-  output.first.scales = as_span(stored).scales + offset;
-  if (stored.zero_points != nullptr) {
-    output.first.zero_points = as_span(stored).zero_points + offset;
-  }
-  return output;
-}
-
 // One call of quantize(): the ranges that cross tiles, then the codes.
 class QuantizeJob {
  public:
@@ -123,7 +106,7 @@ class QuantizeJob {
   void report_overflow(const LayerPlan& layer) {
     for (std::size_t t = layer.first_tile; t < layer.first_tile + layer.tile_count; ++t) {
       const Tile& tile = plan_.tiles[t];
-      if (!writes_scales(layer, tile)) continue;
+      if (!starts_span(layer, tile)) continue;
       if (range_overflows(layer, range_of(layer, tile), context_.target)) {
         reports_[t].range_overflow = true;
         reports_[t].first_overflow = tile.row * layer.cols + tile.col;
@@ -146,9 +129,9 @@ class QuantizeJob {
   }
 
   void write_codes_of(std::size_t index, const Tile& tile, const LayerPlan& layer) {
-    TileOutput output = tile_output(layer, tile, outputs_[tile.layer]);
-    output.stream_codes = streams_codes(plan_);
-    output.fetch_ahead = plan_.input_bytes > kFetchBytes;
+    const TileOutput output{.parts = tile_parts(layer, tile, outputs_[tile.layer]),
+                            .stream_codes = streams_codes(plan_),
+                            .fetch_ahead = plan_.input_bytes > kFetchBytes};
     const Range* range = layer.range_pass ? &range_of(layer, tile) : nullptr;
     TileReport known;  // the range pass has reported already
     TileReport& report = layer.range_pass ? known : reports_[index];
@@ -198,6 +181,12 @@ Status to_status(const Plan& plan, const JobFault& fault) noexcept {
 
 }  // namespace
 
+QuantizedView view_of(const QuantizedSpan& parts) noexcept {
+  QuantizedView view;
+  std::ranges::copy(parts.items, view.items.begin());
+  return view;
+}
+
 std::size_t threads_for(const Plan& plan, std::size_t offered) noexcept {
   if (plan.input_bytes <= kSerialBytes) return 1;
   return std::max<std::size_t>(1, std::min(offered, plan.tiles.size()));
@@ -228,7 +217,7 @@ Status dequantize(const Plan& plan, std::span<const QuantizedView> inputs,
       plan, where, [&](std::size_t, const Tile& tile, const LayerPlan& layer, std::size_t) {
         const DequantizedSpan& output = outputs[tile.layer];
         const std::size_t row_bytes = layer.cols * size_of(output.dtype);
-        dequantize_tile(layer, tile, stored_tile(layer, tile, inputs[tile.layer]), where.target,
+        dequantize_tile(layer, tile, tile_parts(layer, tile, inputs[tile.layer]), where.target,
                         {.data = static_cast<std::byte*>(output.data) + tile.row * row_bytes +
                                  tile.col * size_of(output.dtype),
                          .dtype = output.dtype},
@@ -253,7 +242,7 @@ Status measure_error(const Plan& plan, std::span<const TensorView> originals,
       [&](std::size_t index, const Tile& tile, const LayerPlan& layer, std::size_t worker) {
         const TensorView& view = originals[tile.layer];
         measure_tile(layer, input_tile(layer, tile, tile_data(view, tile), view.row_stride_bytes),
-                     stored_tile(layer, tile, stored[tile.layer]), where.target,
+                     tile_parts(layer, tile, stored[tile.layer]), where.target,
                      restored[worker].data(), sums[index]);
       });
   if (!completed) return {.code = StatusCode::kCancelled};

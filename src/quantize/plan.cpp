@@ -21,13 +21,17 @@ class Tiler {
       : index_(index), layer_(layer), tiles_(tiles), columns_(columns) {}
 
   void cut() {
-    const Geometry& geometry = layer_.geometry;
+    const Encoding& encoding = layer_.encoding;
     if (layer_.elements() == 0) {
       // Scales without elements (a row, a tensor) still get the value of an all-zero group.
-      if (geometry.scales() != 0) add(0, geometry.scale_rows, 0, 0);
+      std::uint64_t rows = 0;
+      for (const PartSpec& part : encoding.parts()) {
+        if (part.row_bytes != 0) rows = std::max(rows, part.rows);
+      }
+      if (rows != 0) add(0, rows, 0, 0);
       return;
     }
-    layer_.range_pass = geometry.range_span == RangeSpan::kTensor;
+    layer_.range_pass = encoding.range_span == RangeSpan::kTensor;
     if (layer_.cols <= columns_) {
       cut_whole_rows(columns_ / layer_.cols);
     } else if (can_cut_groups()) {
@@ -41,10 +45,12 @@ class Tiler {
  private:
   // A group beyond a tile can be cut where its pieces, and so the group itself, start on a byte.
   bool can_cut_groups() const {
-    const Geometry& geometry = layer_.geometry;
-    return geometry.group_columns > columns_ &&
-           (geometry.groups == 1 || geometry.group_columns % geometry.code_step == 0);
+    const std::uint64_t group = layer_.encoding.block_cols;
+    return group > columns_ && (group >= layer_.cols || group % byte_cols() == 0);
   }
+
+  // Columns whose codes fill whole bytes.
+  std::uint64_t byte_cols() const { return layer_.encoding.codes().step_cols; }
 
   void cut_whole_rows(std::uint64_t rows_per_tile) {
     for (std::uint64_t row = 0; row < layer_.rows; row += rows_per_tile) {
@@ -53,8 +59,8 @@ class Tiler {
   }
 
   void cut_pieces_of_groups() {
-    const std::uint64_t group = layer_.geometry.group_columns;
-    const std::uint64_t piece = columns_ / layer_.geometry.code_step * layer_.geometry.code_step;
+    const std::uint64_t group = layer_.encoding.block_cols;
+    const std::uint64_t piece = columns_ / byte_cols() * byte_cols();
     for (std::uint64_t row = 0; row < layer_.rows; ++row) {
       for (std::uint64_t start = 0; start < layer_.cols; start += group) {
         const std::uint64_t end = std::min(start + group, layer_.cols);
@@ -66,7 +72,7 @@ class Tiler {
   }
 
   void cut_whole_groups() {
-    const std::uint64_t step = std::lcm(layer_.geometry.group_columns, layer_.geometry.code_step);
+    const std::uint64_t step = std::lcm(layer_.encoding.block_cols, byte_cols());
     const std::uint64_t columns = std::max<std::uint64_t>(1, columns_ / step) * step;
     for (std::uint64_t row = 0; row < layer_.rows; ++row) {
       for (std::uint64_t col = 0; col < layer_.cols; col += columns) {
@@ -101,21 +107,21 @@ std::uint64_t input_bytes(const LayerPlan& layer, std::uint64_t most) {
 
 }  // namespace
 
-TilePlacement placement(const LayerPlan& layer, const Tile& tile) noexcept {
-  const Geometry& geometry = layer.geometry;
-  const auto code_bytes = [&geometry](std::uint64_t cols) {
-    return (cols + geometry.code_step - 1) / geometry.code_step * geometry.code_step_bytes;
-  };
-  const std::uint64_t scale_row = geometry.scale_rows == 1 ? 0 : tile.row;
-  const std::uint64_t first_group = tile.col / geometry.group_columns;
-  const std::uint64_t end_group =
-      (tile.col + tile.cols + geometry.group_columns - 1) / geometry.group_columns;
-  return {
-      .code_offset = tile.row * geometry.code_row_bytes + code_bytes(tile.col),
-      .code_row_bytes = code_bytes(tile.cols),
-      .scale_offset = scale_row * geometry.groups + first_group,
-      .scale_row_count = tile.cols == 0 ? geometry.groups : end_group - first_group,
-  };
+PartSlice slice_of(const PartSpec& part, const Tile& tile) noexcept {
+  const bool shared = part.rows == 1 && tile.row != 0;
+  PartSlice slice{.offset = shared ? 0 : tile.row * part.row_bytes,
+                  .rows = std::min(part.rows, tile.rows),
+                  .row_bytes = part.row_bytes,
+                  .owned = !shared && tile.col == 0};
+  if (part.step_cols != 0) {
+    const auto steps = [&part](std::uint64_t cols) {
+      return cols / part.step_cols + (cols % part.step_cols != 0);
+    };
+    slice.offset += tile.col / part.step_cols * part.step_bytes;
+    slice.row_bytes = steps(tile.cols) * part.step_bytes;
+    slice.owned = !shared && tile.col % part.step_cols == 0;
+  }
+  return slice;
 }
 
 void add_layer(Plan& plan, const LayerRequest& request) {
@@ -128,7 +134,7 @@ void add_layer(Plan& plan, const LayerRequest& request) {
   try {
     check_format(layer.format);
     const std::uint64_t bytes = input_bytes(layer, kMostBytes - plan.input_bytes);
-    layer.geometry = layer.format.spec->geometry(layer.format, layer.rows, layer.cols);
+    layer.encoding = layer.format.spec->encoding(layer.format, layer.rows, layer.cols);
     plan.input_bytes += bytes;
   } catch (const StatusError& error) {
     plan.layers.pop_back();
@@ -156,7 +162,7 @@ void cut_tiles(Plan& plan) {
     // A layer that a program made by itself may lack what tiles are counted by.
     const std::size_t element = size_of(layer.dtype);
     if (element == 0) refuse(StatusCode::kBadDType);
-    if (layer.geometry.group_columns == 0 || layer.geometry.code_step == 0) {
+    if (layer.encoding.block_cols == 0 || layer.encoding.codes().step_cols == 0) {
       refuse(StatusCode::kBadFormat);
     }
     layer.first_tile = plan.tiles.size();

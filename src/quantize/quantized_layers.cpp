@@ -5,27 +5,27 @@
 
 namespace quarrow {
 
+std::span<const std::byte> QuantizedLayers::part(std::size_t layer, Role role) const {
+  const std::uint64_t bytes = plan.layers.at(layer).encoding.bytes_of(role);
+  return {memory.spans()[layer][role], bytes};
+}
+
 std::span<const std::uint8_t> QuantizedLayers::codes(std::size_t layer) const {
-  const LayerPlan& planned = plan.layers.at(layer);
-  return {memory.spans()[layer].codes, planned.code_bytes()};
+  return elements<std::uint8_t>(layer, Role::kCodes);
 }
 
 std::span<const float> QuantizedLayers::scales(std::size_t layer) const {
-  const LayerPlan& planned = plan.layers.at(layer);
-  return {memory.spans()[layer].scales, planned.geometry.scales()};
+  return elements<float>(layer, Role::kScales);
 }
 
 std::span<const std::uint8_t> QuantizedLayers::zero_points(std::size_t layer) const {
-  const Geometry& geometry = plan.layers.at(layer).geometry;
-  return {memory.spans()[layer].zero_points, geometry.zero_points ? geometry.scales() : 0};
+  return elements<std::uint8_t>(layer, Role::kZeroPoints);
 }
 
 std::vector<QuantizedView> QuantizedLayers::views() const {
   std::vector<QuantizedView> views;
   views.reserve(size());
-  for (const QuantizedSpan& span : memory.spans()) {
-    views.push_back({span.codes, span.scales, span.zero_points});
-  }
+  for (const QuantizedSpan& span : memory.spans()) views.push_back(view_of(span));
   return views;
 }
 

@@ -4,7 +4,7 @@
 
 #include "kernels/affine.h"
 #include "kernels/int8_rowwise.h"
-#include "quantize/geometry.h"
+#include "quantize/encodings.h"
 #include "quarrow/core/status.h"
 #include "quarrow/quantize/format.h"
 
@@ -22,13 +22,13 @@ constexpr Format kComfyInt8{.group_size = GroupSize::row(), .symmetric = true, .
 
 constexpr auto kRegistry = std::to_array<FormatSpec>({
     {"int8", "8-bit affine codes, a scale and zero point per row", 8, kAllFields, kRowwise8,
-     grouped_geometry, affine_kernels},
+     grouped_encoding, affine_kernels},
     {"int4", "4-bit affine codes, a scale and zero point per group of 128", 4, kAllFields,
-     kGroups128, grouped_geometry, affine_kernels},
+     kGroups128, grouped_encoding, affine_kernels},
     {"int2", "2-bit affine codes, a scale and zero point per group of 128", 2, kAllFields,
-     kGroups128, grouped_geometry, affine_kernels},
+     kGroups128, grouped_encoding, affine_kernels},
     {"int8_rowwise", "ComfyUI's int8: signed codes, a scale per row", 8, 0, kComfyInt8,
-     grouped_geometry, int8_rowwise_kernels},
+     grouped_encoding, int8_rowwise_kernels},
 });
 
 // Whether the fields that the format does not let anybody set have its own values.

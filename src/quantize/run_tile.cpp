@@ -46,25 +46,34 @@ InputTile input_tile(const LayerPlan& layer, const Tile& tile, const void* data,
           .layer_cols = layer.cols};
 }
 
-bool writes_scales(const LayerPlan& layer, const Tile& tile) noexcept {
-  if (layer.geometry.scale_rows == 1 && tile.row != 0) return false;
-  return tile.col % layer.geometry.group_columns == 0;
+bool starts_span(const LayerPlan& layer, const Tile& tile) noexcept {
+  if (layer.encoding.range_span == RangeSpan::kTensor && tile.row != 0) return false;
+  return tile.col % layer.encoding.block_cols == 0;
 }
 
-TileOutput tile_output(const LayerPlan& layer, const Tile& tile,
-                       const QuantizedSpan& layer_output) noexcept {
-  const TilePlacement at = placement(layer, tile);
-  TileOutput output;
-  output.first.codes = layer_output.codes + at.code_offset;
-  output.codes_row_bytes = layer.geometry.code_row_bytes;
-  if (writes_scales(layer, tile)) {
-    output.first.scales = layer_output.scales + at.scale_offset;
-    if (layer_output.zero_points != nullptr) {
-      output.first.zero_points = layer_output.zero_points + at.scale_offset;
-    }
+std::size_t tight_stride(const PartSpec& part, const PartSlice& slice) noexcept {
+  return part.rows == 1 ? 0 : slice.row_bytes;
+}
+
+PerRole<PartOutput> tile_parts(const LayerPlan& layer, const Tile& tile,
+                               const QuantizedSpan& layer_parts) noexcept {
+  PerRole<PartOutput> parts;
+  for (const PartSpec& part : layer.encoding.parts()) {
+    const PartSlice slice = slice_of(part, tile);
+    parts[part.role] = {slice.owned ? layer_parts[part.role] + slice.offset : nullptr,
+                        part.rows == 1 ? 0 : part.row_bytes};
   }
-  output.scales_row_stride = layer.geometry.scale_rows == 1 ? 0 : layer.geometry.groups;
-  return output;
+  return parts;
+}
+
+PerRole<PartInput> tile_parts(const LayerPlan& layer, const Tile& tile,
+                              const QuantizedView& layer_parts) noexcept {
+  PerRole<PartInput> parts;
+  for (const PartSpec& part : layer.encoding.parts()) {
+    parts[part.role] = {layer_parts[part.role] + slice_of(part, tile).offset,
+                        part.rows == 1 ? 0 : part.row_bytes};
+  }
+  return parts;
 }
 
 void find_range(const InputTile& input, Target target, Range& range, TileReport& report) noexcept {
@@ -75,35 +84,28 @@ void quantize_tile(const LayerPlan& layer, const InputTile& input, const TileOut
                    const Range* range, NonFinitePolicy policy, Target target,
                    TileReport& report) noexcept {
   QuantizeTile tile{.input = input,
-                    .group_size = layer.geometry.group_columns,
+                    .group_size = layer.encoding.block_cols,
                     .rule = code_rule(layer, policy),
                     .range = range,
-                    .codes = output.first.codes,
-                    .codes_row_bytes = output.codes_row_bytes,
+                    .parts = output.parts,
                     .stream_codes = output.stream_codes,
-                    .fetch_ahead = output.fetch_ahead,
-                    .scales = output.first.scales,
-                    .zero_points = output.first.zero_points,
-                    .scales_row_stride = output.scales_row_stride};
+                    .fetch_ahead = output.fetch_ahead};
   const std::size_t code_bits =
       input.cols * (tile.rule.packed ? static_cast<std::size_t>(tile.rule.bits) : 8);
-  if (layer.geometry.range_span == RangeSpan::kTensor && code_bits == output.codes_row_bytes * 8) {
+  const bool codes_follow = code_bits == output.parts[Role::kCodes].row_stride * 8;
+  if (layer.encoding.range_span == RangeSpan::kTensor && codes_follow) {
     tile.input = as_one_row(input);
     tile.group_size = std::max(tile.group_size, tile.input.cols);
   }
   layer.format.spec->kernels(target).quantize(tile, report);
 }
 
-void dequantize_tile(const LayerPlan& layer, const Tile& tile, const TileOutput& stored,
+void dequantize_tile(const LayerPlan& layer, const Tile& tile, const PerRole<PartInput>& stored,
                      Target target, const DequantizedSpan& output, std::size_t row_bytes) noexcept {
-  const DequantizeTile job{.codes = stored.first.codes,
-                           .codes_row_bytes = stored.codes_row_bytes,
-                           .scales = stored.first.scales,
-                           .zero_points = stored.first.zero_points,
-                           .scales_row_stride = stored.scales_row_stride,
+  const DequantizeTile job{.parts = stored,
                            .rows = tile.rows,
                            .cols = tile.cols,
-                           .group_size = layer.geometry.group_columns,
+                           .group_size = layer.encoding.block_cols,
                            .rule = code_rule(layer, NonFinitePolicy::kRaise),
                            .output = output.data,
                            .dtype = output.dtype,
@@ -111,8 +113,9 @@ void dequantize_tile(const LayerPlan& layer, const Tile& tile, const TileOutput&
   layer.format.spec->kernels(target).dequantize(job);
 }
 
-void measure_tile(const LayerPlan& layer, const InputTile& original, const TileOutput& stored,
-                  Target target, float* restored, ErrorSums& sums) noexcept {
+void measure_tile(const LayerPlan& layer, const InputTile& original,
+                  const PerRole<PartInput>& stored, Target target, float* restored,
+                  ErrorSums& sums) noexcept {
   dequantize_tile(layer, {.rows = original.rows, .cols = original.cols}, stored, target,
                   {.data = restored, .dtype = DType::kF32}, original.cols * sizeof(float));
 
@@ -144,25 +147,20 @@ void add_lanes(const ErrorLanes& lanes, ErrorSums& sums) noexcept {
 }
 
 std::uint64_t range_count(const LayerPlan& layer) noexcept {
-  switch (layer.geometry.range_span) {
-    case RangeSpan::kTensor:
-      return 1;
-    case RangeSpan::kRow:
-      return layer.rows;
-    case RangeSpan::kGroup:
-      return layer.rows * layer.geometry.groups;
-  }
-  return 0;
+  const Tile behind_the_last{.row = layer.rows};
+  return layer.encoding.range_span == RangeSpan::kTensor ? 1 : range_index(layer, behind_the_last);
 }
 
 std::uint64_t range_index(const LayerPlan& layer, const Tile& tile) noexcept {
-  switch (layer.geometry.range_span) {
+  switch (layer.encoding.range_span) {
     case RangeSpan::kTensor:
       return 0;
     case RangeSpan::kRow:
       return tile.row;
-    case RangeSpan::kGroup:
-      return tile.row * layer.geometry.groups + tile.col / layer.geometry.group_columns;
+    case RangeSpan::kGroup: {
+      const std::uint64_t group = layer.encoding.block_cols;
+      return tile.row * (layer.cols / group + (layer.cols % group != 0)) + tile.col / group;
+    }
   }
   return 0;
 }

@@ -20,13 +20,11 @@ InputTile input_tile(const LayerPlan& layer, const Tile& tile, const void* data,
 // The range of all elements of a tile, and its non-finite values.
 void find_range(const InputTile& input, Target target, Range& range, TileReport& report) noexcept;
 
-// Quantizes one tile. `output` points at the tile's own first code, scale and zero point, laid out
-// as in the layer (placement() says where) or tightly, with the strides given. `range`: what the
-// range pass found for the tile's span, or null when the layer has no range pass.
+// Quantizes one tile. The parts of `output` are those of the tile: where they lie in its layer, or
+// tightly in memory of their own. `range`: what the range pass found for the tile's span, or null
+// when the layer has no range pass.
 struct TileOutput {
-  QuantizedSpan first;  // scales and zero_points null: not written, another tile of the span does
-  std::size_t codes_row_bytes = 0;
-  std::size_t scales_row_stride = 0;
+  PerRole<PartOutput> parts;
   bool stream_codes = false;  // see QuantizeTile
   bool fetch_ahead = true;
 };
@@ -40,25 +38,30 @@ void quantize_tile(const LayerPlan& layer, const InputTile& input, const TileOut
                    TileReport& report) noexcept;
 
 // Writes the values of one tile; `output` points at its first element, rows row_bytes apart.
-void dequantize_tile(const LayerPlan& layer, const Tile& tile, const TileOutput& stored,
+void dequantize_tile(const LayerPlan& layer, const Tile& tile, const PerRole<PartInput>& stored,
                      Target target, const DequantizedSpan& output, std::size_t row_bytes) noexcept;
 
-// Adds the error of one tile, stored as quantize_tile left it (its scales present). `restored` is
-// scratch of rows x cols floats of the tile.
-void measure_tile(const LayerPlan& layer, const InputTile& original, const TileOutput& stored,
-                  Target target, float* restored, ErrorSums& sums) noexcept;
+// Adds the error of one tile, whose parts are all present. `restored` is scratch of rows x cols
+// floats of the tile.
+void measure_tile(const LayerPlan& layer, const InputTile& original,
+                  const PerRole<PartInput>& stored, Target target, float* restored,
+                  ErrorSums& sums) noexcept;
 
 // Adds the sums of all lanes.
 void add_lanes(const ErrorLanes& lanes, ErrorSums& sums) noexcept;
 
-// Where the output of a tile lies in the outputs of its layer. A tile whose scale another tile of
-// the same span writes has none.
-TileOutput tile_output(const LayerPlan& layer, const Tile& tile,
-                       const QuantizedSpan& layer_output) noexcept;
+// The parts of a tile in those of its layer; what another tile writes is left out.
+PerRole<PartOutput> tile_parts(const LayerPlan& layer, const Tile& tile,
+                               const QuantizedSpan& layer_parts) noexcept;
+// The same to be read, with what tiles share.
+PerRole<PartInput> tile_parts(const LayerPlan& layer, const Tile& tile,
+                              const QuantizedView& layer_parts) noexcept;
 
-// False for the tiles of a span that do not start it: they share the scale that the first one
-// writes.
-bool writes_scales(const LayerPlan& layer, const Tile& tile) noexcept;
+// The bytes from one row of a part to the next, where its slices of a tile lie tightly.
+std::size_t tight_stride(const PartSpec& part, const PartSlice& slice) noexcept;
+
+// False for the tiles of a span that do not start it.
+bool starts_span(const LayerPlan& layer, const Tile& tile) noexcept;
 
 // How many ranges a layer with a range pass has, and which of them a tile belongs to.
 std::uint64_t range_count(const LayerPlan& layer) noexcept;

@@ -20,7 +20,7 @@ namespace quarrow {
 // A row of the result.
 struct ResultRow {
   std::optional<std::string> name;
-  LayerPlan layer;  // format, dtype, geometry
+  LayerPlan layer;  // format, dtype, encoding
   std::vector<std::int64_t> shape;
   QuantizedView stored;
   std::shared_ptr<const void> memory;  // keeps `stored` alive

@@ -71,16 +71,14 @@ inline constexpr std::uint64_t kMinElements = 1024;
 // the edges of a model, and small tensors.
 StayReason default_stay_reason(const TensorEntry& tensor) noexcept;
 
-enum class Payload : std::uint8_t { kCodes, kScales, kZeroPoints, kConstant };
-
 // One entry of a quantized tensor. Everything borrowed: from the tensor, from static memory, or
 // from the memory resource given to encode().
 struct EncodedEntry {
   std::string_view name;
   std::span<const std::uint64_t> shape;
   ElementType dtype = ElementType::kU8;
-  Payload payload = Payload::kConstant;
-  std::string_view constant;  // the bytes of a kConstant
+  std::optional<Role> role;   // of the part that it holds; nothing: constant bytes
+  std::string_view constant;  // these
 };
 
 // A tensor that a layout takes, and the format it gets.
@@ -95,7 +93,7 @@ struct Scheme {
   // (DialectLayers), can be encoded.
   StayReason (*stay_reason)(const TensorEntry& tensor, const TensorTable& file,
                             const Format& format);
-  // The entries in the order in which they are stored. Sizes are those of the format's geometry, a
+  // The entries in the order in which they are stored. Sizes are those of the format's encoding, a
   // matrix of shape[0] rows.
   std::vector<EncodedEntry> (*encode)(const LayerToEncode& layer,
                                       std::pmr::memory_resource& memory);

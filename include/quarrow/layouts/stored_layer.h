@@ -3,7 +3,6 @@
 // Quantized tensors that lie in files.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -24,11 +23,18 @@ namespace quarrow {
 
 inline constexpr std::uint64_t kMaxRowAlignment = 4;
 
-// How the outputs of a format lie in their entries. Scales have the dtype of their entry, zero
-// points are packed down the columns, into words of 32 bits.
+struct Packing;
+
+// How a part lies in its entry. Floats have the dtype of the entry.
+struct PartStorage {
+  std::uint64_t row_alignment = 1;   // rows fill multiples of so many bytes, at most 4
+  const Packing* packing = nullptr;  // null: row by row
+};
+
+// How the parts of a format lie in their entries.
 struct Storage {
-  std::uint64_t row_alignment = 1;  // rows of codes fill multiples of so many bytes, at most 4
-  bool unsigned_codes = false;      // symmetric codes plus half of the codes
+  bool unsigned_codes = false;  // symmetric codes plus half of the codes
+  PerRole<PartStorage> parts = {};
 };
 
 // A tensor that a file holds quantized. Borrows from the checkpoint, the registry of layouts and
@@ -39,19 +45,26 @@ struct StoredLayer {
   ElementType dtype = ElementType::kF32;  // as it was: f16, bf16, f32 or f64
   Format format;
   const Storage* storage = nullptr;
-  // Entries of the file. Their dtypes and shapes fit the format's geometry.
-  const TensorEntry* codes = nullptr;
-  const TensorEntry* scales = nullptr;
-  const TensorEntry* zero_points = nullptr;  // null when the format has none
+  // Entries of the file. Their dtypes and shapes fit the format's encoding; null are those that it
+  // does not have.
+  PerRole<const TensorEntry*> parts;
   const TensorEntry* description = nullptr;  // null when the scheme has none
   // Entries that mean nothing once the layer has values again: scales of its activations...
   std::span<const TensorEntry* const> others;
 
-  // Some may be null.
-  std::array<const TensorEntry*, 4> parts() const noexcept {
-    return {codes, scales, zero_points, description};
+  const TensorEntry* codes() const noexcept { return parts[Role::kCodes]; }
+  const TensorEntry* scales() const noexcept { return parts[Role::kScales]; }
+  // Of all entries.
+  std::uint64_t bytes() const noexcept;
+  // Calls visit(entry) for each entry that there is.
+  template <typename Visit>
+  void for_each_entry(Visit visit) const {
+    for (const TensorEntry* entry : parts.items) {
+      if (entry != nullptr) visit(*entry);
+    }
+    if (description != nullptr) visit(*description);
+    for (const TensorEntry* entry : others) visit(*entry);
   }
-  std::uint64_t bytes() const noexcept;  // of all entries
 };
 
 // The quantized tensors of a checkpoint. Borrows from it; what it hands out stays valid as long as

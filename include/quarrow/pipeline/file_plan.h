@@ -30,6 +30,12 @@ enum class Action : std::uint8_t {
   kRestore,   // from codes to values
 };
 
+// Where an entry lies, and what its elements are.
+struct PlacedPart {
+  std::uint64_t position = 0;
+  ElementType type = ElementType::kU8;
+};
+
 struct TensorPlan {
   Action action = Action::kCopy;
   StayReason reason = StayReason::kNone;  // why it is not quantized
@@ -43,12 +49,11 @@ struct TensorPlan {
   // table or the stored layers.
   std::string_view stored_as = {};
   const Layout* layout = nullptr;  // when quantized
-  // In the new file or memory: of the tensor or of its codes, and when quantized of what lies
-  // beside them.
-  std::uint64_t data_position = 0;
-  std::uint64_t scales_position = 0;
-  std::uint64_t zero_points_position = 0;
+  // In the new file or memory: the tensor's values as its codes, or when quantized each part.
+  PerRole<PlacedPart> parts;
   std::uint64_t bytes_out = 0;  // of all its entries
+
+  std::uint64_t data_position() const noexcept { return parts[Role::kCodes].position; }
 
   std::string_view name() const noexcept { return stored != nullptr ? stored->name : source->name; }
   std::uint64_t bytes_in() const noexcept {

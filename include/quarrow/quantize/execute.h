@@ -17,20 +17,12 @@
 
 namespace quarrow {
 
-// The stored form of one layer, borrowed: codes of LayerPlan::code_bytes() bytes, then
-// Geometry::scales() scales and, when the format has them, as many zero points. A part without
-// elements may be null.
-struct QuantizedSpan {
-  std::uint8_t* codes = nullptr;
-  float* scales = nullptr;
-  std::uint8_t* zero_points = nullptr;
-};
+// The parts of one layer, borrowed: PartSpec::bytes() of each that its encoding has, at an address
+// that suits the elements. Null are those that it does not have; one without bytes may be null.
+using QuantizedSpan = PerRole<std::byte*>;
+using QuantizedView = PerRole<const std::byte*>;
 
-struct QuantizedView {
-  const std::uint8_t* codes = nullptr;
-  const float* scales = nullptr;
-  const std::uint8_t* zero_points = nullptr;
-};
+QuantizedView view_of(const QuantizedSpan& parts) noexcept;
 
 enum class NonFinitePolicy : std::uint8_t {
   kRaise,     // report the layer; its outputs are unspecified

@@ -10,6 +10,7 @@
 
 #include "quarrow/core/dtype.h"
 #include "quarrow/core/target.h"
+#include "quarrow/quantize/encoding.h"
 
 namespace quarrow {
 
@@ -58,24 +59,6 @@ constexpr std::uint8_t operator|(std::uint8_t a, FormatField b) noexcept {
   return static_cast<std::uint8_t>(a | static_cast<unsigned>(b));
 }
 
-// Which part of a tensor one range (and so one scale) covers.
-enum class RangeSpan : std::uint8_t { kGroup, kRow, kTensor };
-
-// What a format makes of a matrix: the exact sizes of its outputs, and where tiles may end.
-struct Geometry {
-  std::uint64_t code_row_bytes = 0;  // codes: [rows, code_row_bytes] bytes
-  bool signed_codes = false;         // int8 codes instead of uint8
-  std::uint64_t scale_rows = 0;      // scales: [scale_rows, groups] floats; 0 rows: none
-  std::uint64_t groups = 0;
-  bool zero_points = false;         // uint8 zero points of the shape of the scales
-  std::uint64_t group_columns = 1;  // columns of a full group (a block), at least 1
-  std::uint64_t code_step = 1;  // columns whose codes fill whole bytes: 2 for packed 4-bit codes
-  std::uint64_t code_step_bytes = 1;
-  RangeSpan range_span = RangeSpan::kGroup;
-
-  std::uint64_t scales() const noexcept { return scale_rows * groups; }
-};
-
 struct FormatKernels;
 
 // One line of the registry.
@@ -85,8 +68,8 @@ struct FormatSpec {
   int bits;
   std::uint8_t fields;  // FormatField bits that a user may set
   Format defaults;      // defaults.spec is filled in by default_format()
-  // Sizes for a matrix of rows x cols. Throws StatusError(kSizeOverflow).
-  Geometry (*geometry)(const Format& format, std::uint64_t rows, std::uint64_t cols);
+  // The parts of a matrix of rows x cols. Throws StatusError(kSizeOverflow).
+  Encoding (*encoding)(const Format& format, std::uint64_t rows, std::uint64_t cols);
   const FormatKernels& (*kernels)(Target target) noexcept;
 };
 

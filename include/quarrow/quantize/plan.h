@@ -34,14 +34,13 @@ struct LayerPlan {
   DType dtype = DType::kF32;
   std::uint64_t rows = 0;
   std::uint64_t cols = 0;
-  Geometry geometry = {};
+  Encoding encoding = {};
   std::uint64_t random_key = 0;  // of stochastic rounding: XXH3_64(name) xor seed
   bool unsigned_codes = false;   // symmetric codes plus half of the codes, as some files store them
   bool range_pass = false;       // ranges are found in a pass of their own, before the codes
   std::size_t first_tile = 0;    // in Plan::tiles
   std::size_t tile_count = 0;
 
-  std::uint64_t code_bytes() const noexcept { return rows * geometry.code_row_bytes; }
   std::uint64_t elements() const noexcept { return rows * cols; }
 };
 
@@ -61,14 +60,17 @@ struct LayerRequest {
   std::string_view name;
 };
 
-// Where a tile's outputs lie in those of its layer. Counts are of bytes and of scales.
-struct TilePlacement {
-  std::uint64_t code_offset = 0;
-  std::uint64_t code_row_bytes = 0;  // of one row of the tile
-  std::uint64_t scale_offset = 0;
-  std::uint64_t scale_row_count = 0;  // of one row of the tile
+// What a tile has of a part. Its rows lie the part's row_bytes apart; those of a tile of several
+// rows are whole ones, and so behind each other.
+struct PartSlice {
+  std::uint64_t offset = 0;     // of its first byte in the part
+  std::uint64_t rows = 0;       // 1 where the rows share one
+  std::uint64_t row_bytes = 0;  // of the tile, in each row
+  bool owned = true;            // false: another tile writes it, the one where the step begins
+
+  std::uint64_t bytes() const noexcept { return rows * row_bytes; }
 };
-TilePlacement placement(const LayerPlan& layer, const Tile& tile) noexcept;
+PartSlice slice_of(const PartSpec& part, const Tile& tile) noexcept;
 
 // Appends the exact sizes of a layer, without tiles: their number grows with the sizes that a
 // caller claims, so they are cut when the outputs are there. Throws StatusError with the layer's

@@ -20,7 +20,7 @@ namespace quarrow {
 // Layers in the order in which they were asked for, with the memory that they lie in: a value,
 // whose copies share that memory. plan and views() are what dequantize() and measure_error() take.
 struct QuantizedLayers {
-  Plan plan;                     // of each layer format, dtype, rows, columns and geometry
+  Plan plan;                     // of each layer format, dtype, rows, columns and encoding
   LayerMemory memory;            // its owner() keeps a layer alive by itself
   std::vector<Status> statuses;  // of each layer; what failed has parts that mean nothing
   Status status;                 // the first of them that is not ok, or why there are no layers
@@ -28,16 +28,24 @@ struct QuantizedLayers {
   bool ok() const noexcept { return status.ok(); }
   std::size_t size() const noexcept { return plan.layers.size(); }
 
-  // The parts of a layer, as long as this or a copy lives. Codes: rows of Geometry::code_row_bytes
-  // bytes, of int8 where Geometry::signed_codes; scales: Geometry::scale_rows rows of
-  // Geometry::groups, in f32 whatever the scale dtype; zero points like the scales, or none.
-  // Throw std::out_of_range.
+  // A part of a layer, as long as this or a copy lives: rows of PartSpec::row_bytes bytes, nothing
+  // where the format has no such part. Throw std::out_of_range.
+  std::span<const std::byte> part(std::size_t layer, Role role) const;
+  // The same for the usual ones: codes, of int8 where PartSpec::type says so; scales in f32,
+  // whatever their dtype in files; zero points.
   std::span<const std::uint8_t> codes(std::size_t layer) const;
   std::span<const float> scales(std::size_t layer) const;
   std::span<const std::uint8_t> zero_points(std::size_t layer) const;
 
   // Of all layers, borrowed.
   std::vector<QuantizedView> views() const;
+
+ private:
+  template <typename Element>
+  std::span<const Element> elements(std::size_t layer, Role role) const {
+    const std::span<const std::byte> bytes = part(layer, role);
+    return {reinterpret_cast<const Element*>(bytes.data()), bytes.size() / sizeof(Element)};
+  }
 };
 
 struct QuantizeOptions {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -21,19 +22,19 @@ class Rows {
           {.view = {.dtype = DType::kF32, .rows = 2, .cols = 6}, .format = format, .name = ""});
     }
     const Plan plan = plan_layers(requests);
-    std::uint8_t* codes = codes_;
-    float* scales = scales_;
-    std::uint8_t* zero_points = zero_points_;
+    PerRole<std::byte*> next;
+    for (std::size_t i = 0; i < kRoles; ++i) next.items[i] = parts_.items[i].data();
     for (const LayerPlan& layer : plan.layers) {
-      const bool has_zero_points = layer.geometry.zero_points;
-      rows_.push_back({.name = "layer " + std::to_string(rows_.size()),
-                       .layer = layer,
-                       .shape = {2, 6},
-                       .stored = {codes, scales, has_zero_points ? zero_points : nullptr},
-                       .memory = memory_});
-      codes += layer.code_bytes();
-      scales += layer.geometry.scales();
-      if (has_zero_points) zero_points += layer.geometry.scales();
+      ResultRow row{.name = "layer " + std::to_string(rows_.size()),
+                    .layer = layer,
+                    .shape = {2, 6},
+                    .stored = {},
+                    .memory = memory_};
+      for (const PartSpec& part : layer.encoding.parts()) {
+        row.stored[part.role] = next[part.role];
+        next[part.role] += part.bytes();
+      }
+      rows_.push_back(row);
     }
   }
 
@@ -44,13 +45,11 @@ class Rows {
     rows_.clear();
     return memory;
   }
-  const void* codes() const { return codes_; }
+  const void* codes() const { return parts_[Role::kCodes].data(); }
 
  private:
   std::shared_ptr<const void> memory_;
-  std::uint8_t codes_[1000] = {};
-  float scales_[100] = {};
-  std::uint8_t zero_points_[100] = {};
+  PerRole<std::array<std::byte, 1000>> parts_;
   std::vector<ResultRow> rows_;
 };
 
@@ -111,16 +110,16 @@ TEST(LayerExport, MemoryLivesAsLongAsAStream) {
 TEST(LayerExport, AnArrayEndsWhereTheMemoryDoes) {
   Rows rows{"int4", "int8_rowwise", "int4", "int8"};
   EXPECT_EQ(rows_of_one_array(rows.rows()), 4U);
-  ++rows.rows()[2].stored.codes;
+  ++rows.rows()[2].stored[Role::kCodes];
   EXPECT_EQ(rows_of_one_array(rows.rows()), 2U);
-  --rows.rows()[2].stored.codes;
-  ++rows.rows()[3].stored.scales;
+  --rows.rows()[2].stored[Role::kCodes];
+  ++rows.rows()[3].stored[Role::kScales];
   EXPECT_EQ(rows_of_one_array(rows.rows()), 3U);
-  --rows.rows()[3].stored.scales;
+  --rows.rows()[3].stored[Role::kScales];
   // Zero points are compared with those of the last row that has any.
-  ++rows.rows()[2].stored.zero_points;
+  ++rows.rows()[2].stored[Role::kZeroPoints];
   EXPECT_EQ(rows_of_one_array(rows.rows()), 2U);
-  --rows.rows()[2].stored.zero_points;
+  --rows.rows()[2].stored[Role::kZeroPoints];
   rows.rows()[1].memory = std::make_shared<int>();
   EXPECT_EQ(rows_of_one_array(rows.rows()), 1U);
 }

@@ -259,17 +259,16 @@ TEST_P(Affine, NullScalesAreNotWritten) {
   std::vector<std::uint8_t> codes(100);
   const Range range{0.0F, 1.0F};
   TileReport report;
-  affine_kernels(target()).quantize(
-      {.input = {.data = reinterpret_cast<const std::byte*>(values.data()),
-                 .rows = 1,
-                 .cols = 100,
-                 .layer_cols = 100},
-       .group_size = 100,
-       .rule = {.bits = 8},
-       .range = &range,
-       .codes = codes.data(),
-       .codes_row_bytes = 100},
-      report);
+  QuantizeTile tile{.input = {.data = reinterpret_cast<const std::byte*>(values.data()),
+                              .rows = 1,
+                              .cols = 100,
+                              .layer_cols = 100},
+                    .group_size = 100,
+                    .rule = {.bits = 8},
+                    .range = &range,
+                    .parts = {}};
+  tile.parts[Role::kCodes] = {reinterpret_cast<std::byte*>(codes.data()), 100};
+  affine_kernels(target()).quantize(tile, report);
   EXPECT_EQ(codes, std::vector<std::uint8_t>(100, 255));
 }
 

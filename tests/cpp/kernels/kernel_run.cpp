@@ -85,16 +85,19 @@ reference::Result run_quantize_into(const FormatKernels& kernels, const referenc
   GuardedBuffer codes(layout.bytes, 0, kCanary);
   GuardedBuffer scales(scale_count * sizeof(float), 0, kCanary);
   GuardedBuffer zero_points(scale_count, 0, kCanary);
-  const QuantizeTile tile{.input = input,
-                          .group_size = job.group_size,
-                          .rule = job.rule,
-                          .range = job.range ? &*job.range : nullptr,
-                          .codes = codes.data(),
-                          .codes_row_bytes = layout.stride,
-                          .stream_codes = layout.stream,
-                          .scales = reinterpret_cast<float*>(scales.data()),
-                          .zero_points = job.rule.symmetric ? nullptr : zero_points.data(),
-                          .scales_row_stride = job.groups()};
+  QuantizeTile tile{.input = input,
+                    .group_size = job.group_size,
+                    .rule = job.rule,
+                    .range = job.range ? &*job.range : nullptr,
+                    .parts = {},
+                    .stream_codes = layout.stream};
+  tile.parts[Role::kCodes] = {reinterpret_cast<std::byte*>(codes.data()), layout.stride};
+  tile.parts[Role::kScales] = {reinterpret_cast<std::byte*>(scales.data()),
+                               job.groups() * sizeof(float)};
+  if (!job.rule.symmetric) {
+    tile.parts[Role::kZeroPoints] = {reinterpret_cast<std::byte*>(zero_points.data()),
+                                     job.groups()};
+  }
   reference::Result result;
   kernels.quantize(tile, result.report);
   EXPECT_TRUE(codes.surroundings_untouched());
@@ -149,18 +152,23 @@ std::vector<std::uint8_t> run_dequantize(const FormatKernels& kernels, const ref
   GuardedBuffer codes(stored.codes.size(), 0, kCanary);
   std::copy(stored.codes.begin(), stored.codes.end(), codes.data());
   GuardedBuffer output(job.rows == 0 ? 0 : job.rows * stride - kCodeRowGap, 1, kCanary);
-  kernels.dequantize({.codes = codes.data(),
-                      .codes_row_bytes = job.code_row_bytes(),
-                      .scales = stored.scales.data(),
-                      .zero_points = job.rule.symmetric ? nullptr : stored.zero_points.data(),
-                      .scales_row_stride = job.groups(),
+  DequantizeTile tile{.parts = {},
                       .rows = job.rows,
                       .cols = job.cols,
                       .group_size = job.group_size,
                       .rule = job.rule,
                       .output = output.data(),
                       .dtype = dtype,
-                      .output_row_bytes = stride});
+                      .output_row_bytes = stride};
+  const auto bytes_of = [](auto& values) {
+    return reinterpret_cast<const std::byte*>(values.data());
+  };
+  tile.parts[Role::kCodes] = {bytes_of(codes), job.code_row_bytes()};
+  tile.parts[Role::kScales] = {bytes_of(stored.scales), job.groups() * sizeof(float)};
+  if (!job.rule.symmetric) {
+    tile.parts[Role::kZeroPoints] = {bytes_of(stored.zero_points), job.groups()};
+  }
+  kernels.dequantize(tile);
   EXPECT_TRUE(output.surroundings_untouched());
   std::vector<std::uint8_t> bytes;
   for (std::size_t row = 0; row < job.rows; ++row) {

@@ -69,17 +69,17 @@ TEST_F(ComfyInt8, WritesTheEntriesThatComfyUiReads) {
   ASSERT_EQ(entries.size(), 3U);
   EXPECT_EQ(entries[0].name, "blocks.0.weight");
   EXPECT_EQ(entries[0].dtype, ElementType::kI8);
-  EXPECT_EQ(entries[0].payload, Payload::kCodes);
+  EXPECT_EQ(entries[0].role, Role::kCodes);
   EXPECT_EQ(std::vector<std::uint64_t>(entries[0].shape.begin(), entries[0].shape.end()),
             (std::vector<std::uint64_t>{5, 7}));
   EXPECT_EQ(entries[1].name, "blocks.0.weight_scale");
   EXPECT_EQ(entries[1].dtype, ElementType::kF32);
-  EXPECT_EQ(entries[1].payload, Payload::kScales);
+  EXPECT_EQ(entries[1].role, Role::kScales);
   EXPECT_EQ(std::vector<std::uint64_t>(entries[1].shape.begin(), entries[1].shape.end()),
             (std::vector<std::uint64_t>{5, 1}));
   EXPECT_EQ(entries[2].name, "blocks.0.comfy_quant");
   EXPECT_EQ(entries[2].dtype, ElementType::kU8);
-  EXPECT_EQ(entries[2].payload, Payload::kConstant);
+  EXPECT_EQ(entries[2].role, std::nullopt);
   ASSERT_EQ(entries[2].shape.size(), 1U);
   EXPECT_EQ(entries[2].shape[0], entries[2].constant.size());
   EXPECT_EQ(entries[2].constant,

@@ -51,10 +51,9 @@ Checkpoint file_of(const Encoded& layer) {
   for (const EncodedEntry& entry : layer.entries) {
     bool partial_byte = false;
     const std::string_view data =
-        entry.payload == Payload::kConstant
-            ? entry.constant
-            : std::string_view(zeros).substr(0,
-                                             *tensor_bytes(entry.dtype, entry.shape, partial_byte));
+        !entry.role ? entry.constant
+                    : std::string_view(zeros).substr(
+                          0, *tensor_bytes(entry.dtype, entry.shape, partial_byte));
     tensors.push_back({entry.name, entry.dtype, entry.shape, std::as_bytes(std::span(data))});
   }
   return checkpoint_in_memory(tensors, layer.metadata);

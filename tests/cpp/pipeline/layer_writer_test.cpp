@@ -44,9 +44,11 @@ class LayerWriterTest : public ::testing::Test {
     std::vector<std::uint8_t> zero_points(tile.rows * 2, static_cast<std::uint8_t>(index + 1));
     const FailingCalls failing(Call::kAllocation, ENOMEM, failing_allocation);
     try {
-      writer.write(
-          tile, 0,
-          {reinterpret_cast<std::uint8_t*>(codes.data()), scales.data(), zero_points.data()});
+      PerRole<std::byte*> parts;
+      parts[Role::kCodes] = reinterpret_cast<std::byte*>(codes.data());
+      parts[Role::kScales] = reinterpret_cast<std::byte*>(scales.data());
+      parts[Role::kZeroPoints] = reinterpret_cast<std::byte*>(zero_points.data());
+      writer.write(tile, 0, parts);
     } catch (const std::bad_alloc&) {
       return false;
     }

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "containers/test_files.h"
@@ -63,11 +64,8 @@ struct Expected {
         matrix_view(tensor.data.data(), *float_dtype(tensor.dtype), tensor.shape);
     const LayerRequest request{view, format, tensor.name};
     const Plan plan = make_plan({&request, 1});
-    codes.resize(plan.layers[0].code_bytes());
-    scales.resize(plan.layers[0].geometry.scales());
-    zero_points.resize(plan.layers[0].geometry.zero_points ? scales.size() : 0);
-    const QuantizedSpan span{codes.data(), scales.data(),
-                             zero_points.empty() ? nullptr : zero_points.data()};
+    PartMemory memory(plan.layers[0]);
+    const QuantizedSpan span = memory.span();
     Status status;
     EXPECT_TRUE(
         quantize(plan, {&view, 1}, {&span, 1}, NonFinitePolicy::kRaise, context, {&status, 1})
@@ -75,7 +73,8 @@ struct Expected {
     const bool is_wide = tensor.dtype == ElementType::kF64;
     const DType dtype = is_wide ? DType::kF32 : *float_dtype(tensor.dtype);
     values.resize(plan.layers[0].elements() * size_of(dtype));
-    const QuantizedView stored{span.codes, span.scales, span.zero_points};
+    const QuantizedView stored = memory.view();
+    parts.emplace(memory);
     const DequantizedSpan output{values.data(), dtype};
     EXPECT_TRUE(dequantize(plan, {&stored, 1}, {&output, 1}, context).ok());
     if (is_wide) values = widened(values);
@@ -89,9 +88,7 @@ struct Expected {
     return {reinterpret_cast<const char*>(wide.data()), wide.size() * sizeof(double)};
   }
 
-  std::vector<std::uint8_t> codes;
-  std::vector<float> scales;
-  std::vector<std::uint8_t> zero_points;
+  std::optional<PartMemory> parts;
   std::string values;
 };
 
@@ -143,15 +140,9 @@ TEST_F(Restore, LayersAreReadAndRestoredAsInMemory) {
         EXPECT_EQ(layer.dtype, tensor.dtype);
         EXPECT_EQ(layer.format, format);
         const Expected expected(format, tensor, context_);
-        std::vector<std::uint8_t> codes(expected.codes.size());
-        std::vector<float> scales(expected.scales.size());
-        std::vector<std::uint8_t> zero_points(expected.zero_points.size());
-        read_layer(
-            quantized, layer, stored.layers[index], context_.target,
-            {codes.data(), scales.data(), zero_points.empty() ? nullptr : zero_points.data()});
-        EXPECT_EQ(codes, expected.codes) << layer.name;
-        EXPECT_EQ(scales, expected.scales) << layer.name;
-        EXPECT_EQ(zero_points, expected.zero_points) << layer.name;
+        PartMemory read(stored.layers[index]);
+        read_layer(quantized, layer, stored.layers[index], context_.target, read.span());
+        EXPECT_TRUE(read == *expected.parts) << layer.name;
       }
       FilePlan restoring = plan_restored(quantized, layers, {});
       ASSERT_TRUE(run_file_job(quantized, restoring, folder_ / "r", options_, context_).finished);
@@ -360,11 +351,9 @@ TEST_F(Restore, LayersWithoutElementsHaveTheirScales) {
     const StoredLayers layers = find_stored_layers(source);
     ASSERT_EQ(layers.layers().size(), 1U);
     const Plan stored = plan_stored_layers(layers.layers());
-    std::vector<float> scales(static_cast<std::size_t>(rows), -1.0F);
-    read_layer(source, layers.layers()[0], stored.layers[0], context_.target,
-               {nullptr, scales.data(), nullptr});
-    EXPECT_EQ(std::string(reinterpret_cast<const char*>(scales.data()), scales.size() * 4),
-              checkpoint.find("e.weight_scale")->data);
+    PartMemory read(stored.layers[0]);
+    read_layer(source, layers.layers()[0], stored.layers[0], context_.target, read.span());
+    EXPECT_EQ(read.text(Role::kScales), checkpoint.find("e.weight_scale")->data);
     FilePlan plan = plan_restored(source, layers, {});
     ASSERT_TRUE(run_file_job(source, plan, folder_ / "out", options_, context_).finished);
     const Checkpoint restored = open_checkpoint(folder_ / "out", Io::kRead);

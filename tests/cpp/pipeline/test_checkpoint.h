@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -13,8 +14,9 @@
 #include <vector>
 
 #include "containers/test_files.h"
-#include "quarrow/core/element_type.h"
+#include "quantize/part_memory.h"
 #include "quarrow/core/context.h"
+#include "quarrow/core/element_type.h"
 #include "quarrow/quantize/execute.h"
 #include "quarrow/quantize/format.h"
 #include "quarrow/quantize/plan.h"
@@ -101,23 +103,18 @@ class InMemory {
         view_(matrix_view(tensor.data.data(), *float_dtype(tensor.dtype), tensor.shape)) {
     const LayerRequest request{view_, format, tensor.name};
     plan_ = make_plan({&request, 1});
-    codes_.resize(plan_.layers[0].code_bytes());
-    scales_.resize(plan_.layers[0].geometry.scales());
-    const QuantizedSpan output{reinterpret_cast<std::uint8_t*>(codes_.data()), scales_.data(),
-                               nullptr};
+    memory_.emplace(plan_.layers[0]);
+    const QuantizedSpan output = memory_->span();
     Status status;
     if (!quantize(plan_, {&view_, 1}, {&output, 1}, policy, context, {&status, 1}).ok()) {
       throw std::runtime_error("not quantized: " + tensor.name);
     }
   }
 
-  const std::string& codes() const { return codes_; }
-  std::string scales() const {
-    return {reinterpret_cast<const char*>(scales_.data()), scales_.size() * sizeof(float)};
-  }
-  ErrorSums errors() const {
-    const QuantizedView stored{reinterpret_cast<const std::uint8_t*>(codes_.data()), scales_.data(),
-                               nullptr};
+  std::string codes() const { return memory_->text(Role::kCodes); }
+  std::string scales() const { return memory_->text(Role::kScales); }
+  ErrorSums errors() {
+    const QuantizedView stored = memory_->view();
     ErrorSums sums;
     measure_error(plan_, {&view_, 1}, {&stored, 1}, {&sums, 1}, context_);
     return sums;
@@ -127,8 +124,7 @@ class InMemory {
   const Context& context_;
   TensorView view_;
   Plan plan_;
-  std::string codes_;
-  std::vector<float> scales_;
+  std::optional<PartMemory> memory_;
 };
 
 }  // namespace quarrow

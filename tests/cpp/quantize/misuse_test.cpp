@@ -39,9 +39,7 @@ class Misused : public testing::Test {
     plan_ = batch_.plan();
     views_ = batch_.views();
     for (const LayerPlan& layer : plan_.layers) {
-      stored_.push_back({std::vector<std::uint8_t>(layer.code_bytes(), 0xAA),
-                         std::vector<float>(layer.geometry.scales(), -1.0F),
-                         std::vector<std::uint8_t>(layer.geometry.scales(), 0xAA)});
+      stored_.emplace_back(layer);
       values_.emplace_back(layer.elements(), -1.0F);
     }
     untouched_ = stored_;
@@ -181,7 +179,7 @@ TEST_F(Misused, APlanOfLayersThatNobodyPlanned) {
   plan_.layers[1].dtype = static_cast<DType>(9);
   EXPECT_THROW(cut_tiles(plan_), StatusError);
   plan_.layers[1].dtype = DType::kF32;
-  plan_.layers[1].geometry.group_columns = 0;
+  plan_.layers[1].encoding.block_cols = 0;
   EXPECT_THROW(cut_tiles(plan_), StatusError);
 }
 
@@ -206,22 +204,22 @@ TEST_F(Misused, NullWhereResultsGo) {
     return status;
   };
   expect_of_the_second(StatusCode::kNullOutput,
-                       without([](QuantizedSpan& span) { span.codes = nullptr; }));
+                       without([](QuantizedSpan& span) { span[Role::kCodes] = nullptr; }));
   expect_of_the_second(StatusCode::kNullOutput,
-                       without([](QuantizedSpan& span) { span.scales = nullptr; }));
+                       without([](QuantizedSpan& span) { span[Role::kScales] = nullptr; }));
   expect_of_the_second(StatusCode::kNullOutput,
-                       without([](QuantizedSpan& span) { span.zero_points = nullptr; }));
+                       without([](QuantizedSpan& span) { span[Role::kZeroPoints] = nullptr; }));
   outputs_[1].data = nullptr;
   expect_of_the_second(StatusCode::kNullOutput, restored());
 }
 
 TEST_F(Misused, NullWhereStoredPartsAre) {
   const QuantizedView kept = stored_views_[1];
-  stored_views_[1].codes = nullptr;
+  stored_views_[1][Role::kCodes] = nullptr;
   expect_of_the_second(StatusCode::kNullInput, restored());
   expect_of_the_second(StatusCode::kNullInput, measured());
   stored_views_[1] = kept;
-  stored_views_[1].zero_points = nullptr;
+  stored_views_[1][Role::kZeroPoints] = nullptr;
   expect_of_the_second(StatusCode::kNullInput, restored());
 }
 

@@ -41,17 +41,18 @@ void expect_tiles_cover(const Plan& plan) {
     EXPECT_EQ(tile.row * layer.cols + tile.col, next_element);
     EXPECT_TRUE(tile.cols == layer.cols || tile.rows == 1);
     next_element += tile.rows * tile.cols;
-    const TilePlacement at = placement(layer, tile);
-    EXPECT_EQ(at.code_offset, next_code);
-    next_code += tile.rows * at.code_row_bytes;
-    const std::uint64_t group = layer.geometry.group_columns;
+    const PartSlice codes = slice_of(layer.encoding.codes(), tile);
+    EXPECT_EQ(codes.offset, next_code);
+    EXPECT_TRUE(codes.owned);
+    next_code += codes.bytes();
+    const std::uint64_t group = layer.encoding.block_cols;
     const bool whole_groups = tile.col % group == 0 && (tile.col + tile.cols) % group == 0;
     const bool ends_row = tile.col % group == 0 && tile.col + tile.cols == layer.cols;
     const bool piece = layer.range_pass && (tile.col / group == (tile.col + tile.cols - 1) / group);
     EXPECT_TRUE(whole_groups || ends_row || piece);
   }
   EXPECT_EQ(next_element, layer.elements());
-  EXPECT_EQ(next_code, layer.code_bytes());
+  EXPECT_EQ(next_code, layer.encoding.codes().bytes());
 }
 
 TEST(Plan, TilesCoverEveryElementAndEveryCodeOnce) {
@@ -89,13 +90,13 @@ TEST(Plan, GroupsBeyondATileTakeARangePass) {
 
 TEST(Plan, SizesOfPackedAndUnpackedCodes) {
   const LayerPlan int4 = plan_one(format("int4", GroupSize::of(128)), 3, 301).layers[0];
-  EXPECT_EQ(int4.geometry.code_row_bytes, 151U);
-  EXPECT_EQ(int4.geometry.groups, 3U);
-  EXPECT_EQ(int4.geometry.scales(), 9U);
+  EXPECT_EQ(int4.encoding.codes().row_bytes, 151U);
+  EXPECT_EQ(int4.encoding.find(Role::kScales)->columns(), 3U);
+  EXPECT_EQ(int4.encoding.bytes_of(Role::kScales), 9 * sizeof(float));
   const LayerPlan int2 = plan_one(format("int2", GroupSize::row()), 3, 301).layers[0];
-  EXPECT_EQ(int2.geometry.code_row_bytes, 76U);
+  EXPECT_EQ(int2.encoding.codes().row_bytes, 76U);
   const LayerPlan unpacked = plan_one(format("int2", GroupSize::row(), false), 3, 301).layers[0];
-  EXPECT_EQ(unpacked.geometry.code_row_bytes, 301U);
+  EXPECT_EQ(unpacked.encoding.codes().row_bytes, 301U);
 }
 
 TEST(Plan, EmptyLayersKeepTheScalesOfTheirRowsAndTensors) {
@@ -103,7 +104,9 @@ TEST(Plan, EmptyLayersKeepTheScalesOfTheirRowsAndTensors) {
   EXPECT_EQ(plan_one(format("int8", GroupSize::row()), 3, 0).tiles.size(), 1U);
   EXPECT_TRUE(plan_one(format("int8", GroupSize::row()), 0, 5).tiles.empty());
   EXPECT_TRUE(plan_one(format("int4", GroupSize::of(128)), 3, 0).tiles.empty());
-  EXPECT_EQ(plan_one(format("int4", GroupSize::of(128)), 3, 0).layers[0].geometry.groups, 0U);
+  EXPECT_EQ(
+      plan_one(format("int4", GroupSize::of(128)), 3, 0).layers[0].encoding.bytes_of(Role::kScales),
+      0U);
 }
 
 TEST(Plan, ScalesThatDoNotFitNameTheLayer) {

@@ -16,8 +16,26 @@ struct Stored {
   std::vector<float> scales;
   std::vector<std::uint8_t> zero_points;
 
-  QuantizedSpan span() { return {codes.data(), scales.data(), zero_points.data()}; }
-  QuantizedView view() const { return {codes.data(), scales.data(), zero_points.data()}; }
+  // 0xAA in codes and zero points, -1 in scales.
+  explicit Stored(const LayerPlan& layer)
+      : codes(layer.encoding.codes().bytes(), 0xAA),
+        scales(layer.encoding.bytes_of(Role::kScales) / sizeof(float), -1.0F),
+        zero_points(layer.encoding.bytes_of(Role::kZeroPoints), 0xAA) {}
+
+  QuantizedSpan span() {
+    QuantizedSpan parts;
+    parts[Role::kCodes] = reinterpret_cast<std::byte*>(codes.data());
+    parts[Role::kScales] = reinterpret_cast<std::byte*>(scales.data());
+    parts[Role::kZeroPoints] = reinterpret_cast<std::byte*>(zero_points.data());
+    return parts;
+  }
+  QuantizedView view() const {
+    QuantizedView parts;
+    parts[Role::kCodes] = reinterpret_cast<const std::byte*>(codes.data());
+    parts[Role::kScales] = reinterpret_cast<const std::byte*>(scales.data());
+    parts[Role::kZeroPoints] = reinterpret_cast<const std::byte*>(zero_points.data());
+    return parts;
+  }
   friend bool operator==(const Stored&, const Stored&) = default;
 };
 
@@ -52,11 +70,7 @@ class Batch {
                           LayerProgress* progress = nullptr) {
     const Plan made = plan();
     std::vector<Stored> stored;
-    for (const LayerPlan& layer : made.layers) {
-      stored.push_back({std::vector<std::uint8_t>(layer.code_bytes(), 0xAA),
-                        std::vector<float>(layer.geometry.scales(), -1.0F),
-                        std::vector<std::uint8_t>(layer.geometry.scales(), 0xAA)});
-    }
+    for (const LayerPlan& layer : made.layers) stored.emplace_back(layer);
     std::vector<QuantizedSpan> spans;
     for (Stored& one : stored) spans.push_back(one.span());
     statuses_.assign(made.layers.size(), {});

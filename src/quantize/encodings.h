@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sizes that families of formats make of a matrix (FormatSpec::geometry).
+// What families of formats make of a matrix (FormatSpec::encoding).
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,6 @@ namespace quarrow {
 
 // Codes of Format::spec->bits bits, a scale for each group (columns, row or tensor), and zero
 // points unless symmetric.
-Geometry grouped_geometry(const Format& format, std::uint64_t rows, std::uint64_t cols);
+Encoding grouped_encoding(const Format& format, std::uint64_t rows, std::uint64_t cols);
 
 }  // namespace quarrow
