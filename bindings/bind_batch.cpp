@@ -311,21 +311,19 @@ void bind_batch(nb::module_& m) {
       .def("__repr__", &repr, nb::lock_self());
   refuse_other_arguments(cls);
   nb::module_::import_("collections.abc").attr("Mapping").attr("register")(cls);
+  static const std::string signature =
+      "def quantize_batch(layers: collections.abc.Mapping[str, typing.Any] | "
+      "collections.abc.Iterable[tuple[str, typing.Any]], format: str | Format, *, rules: "
+      "collections.abc.Mapping[typing.Any, str | Format | None] | "
+      "collections.abc.Iterable[tuple[typing.Any, str | Format | None]] | "
+      "collections.abc.Callable[[str], str | Format | None] | None = None, on_error: str "
+      "= 'raise', progress: collections.abc.Callable[[int, int, str], object] | None = "
+      "None, copy: bool = False, nonfinite: str = 'raise', threads: int | None = None, " +
+      field_parameters() + ") -> BatchResult";
   m.def("quantize_batch", &quantize_batch, "layers"_a.none(), "format"_a.none(), nb::kw_only(),
         "rules"_a = nb::none(), "on_error"_a.none() = "raise", "progress"_a = nb::none(),
         "copy"_a.none() = false, "nonfinite"_a.none() = "raise", "threads"_a = nb::none(),
-        "fields"_a,
-        nb::sig("def quantize_batch(layers: collections.abc.Mapping[str, typing.Any] | "
-                "collections.abc.Iterable[tuple[str, typing.Any]], format: str | Format, *, rules: "
-                "collections.abc.Mapping[typing.Any, str | Format | None] | "
-                "collections.abc.Iterable[tuple[typing.Any, str | Format | None]] | "
-                "collections.abc.Callable[[str], str | Format | None] | None = None, on_error: str "
-                "= 'raise', progress: collections.abc.Callable[[int, int, str], object] | None = "
-                "None, copy: bool = False, nonfinite: str = 'raise', threads: int | None = None, "
-                "group_size: int | str | None = None, symmetric: bool | None = None, scale_dtype: "
-                "str | None = None, packed: bool | None = None, rounding: str | None = None, seed: "
-                "int | None = None) -> BatchResult"),
-        kQuantizeBatchDoc);
+        "fields"_a, nb::sig(signature.c_str()), kQuantizeBatchDoc);
 }
 
 }  // namespace quarrow::python

@@ -4,7 +4,10 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 
+#include <deque>
 #include <functional>
+#include <string>
+#include <string_view>
 
 #include "bindings.h"
 #include "errors.h"
@@ -18,25 +21,13 @@ using namespace nb::literals;
 namespace quarrow::python {
 namespace {
 
-constexpr const char* kFormatDoc = R"(A quantization format, as a value.
+constexpr std::string_view kFormatDoc = R"(A quantization format, as a value.
 
 Parameters
 ----------
 name : str
     A registered name; ``quarrow.formats()`` lists them.
-group_size : int, "row" or "tensor", optional
-    How many columns share a scale.
-symmetric : bool, optional
-    Signed codes around zero, without zero points.
-scale_dtype : "float32", "float16" or "bfloat16", optional
-    What scales are rounded to.
-packed : bool, optional
-    Several 4-bit or 2-bit codes in a byte. No effect on 8 bits.
-rounding : "nearest" or "stochastic", optional
-    How values between two codes are rounded.
-seed : int, optional
-    Of stochastic rounding; the layer's name counts too.
-
+@FIELDS@
 Raises
 ------
 UnsupportedFormatError
@@ -53,47 +44,34 @@ Examples
 True
 )";
 
-constexpr const char* kFieldsSignature =
-    "group_size: int | str | None = None, symmetric: bool | None = None, "
-    "scale_dtype: str | None = None, packed: bool | None = None, "
-    "rounding: str | None = None, seed: int | None = None";
+std::string format_doc() {
+  std::string fields;
+  for (const FieldSpec& field : format_fields()) {
+    fields += std::string(field.name) + " : " + accepted_values(field) + "\n    " +
+              std::string(field.summary) + "\n";
+  }
+  constexpr std::string_view kPlace = "@FIELDS@";
+  return std::string(kFormatDoc).replace(kFormatDoc.find(kPlace), kPlace.size(), fields);
+}
 
 std::size_t hash_of(const Format& format) {
   std::size_t hash = std::hash<const void*>()(format.spec);
-  const auto mix = [&hash](std::uint64_t value) {
-    hash = (hash ^ value) * 0x9E3779B97F4A7C15U;
+  for (const FieldSpec& field : format_fields()) {
+    hash = (hash ^ std::hash<FieldValue>()(field.get(format))) * 0x9E3779B97F4A7C15U;
     hash ^= hash >> 29U;
-  };
-  mix(static_cast<std::uint64_t>(format.group_size.kind));
-  mix(format.group_size.columns);
-  mix(static_cast<std::uint64_t>(format.symmetric) | (format.packed ? 2U : 0U));
-  mix(static_cast<std::uint64_t>(format.scale_dtype));
-  mix(static_cast<std::uint64_t>(format.rounding));
-  mix(format.seed);
+  }
   return hash;
 }
 
-// Every field that the format has, by name.
-nb::dict fields_of(const Format& format) {
-  nb::dict fields;
-  const FormatSpec& spec = *format.spec;
-  if (has_field(spec, FormatField::kGroupSize)) {
-    fields["group_size"] = group_size_object(format.group_size);
+// What describes the format, whether it may be set or not, by name.
+nb::dict facts_of(const Format& format) {
+  nb::dict facts;
+  for (const FieldSpec& field : format_fields()) {
+    if (field.use == FieldUse::kStored && describes(*format.spec, field.field)) {
+      facts[nb::cast(field.name)] = field_object(field.get(format));
+    }
   }
-  if (has_field(spec, FormatField::kSymmetric)) {
-    fields["symmetric"] = format.symmetric;
-  }
-  if (has_field(spec, FormatField::kScaleDType)) {
-    fields["scale_dtype"] = name_of(format.scale_dtype);
-  }
-  if (has_field(spec, FormatField::kPacked)) {
-    fields["packed"] = format.packed;
-  }
-  if (has_field(spec, FormatField::kRounding)) {
-    fields["rounding"] = rounding_name(format.rounding);
-    fields["seed"] = format.seed;
-  }
-  return fields;
+  return facts;
 }
 
 nb::list formats() {
@@ -104,6 +82,25 @@ nb::list formats() {
     const Format defaults = default_format(spec);
     all.append(
         description(spec.name, spec.summary, spec.bits, nb::tuple(fields_of(defaults)), defaults));
+  }
+  return all;
+}
+
+// What files can say of a format, for the options of a command.
+nb::list file_fields() {
+  const nb::object description =
+      nb::module_::import_("quarrow.descriptions").attr("FieldDescription");
+  nb::list all;
+  for (const FieldSpec& field : format_fields()) {
+    if (field.use == FieldUse::kMemory) continue;
+    nb::list words;
+    for (const std::string_view word : field.words) words.append(word);
+    nb::list formats;
+    for (const FormatSpec& spec : registry()) {
+      if (has_field(spec, field.field)) formats.append(spec.name);
+    }
+    all.append(description(field.name, python_type(field.kind), nb::tuple(words), field.summary,
+                           nb::tuple(formats)));
   }
   return all;
 }
@@ -122,12 +119,13 @@ void make_room_for_objects() {
 }  // namespace
 
 void bind_format(nb::module_& m) {
+  static const std::string doc = format_doc();
   static const std::string init_signature =
-      "def __init__(self, name: str, *, " + std::string(kFieldsSignature) + ") -> None";
+      "def __init__(self, name: str, *, " + field_parameters() + ") -> None";
   static const std::string replace_signature =
-      "def replace(self, *, " + std::string(kFieldsSignature) + ") -> Format";
+      "def replace(self, *, " + field_parameters() + ") -> Format";
 
-  nb::class_<Format> cls(m, "Format", kFormatDoc, nb::is_final());
+  nb::class_<Format> cls(m, "Format", doc.c_str(), nb::is_final());
   cls.def(
          "__init__",
          [](Format* self, nb::handle name, const nb::kwargs& fields) {
@@ -143,21 +141,10 @@ void bind_format(nb::module_& m) {
           "name", [](const Format& self) { return self.spec->name; }, "The registered name.")
       .def_prop_ro(
           "bits", [](const Format& self) { return self.spec->bits; }, "Bits of a code.")
-      .def_prop_ro(
-          "group_size", [](const Format& self) { return group_size_object(self.group_size); },
-          nb::sig("def group_size(self) -> int | str"),
-          "How many columns share a scale: a number, 'row' or 'tensor'.")
-      .def_ro("symmetric", &Format::symmetric, "Signed codes, without zero points.")
-      .def_prop_ro(
-          "scale_dtype", [](const Format& self) { return name_of(self.scale_dtype); },
-          "What scales are rounded to.")
-      .def_ro("packed", &Format::packed, "Several codes in a byte.")
-      .def_prop_ro(
-          "rounding", [](const Format& self) { return rounding_name(self.rounding); },
-          "'nearest' or 'stochastic'.")
-      .def_ro("seed", &Format::seed, "Of stochastic rounding.")
       .def("fields", &fields_of, nb::sig("def fields(self) -> dict[str, int | str | bool]"),
            "The fields that this kind of format has, with their values.")
+      .def("facts", &facts_of, nb::sig("def facts(self) -> dict[str, int | str | bool]"),
+           "What its stored tensors have in common, whether it may be set or not.")
       .def(nb::self == nb::self,  // NOLINT(misc-redundant-expression): nanobind's spelling
            nb::sig("def __eq__(self, other: object, /) -> bool"))
       .def("__hash__", &hash_of)
@@ -186,6 +173,17 @@ void bind_format(nb::module_& m) {
           "state"_a,
           nb::sig("def __setstate__(self, state: tuple[str, dict[str, int | str | bool]]) -> "
                   "None"));
+  for (const FieldSpec& field : format_fields()) {
+    static std::deque<std::string> signatures;
+    signatures.push_back("def " + std::string(field.name) + "(self) -> " + python_type(field.kind) +
+                         " | None");
+    cls.def_prop_ro(
+        field.name.data(),
+        [&field](const Format& self) {
+          return describes(*self.spec, field.field) ? field_object(field.get(self)) : nb::none();
+        },
+        nb::sig(signatures.back().c_str()), field.summary.data());
+  }
   refuse_other_arguments(cls);
 
   m.def(
@@ -196,6 +194,9 @@ void bind_format(nb::module_& m) {
       },
       "format"_a, nb::sig("def runtime_of(format: str) -> str"),
       "Whose loader decides what a file of that format may hold quantized, or 'none'.");
+  m.def("file_fields", &file_fields,
+        nb::sig("def file_fields() -> list[quarrow.descriptions.FieldDescription]"),
+        "The fields that a format can have in a file.");
   m.def("formats", &formats,
         nb::sig("def formats() -> list[quarrow.descriptions.FormatDescription]"),
         R"(Every format that works in this build.

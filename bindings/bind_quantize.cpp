@@ -143,8 +143,7 @@ w : array
     float32, float16, bfloat16 or float64; 1 to 64 dimensions.
 format : str or Format
     How to quantize; ``quarrow.formats()`` lists the names. The fields of a format
-    (``group_size``, ``symmetric``, ``scale_dtype``, ``packed``, ``rounding``, ``seed``) are
-    keywords too; None leaves the format's own value.
+    (``group_size``...) are keywords too; None leaves the format's own value.
 name : str, optional
     Of the layer, for messages; stochastic rounding depends on it.
 out : QuantizedTensor or tuple, optional
@@ -186,17 +185,16 @@ array([[ 80, 250, 185, 253]], dtype=uint8)
 }  // namespace
 
 void bind_quantize(nb::module_& m) {
+  static const std::string signature =
+      "def quantize(w: object, format: str | Format, *, name: str | None = None, "
+      "out: QuantizedTensor | tuple[numpy.typing.NDArray[typing.Any], "
+      "numpy.typing.NDArray[typing.Any], numpy.typing.NDArray[numpy.uint8] | None] | "
+      "None = None, copy: bool = False, nonfinite: str = 'raise', threads: int | None = None, " +
+      field_parameters() + ") -> QuantizedTensor";
   m.def("quantize", &quantize_one, "w"_a.none(), "format"_a.none(), nb::kw_only(),
         "name"_a = nb::none(), "out"_a = nb::none(), "copy"_a.none() = false,
         "nonfinite"_a.none() = "raise", "threads"_a = nb::none(), "fields"_a,
-        nb::sig("def quantize(w: object, format: str | Format, *, name: str | None = None, "
-                "out: QuantizedTensor | tuple[numpy.typing.NDArray[typing.Any], "
-                "numpy.typing.NDArray[typing.Any], numpy.typing.NDArray[numpy.uint8] | None] | "
-                "None = None, copy: bool = False, nonfinite: str = 'raise', threads: int | None = "
-                "None, group_size: int | str | None = None, symmetric: bool | None = None, "
-                "scale_dtype: str | None = None, packed: bool | None = None, rounding: str | None "
-                "= None, seed: int | None = None) -> QuantizedTensor"),
-        kQuantizeDoc);
+        nb::sig(signature.c_str()), kQuantizeDoc);
   m.def(
       "address_read",
       [](nb::handle w) {

@@ -4,9 +4,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 
-#include <algorithm>
-#include <array>
-#include <limits>
+#include <optional>
 #include <string>
 
 #include "errors.h"
@@ -16,23 +14,12 @@ namespace nb = nanobind;
 namespace quarrow::python {
 namespace {
 
-struct FieldName {
-  std::string_view name;
-  FormatField field;
-};
-constexpr std::array<FieldName, 6> kFields{{{"group_size", FormatField::kGroupSize},
-                                            {"symmetric", FormatField::kSymmetric},
-                                            {"scale_dtype", FormatField::kScaleDType},
-                                            {"packed", FormatField::kPacked},
-                                            {"rounding", FormatField::kRounding},
-                                            {"seed", FormatField::kRounding}}};
-
 std::string known_fields(const FormatSpec& spec) {
   std::string names;
-  for (const FieldName& each : kFields) {
-    if (has_field(spec, each.field)) {
+  for (const FieldSpec& field : format_fields()) {
+    if (has_field(spec, field.field)) {
       names += names.empty() ? "its fields are " : ", ";
-      names += each.name;
+      names += field.name;
     }
   }
   return names.empty() ? "it has no fields" : names;
@@ -62,63 +49,35 @@ std::string_view text_of(nb::handle object) {
   return {};
 }
 
-GroupSize group_size_value(nb::handle value) {
-  const std::string_view text = text_of(value);
-  if (text == "row") {
-    return GroupSize::row();
+// A whole number from 0 to 2^64 - 1; nothing for any other object.
+std::optional<std::uint64_t> whole_number(nb::handle value) {
+  if (PyBool_Check(value.ptr()) || !PyIndex_Check(value.ptr())) return std::nullopt;
+  const nb::object number = nb::steal(PyNumber_Index(value.ptr()));
+  if (number.is_valid()) {
+    const unsigned long long whole = PyLong_AsUnsignedLongLong(number.ptr());
+    if (PyErr_Occurred() == nullptr) return whole;
   }
-  if (text == "tensor") {
-    return GroupSize::tensor();
-  }
-  if (!PyBool_Check(value.ptr()) && PyIndex_Check(value.ptr())) {
-    const nb::object number = nb::steal(PyNumber_Index(value.ptr()));
-    const long long columns = number.is_valid() ? PyLong_AsLongLong(number.ptr()) : -1;
-    if (columns >= 1) {
-      return GroupSize::of(static_cast<std::uint64_t>(columns));
-    }
-    PyErr_Clear();
-  }
-  raise_field_value("group_size", "a whole number from 1, 'row' or 'tensor'", value);
+  PyErr_Clear();
+  return std::nullopt;
 }
 
-bool bool_value(std::string_view field, nb::handle value) {
-  if (!PyBool_Check(value.ptr())) {
-    raise_field_value(field, "True or False", value);
-  }
-  return value.is(nb::handle(Py_True));
+// Nothing for an object that is no value of any field of that kind.
+std::optional<FieldValue> field_value(const FieldSpec& field, nb::handle value) {
+  if (field.kind == FieldKind::kDType) return name_of(dtype_argument(value, field.name));
+  if (PyBool_Check(value.ptr())) return value.is(nb::handle(Py_True));
+  if (const std::string_view text = text_of(value); text.data() != nullptr) return text;
+  if (const auto number = whole_number(value)) return *number;
+  return std::nullopt;
 }
 
-Rounding rounding_value(nb::handle value) {
-  const std::string_view text = text_of(value);
-  if (text == rounding_name(Rounding::kNearest)) {
-    return Rounding::kNearest;
+void set_field(Format& format, const FieldSpec& field, nb::handle value) {
+  if (!has_field(*format.spec, field.field)) {
+    raise_unknown_field(*format.spec, "'" + std::string(field.name) + "'");
   }
-  if (text == rounding_name(Rounding::kStochastic)) {
-    return Rounding::kStochastic;
+  const std::optional<FieldValue> given = field_value(field, value);
+  if (!given || !field.set(format, *given)) {
+    raise_field_value(field.name, accepted_values(field), value);
   }
-  raise_field_value("rounding", "'nearest' or 'stochastic'", value);
-}
-
-std::uint64_t seed_value(nb::handle value) {
-  if (!PyBool_Check(value.ptr()) && PyIndex_Check(value.ptr())) {
-    const nb::object number = nb::steal(PyNumber_Index(value.ptr()));
-    if (number.is_valid()) {
-      const unsigned long long seed = PyLong_AsUnsignedLongLong(number.ptr());
-      if (PyErr_Occurred() == nullptr) {
-        return seed;
-      }
-    }
-    PyErr_Clear();
-  }
-  raise_field_value("seed", "a whole number from 0 to 2**64 - 1", value);
-}
-
-DType scale_dtype_value(nb::handle value) {
-  const DType dtype = dtype_argument(value, "scale_dtype");
-  if (dtype == DType::kF64) {
-    raise_field_value("scale_dtype", "'float32', 'float16' or 'bfloat16'", value);
-  }
-  return dtype;
 }
 
 [[noreturn]] void raise_unknown_format(nb::handle format) {
@@ -131,23 +90,7 @@ DType scale_dtype_value(nb::handle value) {
   raise_unsupported_format("unknown format " + short_repr(format) + utf8_of(remedy));
 }
 
-// Sets the field when it was given; `set` reads the value.
-template <typename Set>
-void apply(Format& format, const FieldName& field, nb::handle value, Set&& set) {
-  if (value.is_none()) {
-    return;
-  }
-  if (!has_field(*format.spec, field.field)) {
-    raise_unknown_field(*format.spec, "'" + std::string(field.name) + "'");
-  }
-  set(value);
-}
-
 }  // namespace
-
-bool has_field(const FormatSpec& spec, FormatField field) noexcept {
-  return (spec.fields & static_cast<std::uint8_t>(field)) != 0;
-}
 
 Format format_argument(nb::handle format) {
   const std::string_view name = text_of(format);
@@ -170,26 +113,18 @@ Format format_argument(nb::handle format, const nb::kwargs& fields) {
   if (fields.size() == 0) {
     return result;
   }
-  std::array<nb::handle, kFields.size()> values;
-  values.fill(nb::handle(Py_None));
   for (const auto [name, value] : fields) {
-    const auto* const field = std::ranges::find(kFields, text_of(name), &FieldName::name);
-    if (field == kFields.end()) {
+    if (find_field(text_of(name)) == nullptr) {
       raise_unknown_field(*result.spec, short_repr(name));
     }
-    values[static_cast<std::size_t>(field - kFields.begin())] = value;
   }
-  apply(result, kFields[0], values[0],
-        [&](nb::handle value) { result.group_size = group_size_value(value); });
-  apply(result, kFields[1], values[1],
-        [&](nb::handle value) { result.symmetric = bool_value("symmetric", value); });
-  apply(result, kFields[2], values[2],
-        [&](nb::handle value) { result.scale_dtype = scale_dtype_value(value); });
-  apply(result, kFields[3], values[3],
-        [&](nb::handle value) { result.packed = bool_value("packed", value); });
-  apply(result, kFields[4], values[4],
-        [&](nb::handle value) { result.rounding = rounding_value(value); });
-  apply(result, kFields[5], values[5], [&](nb::handle value) { result.seed = seed_value(value); });
+  for (const FieldSpec& field : format_fields()) {
+    const nb::str name(field.name.data(), field.name.size());
+    const nb::handle value = PyDict_GetItemWithError(fields.ptr(), name.ptr());
+    if (value.is_valid() && !value.is_none()) {
+      set_field(result, field, value);
+    }
+  }
   return result;
 }
 
@@ -210,40 +145,53 @@ DType dtype_argument(nb::handle dtype, std::string_view role) {
   raise_field_value(role, "'float32', 'float16' or 'bfloat16'", dtype);
 }
 
-nb::object group_size_object(const GroupSize& group_size) {
-  switch (group_size.kind) {
-    case GroupSize::Kind::kColumns:
-      return nb::int_(group_size.columns);
-    case GroupSize::Kind::kRow:
-      return nb::str("row");
-    case GroupSize::Kind::kTensor:
-      break;
-  }
-  return nb::str("tensor");
+nb::object field_object(const FieldValue& value) {
+  return std::visit([](const auto& each) { return nb::cast(each); }, value);
 }
 
-std::string_view rounding_name(Rounding rounding) noexcept {
-  return rounding == Rounding::kNearest ? "nearest" : "stochastic";
+nb::dict fields_of(const Format& format) {
+  nb::dict fields;
+  for (const FieldSpec& field : format_fields()) {
+    if (has_field(*format.spec, field.field)) {
+      fields[nb::cast(field.name)] = field_object(field.get(format));
+    }
+  }
+  return fields;
 }
 
 std::string format_repr(const Format& format) {
-  const auto quoted = [](std::string_view text) { return "'" + std::string(text) + "'"; };
-  const auto truth = [](bool value) { return std::string(value ? "True" : "False"); };
-  std::string text = "Format(" + quoted(format.spec->name);
-  const auto add = [&](const FieldName& field, const std::string& value) {
-    if (has_field(*format.spec, field.field)) {
-      text += ", " + std::string(field.name) + "=" + value;
+  std::string text = "Format('" + std::string(format.spec->name) + "'";
+  for (const FieldSpec& field : format_fields()) {
+    if (has_field(*format.spec, field.field) && field.matters(format)) {
+      text +=
+          ", " + std::string(field.name) + "=" + nb::repr(field_object(field.get(format))).c_str();
     }
-  };
-  add(kFields[0], nb::repr(group_size_object(format.group_size)).c_str());
-  add(kFields[1], truth(format.symmetric));
-  add(kFields[2], quoted(name_of(format.scale_dtype)));
-  add(kFields[3], truth(format.packed));
-  add(kFields[4], quoted(rounding_name(format.rounding)));
-  if (format.rounding == Rounding::kStochastic || format.seed != 0) {
-    add(kFields[5], std::to_string(format.seed));
   }
   return text + ")";
+}
+
+const char* python_type(FieldKind kind) noexcept {
+  switch (kind) {
+    case FieldKind::kTruth:
+      return "bool";
+    case FieldKind::kNumber:
+      return "int";
+    case FieldKind::kNumberOrWord:
+      return "int | str";
+    case FieldKind::kWord:
+    case FieldKind::kDType:
+      break;
+  }
+  return "str";
+}
+
+std::string field_parameters() {
+  std::string text;
+  for (const FieldSpec& field : format_fields()) {
+    text += (text.empty() ? "" : ", ") + std::string(field.name) + ": " + python_type(field.kind) +
+            " | None = None";
+  }
+  return text;
 }
 
 }  // namespace quarrow::python

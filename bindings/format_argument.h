@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "quarrow/core/dtype.h"
-#include "quarrow/quantize/format.h"
+#include "quarrow/quantize/format_fields.h"
 
 namespace quarrow::python {
 
@@ -26,15 +26,19 @@ Format format_argument(nanobind::handle format);
 // argument's name for messages. Raises InvalidInputError.
 DType dtype_argument(nanobind::handle dtype, std::string_view role);
 
-// The values of fields, as Python spells them.
-nanobind::object group_size_object(const GroupSize& group_size);
-std::string_view rounding_name(Rounding rounding) noexcept;
+nanobind::object field_object(const FieldValue& value);
 
-// True when a user may set `field` on formats of this kind.
-bool has_field(const FormatSpec& spec, FormatField field) noexcept;
+// Every field that a user may set on the format, with its value, by name.
+nanobind::dict fields_of(const Format& format);
 
-// Format('int4', group_size=128, ...): every field that the format has, so that evaluating it gives
-// the format back.
+// "int | str".
+const char* python_type(FieldKind kind) noexcept;
+
+// The fields as parameters of a signature: "group_size: int | str | None = None, ...".
+std::string field_parameters();
+
+// Format('int4', group_size=128, ...): every field that matters, so that evaluating it gives the
+// format back.
 std::string format_repr(const Format& format);
 
 }  // namespace quarrow::python

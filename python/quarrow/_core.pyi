@@ -31,17 +31,17 @@ class Format:
     ----------
     name : str
         A registered name; ``quarrow.formats()`` lists them.
-    group_size : int, "row" or "tensor", optional
-        How many columns share a scale.
-    symmetric : bool, optional
+    group_size : a whole number from 1, 'row' or 'tensor'
+        How many columns share a scale: a number, 'row' or 'tensor'.
+    symmetric : True or False
         Signed codes around zero, without zero points.
-    scale_dtype : "float32", "float16" or "bfloat16", optional
+    scale_dtype : 'float32', 'float16' or 'bfloat16'
         What scales are rounded to.
-    packed : bool, optional
+    packed : True or False
         Several 4-bit or 2-bit codes in a byte. No effect on 8 bits.
-    rounding : "nearest" or "stochastic", optional
+    rounding : 'nearest' or 'stochastic'
         How values between two codes are rounded.
-    seed : int, optional
+    seed : a whole number from 0 to 2**64 - 1
         Of stochastic rounding; the layer's name counts too.
 
     Raises
@@ -73,32 +73,11 @@ class Format:
     def bits(self) -> int:
         """Bits of a code."""
 
-    @property
-    def group_size(self) -> int | str:
-        """How many columns share a scale: a number, 'row' or 'tensor'."""
-
-    @property
-    def symmetric(self) -> bool:
-        """Signed codes, without zero points."""
-
-    @property
-    def scale_dtype(self) -> str:
-        """What scales are rounded to."""
-
-    @property
-    def packed(self) -> bool:
-        """Several codes in a byte."""
-
-    @property
-    def rounding(self) -> str:
-        """'nearest' or 'stochastic'."""
-
-    @property
-    def seed(self) -> int:
-        """Of stochastic rounding."""
-
     def fields(self) -> dict[str, int | str | bool]:
         """The fields that this kind of format has, with their values."""
+
+    def facts(self) -> dict[str, int | str | bool]:
+        """What its stored tensors have in common, whether it may be set or not."""
 
     def __eq__(self, other: object, /) -> bool: ...
 
@@ -114,10 +93,37 @@ class Format:
 
     def __setstate__(self, state: tuple[str, dict[str, int | str | bool]]) -> None: ...
 
+    @property
+    def group_size(self) -> int | str | None:
+        """How many columns share a scale: a number, 'row' or 'tensor'."""
+
+    @property
+    def symmetric(self) -> bool | None:
+        """Signed codes around zero, without zero points."""
+
+    @property
+    def scale_dtype(self) -> str | None:
+        """What scales are rounded to."""
+
+    @property
+    def packed(self) -> bool | None:
+        """Several 4-bit or 2-bit codes in a byte. No effect on 8 bits."""
+
+    @property
+    def rounding(self) -> str | None:
+        """How values between two codes are rounded."""
+
+    @property
+    def seed(self) -> int | None:
+        """Of stochastic rounding; the layer's name counts too."""
+
 def runtime_of(format: str) -> str:
     """
     Whose loader decides what a file of that format may hold quantized, or 'none'.
     """
+
+def file_fields() -> list[quarrow.descriptions.FieldDescription]:
+    """The fields that a format can have in a file."""
 
 def formats() -> list[quarrow.descriptions.FormatDescription]:
     """
@@ -313,8 +319,7 @@ def quantize(w: object, format: str | Format, *, name: str | None = None, out: Q
         float32, float16, bfloat16 or float64; 1 to 64 dimensions.
     format : str or Format
         How to quantize; ``quarrow.formats()`` lists the names. The fields of a format
-        (``group_size``, ``symmetric``, ``scale_dtype``, ``packed``, ``rounding``, ``seed``) are
-        keywords too; None leaves the format's own value.
+        (``group_size``...) are keywords too; None leaves the format's own value.
     name : str, optional
         Of the layer, for messages; stochastic rounding depends on it.
     out : QuantizedTensor or tuple, optional

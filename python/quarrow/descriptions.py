@@ -21,6 +21,21 @@ class FormatDescription(NamedTuple):
     """The format with nothing set."""
 
 
+class FieldDescription(NamedTuple):
+    """A field of formats."""
+
+    name: str
+    """As a keyword."""
+    kind: str
+    """The type of its values: ``int | str``."""
+    words: tuple[str, ...]
+    """What it takes, of words."""
+    summary: str
+    """One line for a person."""
+    formats: tuple[str, ...]
+    """That have it."""
+
+
 class CallStats(NamedTuple):
     """What one call did, and how long each part of it took."""
 

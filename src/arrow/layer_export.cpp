@@ -11,6 +11,8 @@
 #include <string_view>
 #include <utility>
 
+#include "quarrow/quantize/format_fields.h"
+
 namespace quarrow {
 namespace {
 
@@ -110,8 +112,6 @@ void fill(ArrowArray& array, std::size_t length, const void** buffers, std::int6
   array.buffers = buffers;
 }
 
-std::string_view truth(bool value) { return value ? "true" : "false"; }
-
 // A JSON object, made by hand: none of its words needs an escape, and the library would take a
 // third of what exporting a batch does.
 class Params {
@@ -131,30 +131,17 @@ class Params {
 
 std::string params_of(const LayerPlan& layer) {
   const Format& format = layer.format;
-  const auto has = [&format](FormatField field) {
-    return (format.spec->fields & static_cast<std::uint8_t>(field)) != 0;
-  };
   Params params;
-  if (has(FormatField::kGroupSize)) {
-    switch (format.group_size.kind) {
-      case GroupSize::Kind::kColumns:
-        params.add("group_size", std::to_string(format.group_size.columns));
-        break;
-      case GroupSize::Kind::kRow:
-        params.add_word("group_size", "row");
-        break;
-      case GroupSize::Kind::kTensor:
-        params.add_word("group_size", "tensor");
-        break;
+  for (const FieldSpec& field : format_fields()) {
+    if (!has_field(*format.spec, field.field) || !field.matters(format)) continue;
+    const FieldValue value = field.get(format);
+    if (const auto* word = std::get_if<std::string_view>(&value)) {
+      params.add_word(field.name, *word);
+    } else if (const auto* number = std::get_if<std::uint64_t>(&value)) {
+      params.add(field.name, std::to_string(*number));
+    } else {
+      params.add(field.name, std::get<bool>(value) ? "true" : "false");
     }
-  }
-  if (has(FormatField::kSymmetric)) params.add("symmetric", truth(format.symmetric));
-  if (has(FormatField::kScaleDType)) params.add_word("scale_dtype", name_of(format.scale_dtype));
-  if (has(FormatField::kPacked)) params.add("packed", truth(format.packed));
-  if (has(FormatField::kRounding)) {
-    const bool stochastic = format.rounding == Rounding::kStochastic;
-    params.add_word("rounding", stochastic ? "stochastic" : "nearest");
-    if (stochastic) params.add("seed", std::to_string(format.seed));
   }
   params.add_word("dtype", name_of(layer.dtype));
   return params.finish();

@@ -6,7 +6,7 @@
 #include "kernels/int8_rowwise.h"
 #include "quantize/encodings.h"
 #include "quarrow/core/status.h"
-#include "quarrow/quantize/format.h"
+#include "quarrow/quantize/format_fields.h"
 
 namespace quarrow {
 namespace {
@@ -21,27 +21,22 @@ constexpr Format kGroups128{.group_size = GroupSize::of(128)};
 constexpr Format kComfyInt8{.group_size = GroupSize::row(), .symmetric = true, .packed = false};
 
 constexpr auto kRegistry = std::to_array<FormatSpec>({
-    {"int8", "8-bit affine codes, a scale and zero point per row", 8, kAllFields, kRowwise8,
-     grouped_encoding, affine_kernels},
+    {"int8", "8-bit affine codes, a scale and zero point per row", 8, kAllFields, 0,
+     kRowwise8, grouped_encoding, affine_kernels},
     {"int4", "4-bit affine codes, a scale and zero point per group of 128", 4, kAllFields,
-     kGroups128, grouped_encoding, affine_kernels},
+     0, kGroups128, grouped_encoding, affine_kernels},
     {"int2", "2-bit affine codes, a scale and zero point per group of 128", 2, kAllFields,
-     kGroups128, grouped_encoding, affine_kernels},
-    {"int8_rowwise", "ComfyUI's int8: signed codes, a scale per row", 8, 0, kComfyInt8,
-     grouped_encoding, int8_rowwise_kernels},
+     0, kGroups128, grouped_encoding, affine_kernels},
+    {"int8_rowwise", "ComfyUI's int8: signed codes, a scale per row", 8, 0, kAllFields,
+     kComfyInt8, grouped_encoding, int8_rowwise_kernels},
 });
 
 // Whether the fields that the format does not let anybody set have its own values.
 bool keeps_own(const Format& format) noexcept {
-  const Format& own = format.spec->defaults;
-  const auto keeps = [&](FormatField field, bool same) {
-    return same || (format.spec->fields & static_cast<unsigned>(field)) != 0;
-  };
-  return keeps(FormatField::kGroupSize, format.group_size == own.group_size) &&
-         keeps(FormatField::kSymmetric, format.symmetric == own.symmetric) &&
-         keeps(FormatField::kScaleDType, format.scale_dtype == own.scale_dtype) &&
-         keeps(FormatField::kPacked, format.packed == own.packed) &&
-         keeps(FormatField::kRounding, format.rounding == own.rounding);
+  return std::ranges::all_of(format_fields(), [&](const FieldSpec& field) {
+    return has_field(*format.spec, field.field) ||
+           field.get(format) == field.get(format.spec->defaults);
+  });
 }
 
 bool is_sound(const Format& format) noexcept {

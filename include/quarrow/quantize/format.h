@@ -30,8 +30,8 @@ struct GroupSize {
 
 enum class Rounding : std::uint8_t { kNearest, kStochastic };
 
-// The fields that a user may set; which of them a format knows is in its FormatSpec::fields. The
-// others keep the format's own value.
+// The fields of all formats (format_fields.h); which of them a user may set is in
+// FormatSpec::fields. The others keep the format's own value.
 struct Format {
   const FormatSpec* spec = nullptr;  // an entry of the registry
   GroupSize group_size;
@@ -67,6 +67,7 @@ struct FormatSpec {
   std::string_view summary;  // one line for a person
   int bits;
   std::uint8_t fields;  // FormatField bits that a user may set
+  std::uint8_t fixed;   // those that describe it all the same, with the defaults' values
   Format defaults;      // defaults.spec is filled in by default_format()
   // The parts of a matrix of rows x cols. Throws StatusError(kSizeOverflow).
   Encoding (*encoding)(const Format& format, std::uint64_t rows, std::uint64_t cols);

@@ -84,12 +84,7 @@ def _facts(file: str, checkpoint: quarrow.Checkpoint, tensors: list[TensorInfo])
 
 
 def _format_facts(format: quarrow.Format) -> dict[str, Any]:
-    return {
-        "name": format.name,
-        "group_size": format.group_size,
-        "symmetric": format.symmetric,
-        "scale_dtype": format.scale_dtype,
-    }
+    return {"name": format.name, **format.facts()}
 
 
 def _print_tensors(tensors: list[TensorInfo]) -> None:

@@ -2,6 +2,7 @@
 """`quarrow quantize`."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
@@ -14,6 +15,7 @@ import quarrow
 from quarrow.cli import file_options
 from quarrow.cli.completion import complete_format, complete_rule
 from quarrow.cli.file_options import FORMAT, LAYERS, RESULT, VALUES, FloatType, Io
+from quarrow.cli.format_options import with_format_fields
 from quarrow.cli.output_files import check_text_file, write_text
 from quarrow.cli.progress import file_progress
 from quarrow.cli.rules import choose_rules
@@ -41,6 +43,7 @@ class OnError(StrEnum):
     SKIP = "skip"
 
 
+@with_format_fields
 def quantize(
     context: typer.Context,
     source: file_options.Source,
@@ -58,29 +61,6 @@ def quantize(
             rich_help_panel=FORMAT,
         ),
     ],
-    group_size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|row",
-            help="Of int8, int4 and int2.",
-            show_default="the format's own",
-            rich_help_panel=FORMAT,
-        ),
-    ] = None,
-    symmetric: Annotated[
-        bool | None,
-        typer.Option(
-            help="Of int8, int4 and int2. transformers loads symmetric layers alone.",
-            show_default="asymmetric",
-            rich_help_panel=FORMAT,
-        ),
-    ] = None,
-    scale_dtype: Annotated[
-        FloatType | None,
-        typer.Option(
-            help="Of int8, int4 and int2.", show_default="float32", rich_help_panel=FORMAT
-        ),
-    ] = None,
     include: Annotated[
         list[str] | None,
         typer.Option(
@@ -161,6 +141,7 @@ def quantize(
     sync: file_options.Sync = True,
     threads: file_options.Threads = None,
     io: file_options.IoOption = Io.READ,
+    fields: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a quantized copy of a checkpoint.
 
@@ -183,9 +164,7 @@ def quantize(
     if dry_run and error:
         msg = "--error needs the values, and --dry-run reads the header alone"
         raise typer.BadParameter(msg)
-    chosen = quarrow.Format(
-        format_name, **_fields(group_size, symmetric=symmetric, scale_dtype=scale_dtype)
-    )
+    chosen = quarrow.Format(format_name, **(fields or {}))
     rules = choose_rules(chosen, include=include or [], exclude=exclude or [], rule=rule or [])
     page = None if report is None else Path(report)
     job = partial(
@@ -231,10 +210,3 @@ def quantize(
         print(json.dumps(done.to_dict(), indent=2))
     else:
         print_summary(done, page=report)
-
-
-def _fields(group_size: str | None, **others: object) -> dict[str, Any]:
-    fields = {name: value for name, value in others.items() if value is not None}
-    if group_size is not None:
-        fields["group_size"] = int(group_size) if group_size.isdecimal() else group_size
-    return fields

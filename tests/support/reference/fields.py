@@ -38,7 +38,7 @@ class Fields:
         *,
         group_size: int | str | None = None,
         symmetric: bool | None = None,
-        scale_dtype: str = "float32",
+        scale_dtype: str | None = None,
         packed: bool = True,
         rounding: str = "nearest",
         seed: int = 0,
@@ -47,4 +47,4 @@ class Fields:
             group_size = "row" if BITS[format] == 8 else 128
         if symmetric is None:
             symmetric = format == "int8_rowwise"
-        return Fields(format, group_size, symmetric, scale_dtype, packed, rounding, seed)
+        return Fields(format, group_size, symmetric, scale_dtype or "float32", packed, rounding, seed)
