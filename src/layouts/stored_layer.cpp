@@ -107,8 +107,8 @@ StoredLayers find_stored_layers(const Checkpoint& file) {
 }
 
 Plan plan_stored_layers(std::span<const StoredLayer> layers) {
-  std::vector<LayerRequest> requests;
-  requests.reserve(layers.size());
+  Plan plan;
+  plan.layers.reserve(layers.size());
   for (const StoredLayer& layer : layers) {
     LayerRequest request;
     request.view.dtype = *float_dtype(layer.dtype);
@@ -116,11 +116,8 @@ Plan plan_stored_layers(std::span<const StoredLayer> layers) {
     request.view.cols = 1;
     for (const std::uint64_t dimension : layer.shape.subspan(1)) request.view.cols *= dimension;
     request.format = layer.format;
-    requests.push_back(request);
-  }
-  Plan plan = plan_layers(requests);
-  for (std::size_t index = 0; index < layers.size(); ++index) {
-    plan.layers[index].unsigned_codes = layers[index].storage->unsigned_codes;
+    add_layer(plan, request);
+    plan.layers.back().unsigned_codes = layer.storage->unsigned_codes;
   }
   return plan;
 }

@@ -81,14 +81,14 @@ std::uint64_t CopyTiles::run(std::size_t tile, std::size_t tensor, std::size_t w
   const CheckpointFile& source = source_.file_of(entry);
   if (source.memory != nullptr) {
     outputs_[planned.output]->write_at(source.memory + offset, static_cast<std::size_t>(bytes),
-                                       planned.data_position() + offset);
+                                       planned.data_position + offset);
     return bytes;
   }
   const File& file = source.file;
   const std::uint64_t from = source_.position_of(entry) + offset;
   const std::uint64_t copied =
-      copier_.copy({file, from}, {*outputs_[planned.output], planned.data_position() + offset},
-                   bytes, {buffer.get(), kBufferBytes});
+      copier_.copy({file, from}, {*outputs_[planned.output], planned.data_position + offset}, bytes,
+                   {buffer.get(), kBufferBytes});
   if (copied < bytes) {
     CheckpointFault fault(FileRule::kShrank, file.path());
     fault.tensor = std::string(entry.name);
@@ -119,7 +119,7 @@ std::uint64_t ConvertTiles::run(std::size_t tile, std::size_t tensor, std::size_
   const std::size_t element_bytes = size_of(*float_dtype(planned.dtype));
   outputs_[planned.output]->write_at(buffers_[worker].output.get(),
                                      static_cast<std::size_t>(done.count * element_bytes),
-                                     planned.data_position() + done.first * element_bytes);
+                                     planned.data_position + done.first * element_bytes);
   return done.count * size_of(*float_dtype(planned.source->dtype));
 }
 

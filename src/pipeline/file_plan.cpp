@@ -99,7 +99,13 @@ class Placement {
       TensorPlan& tensor = plan_.tensors[output.tensors[index]];
       const std::uint64_t position = position_of(index);
       if (!roles[index]) continue;
-      tensor.parts[*roles[index]] = {position, output.entries[index].dtype};
+      if (tensor.action != Action::kQuantize) {
+        tensor.data_position = position;
+        continue;
+      }
+      PlacedParts& parts = plan_.placed[tensor.layer];
+      parts.positions[*roles[index]] = position;
+      parts.types[*roles[index]] = output.entries[index].dtype;
     }
   }
 
@@ -187,18 +193,14 @@ class QuantizePlanner {
       throw std::invalid_argument("not a choice for each tensor");
     }
     plan_.tensors.resize(count);
-    requests_.reserve(count);
+    plan_.layers.layers.reserve(count);
     Placement placement(plan_, count, options_);
     for (std::size_t index = 0; index < count; ++index) {
       add_tensor(index, choices.empty() ? kDefaultChoice : choices[index], placement);
     }
-    plan_.layers = plan_layers(requests_);
-    requests_ = {};
-    for (std::size_t layer = 0; layer < to_encode_.size(); ++layer) {
-      plan_.layers.layers[layer].unsigned_codes = layout_of_layer_[layer]->storage.unsigned_codes;
-    }
     describe_layers();
     find_readers();
+    plan_.placed.resize(plan_.layers.layers.size());
     placement.finish();
     return std::move(plan_);
   }
@@ -239,14 +241,15 @@ class QuantizePlanner {
     planned.dtype = tensor.dtype;
     planned.format = static_cast<std::uint8_t>(chosen);
     planned.layout = layouts_[chosen];
-    planned.layer = static_cast<std::uint32_t>(requests_.size());
+    planned.layer = static_cast<std::uint32_t>(plan_.layers.layers.size());
     LayerRequest request;
     request.view.dtype = *float_dtype(tensor.dtype);
     request.view.rows = tensor.shape[0];
     request.view.cols = tensor.bytes() / size_of(request.view.dtype) / request.view.rows;
     request.format = formats_[chosen];
     request.name = tensor.name;
-    requests_.push_back(request);
+    add_layer(plan_.layers, request);
+    plan_.layers.layers.back().unsigned_codes = planned.layout->storage.unsigned_codes;
     const LayerToEncode layer{&tensor, &formats_[chosen]};
     to_encode_.push_back(layer);
     layout_of_layer_.push_back(planned.layout);
@@ -320,8 +323,7 @@ class QuantizePlanner {
   DialectLayers dialects_;
   std::optional<bool> config_taken_;  // once it was asked for
   std::vector<const Layout*> layouts_;
-  std::optional<ComfyModel> comfy_;  // when a runtime's rules are ComfyUI's
-  std::vector<LayerRequest> requests_;
+  std::optional<ComfyModel> comfy_;             // when a runtime's rules are ComfyUI's
   std::vector<LayerToEncode> to_encode_;        // of each layer
   std::vector<const Layout*> layout_of_layer_;  // the same
   FilePlan plan_;

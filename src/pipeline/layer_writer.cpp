@@ -60,11 +60,13 @@ std::byte* LayerWriter::codes_place(const Tile& tile, std::size_t tensor,
                                     std::byte* scratch) const {
   const TensorPlan& placed = plan_.tensors[tensor];
   const PartSpec& codes = plan_.layers.layers[tile.layer].encoding.codes();
-  const PlacedPart& at = placed.parts[Role::kCodes];
-  const std::uint64_t offset = stored_offset(codes, slice_of(codes, tile), tile,
-                                             placed.layout->storage.parts[Role::kCodes], at.type);
+  const PlacedParts& parts = plan_.placed[placed.layer];
+  const std::uint64_t offset =
+      stored_offset(codes, slice_of(codes, tile), tile, placed.layout->storage.parts[Role::kCodes],
+                    parts.types[Role::kCodes]);
   // Rows of a tile lie as they do there, or it is of one row.
-  std::byte* const there = outputs_[placed.output]->memory_at(at.position + offset);
+  std::byte* const there =
+      outputs_[placed.output]->memory_at(parts.positions[Role::kCodes] + offset);
   return there == nullptr ? scratch : there;
 }
 
@@ -84,7 +86,8 @@ void LayerWriter::write_rows(const Tile& tile, const PartSpec& part, const PartS
                              const TensorPlan& placed, std::byte* values) {
   if (slice.bytes() == 0) return;
   const PartStorage& storage = placed.layout->storage.parts[part.role];
-  const PlacedPart& at = placed.parts[part.role];
+  const PlacedParts& parts = plan_.placed[placed.layer];
+  const ElementType type = parts.types[part.role];
   const std::uint64_t stride = stored_row_bytes(part, slice, storage);
   std::uint64_t bytes = (slice.rows - 1) * stride + slice.row_bytes;
   if (ends_row(part, slice)) {
@@ -94,10 +97,11 @@ void LayerWriter::write_rows(const Tile& tile, const PartSpec& part, const PartS
     }
     bytes += padding;
   }
-  const std::uint64_t stored_bytes = bytes_as(part, at.type, bytes);
-  if (stored_bytes != bytes) narrow(values, bytes / block_of(part.type).bytes, at.type);
+  const std::uint64_t stored_bytes = bytes_as(part, type, bytes);
+  if (stored_bytes != bytes) narrow(values, bytes / block_of(part.type).bytes, type);
   outputs_[placed.output]->write_at(
-      values, stored_bytes, at.position + stored_offset(part, slice, tile, storage, at.type));
+      values, stored_bytes,
+      parts.positions[part.role] + stored_offset(part, slice, tile, storage, type));
 }
 
 void LayerWriter::hold(const Tile& tile, const PartSpec& part, const PartSlice& slice,
@@ -119,7 +123,7 @@ void LayerWriter::hold(const Tile& tile, const PartSpec& part, const PartSlice& 
   if (held->tiles_left.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   const Packing& packing = *placed.layout->storage.parts[part.role].packing;
   packing.write(layer, part, held->values, *outputs_[placed.output],
-                placed.parts[part.role].position);
+                plan_.placed[placed.layer].positions[part.role]);
   const std::lock_guard lock(mutex_);
   held_.erase(key);
 }

@@ -118,7 +118,8 @@ void QuantizeTiles::quantize(std::size_t index, std::size_t tensor, std::size_t 
     output.parts[part.role] = {parts[part.role], part.rows == 1 ? 0 : stride};
     made[part.role] = {parts[part.role], part.rows == 1 ? 0 : stride};
   }
-  output.stream_codes = parts[Role::kCodes] != mine.tile[Role::kCodes] && streams_codes(plan_.layers);
+  output.stream_codes =
+      parts[Role::kCodes] != mine.tile[Role::kCodes] && streams_codes(plan_.layers);
   const Range* range = layer.range_pass ? &ranges_[index] : nullptr;
   quantize_tile(layer, input, output, range, options_.policy, target_, report);
   if (!write || !to_status(tensor, report, options_.policy).ok()) return;

@@ -54,7 +54,7 @@ std::uint64_t RestoreTiles::run(std::size_t index, std::size_t tensor, std::size
   const std::uint64_t count = tile.rows * tile.cols;
   const File& output = *outputs_[planned.output];
   const std::uint64_t position =
-      planned.data_position() + (tile.row * layer.cols + tile.col) * size_of(dtype);
+      planned.data_position + (tile.row * layer.cols + tile.col) * size_of(dtype);
   std::byte* const there = output.memory_at(position);
   std::byte* const restored = there != nullptr ? there : mine.values.get();
   std::byte* const values = restored + count * (size_of(dtype) - size_of(computed));

@@ -24,12 +24,12 @@ PartSpec codes_of(const Format& format, std::uint64_t rows, std::uint64_t cols) 
 
 // An element for each group.
 PartSpec of_groups(Role role, ElementType type, const PartSpec& groups) {
-  const std::uint64_t bytes = block_of(type).bytes;
+  const std::uint32_t bytes = block_of(type).bytes;
   const auto row_bytes = checked_product(groups.row_bytes, bytes);
   if (!row_bytes || !checked_product(groups.rows, *row_bytes)) {
     throw StatusError(Status{.code = StatusCode::kSizeOverflow});
   }
-  return {role, type, groups.rows, *row_bytes, groups.step_cols, bytes};
+  return {role, type, bytes, groups.rows, *row_bytes, groups.step_cols};
 }
 
 }  // namespace

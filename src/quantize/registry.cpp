@@ -21,14 +21,14 @@ constexpr Format kGroups128{.group_size = GroupSize::of(128)};
 constexpr Format kComfyInt8{.group_size = GroupSize::row(), .symmetric = true, .packed = false};
 
 constexpr auto kRegistry = std::to_array<FormatSpec>({
-    {"int8", "8-bit affine codes, a scale and zero point per row", 8, kAllFields, 0,
-     kRowwise8, grouped_encoding, affine_kernels},
-    {"int4", "4-bit affine codes, a scale and zero point per group of 128", 4, kAllFields,
-     0, kGroups128, grouped_encoding, affine_kernels},
-    {"int2", "2-bit affine codes, a scale and zero point per group of 128", 2, kAllFields,
-     0, kGroups128, grouped_encoding, affine_kernels},
-    {"int8_rowwise", "ComfyUI's int8: signed codes, a scale per row", 8, 0, kAllFields,
-     kComfyInt8, grouped_encoding, int8_rowwise_kernels},
+    {"int8", "8-bit affine codes, a scale and zero point per row", 8, kAllFields, 0, kRowwise8,
+     grouped_encoding, affine_kernels},
+    {"int4", "4-bit affine codes, a scale and zero point per group of 128", 4, kAllFields, 0,
+     kGroups128, grouped_encoding, affine_kernels},
+    {"int2", "2-bit affine codes, a scale and zero point per group of 128", 2, kAllFields, 0,
+     kGroups128, grouped_encoding, affine_kernels},
+    {"int8_rowwise", "ComfyUI's int8: signed codes, a scale per row", 8, 0, kAllFields, kComfyInt8,
+     grouped_encoding, int8_rowwise_kernels},
 });
 
 // Whether the fields that the format does not let anybody set have its own values.

@@ -30,12 +30,6 @@ enum class Action : std::uint8_t {
   kRestore,   // from codes to values
 };
 
-// Where an entry lies, and what its elements are.
-struct PlacedPart {
-  std::uint64_t position = 0;
-  ElementType type = ElementType::kU8;
-};
-
 struct TensorPlan {
   Action action = Action::kCopy;
   StayReason reason = StayReason::kNone;  // why it is not quantized
@@ -48,17 +42,20 @@ struct TensorPlan {
   // When it is part of a quantized layer that stays: of which dialect. Borrowed from the dialects'
   // table or the stored layers.
   std::string_view stored_as = {};
-  const Layout* layout = nullptr;  // when quantized
-  // In the new file or memory: the tensor's values as its codes, or when quantized each part.
-  PerRole<PlacedPart> parts;
-  std::uint64_t bytes_out = 0;  // of all its entries
-
-  std::uint64_t data_position() const noexcept { return parts[Role::kCodes].position; }
+  const Layout* layout = nullptr;   // when quantized
+  std::uint64_t data_position = 0;  // in the new file or memory, unless quantized
+  std::uint64_t bytes_out = 0;      // of all its entries
 
   std::string_view name() const noexcept { return stored != nullptr ? stored->name : source->name; }
   std::uint64_t bytes_in() const noexcept {
     return stored != nullptr ? stored->bytes() : source->bytes();
   }
+};
+
+// Where the parts of a quantized layer lie, and what the elements of their entries are.
+struct PlacedParts {
+  PerRole<std::uint64_t> positions;  // in the new file or memory
+  PerRole<ElementType> types;
 };
 
 // Bytes that belong to an entry whatever the data.
@@ -96,6 +93,7 @@ struct RuntimeRules {
 struct FilePlan {
   std::vector<TensorPlan> tensors;  // in the order of the source
   Plan layers;                      // of the tensors that are quantized or restored, in that order
+  std::vector<PlacedParts> placed;  // of each layer that is quantized
   std::vector<OutputPlan> outputs;  // at least one
   std::optional<TensorTable::Metadata> metadata;                // of each file
   std::unique_ptr<std::pmr::monotonic_buffer_resource> memory;  // of new names and shapes

@@ -18,10 +18,10 @@ namespace quarrow {
 struct PartSpec {
   Role role = Role::kCodes;
   ElementType type = ElementType::kU8;  // in memory; files may hold another
-  std::uint64_t rows = 0;               // those of the layer, or 1 that they share
+  std::uint32_t step_bytes = 1;
+  std::uint64_t rows = 0;  // those of the layer, or 1 that they share
   std::uint64_t row_bytes = 0;
   std::uint64_t step_cols = 1;  // 0: one step for the row
-  std::uint64_t step_bytes = 1;
 
   std::uint64_t bytes() const noexcept { return rows * row_bytes; }
   // Elements of a row.
@@ -31,7 +31,8 @@ struct PartSpec {
 // Which part of a tensor one range (and so one scale) covers.
 enum class RangeSpan : std::uint8_t { kGroup, kRow, kTensor };
 
-inline constexpr std::size_t kMaxParts = 5;
+// A file has a hundred thousand layers, each with room for so many.
+inline constexpr std::size_t kMaxParts = 4;
 
 // The codes are the first part.
 struct Encoding {
@@ -54,8 +55,8 @@ struct Encoding {
   }
 
  private:
+  std::uint8_t count_ = 0;
   std::array<PartSpec, kMaxParts> parts_;
-  std::size_t count_ = 0;
 };
 
 }  // namespace quarrow

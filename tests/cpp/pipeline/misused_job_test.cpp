@@ -16,8 +16,8 @@ class MisusedFileJob : public RunFileJob {
  protected:
   MisusedFileJob() {
     TestCheckpoint checkpoint;
-    checkpoint.add_random("a.weight", StoredDType::kF32, {64, 64});
-    checkpoint.add_random("b.weight", StoredDType::kF32, {64, 64});
+    checkpoint.add_random("a.weight", ElementType::kF32, {64, 64});
+    checkpoint.add_random("b.weight", ElementType::kF32, {64, 64});
     source_ = write_source(checkpoint);
   }
   ~MisusedFileJob() override { EXPECT_FALSE(std::filesystem::exists(destination())); }
@@ -94,7 +94,7 @@ using DefaultContext = RunFileJob;
 
 TEST_F(DefaultContext, IsTakenByAFileJob) {
   TestCheckpoint checkpoint;
-  checkpoint.add_random("a.weight", StoredDType::kF32, {64, 64});
+  checkpoint.add_random("a.weight", ElementType::kF32, {64, 64});
   context_ = {};
   EXPECT_TRUE(run(write_source(checkpoint)));
 }

@@ -77,7 +77,10 @@ def test_options_stand_in_groups(run_cli: RunCli) -> None:
     page = run_cli("quantize", "--help").stdout
     groups = dict(re.findall(r"^(\w[\w ]+):\n((?:  .*\n|\n(?=  ))*)", page, re.MULTILINE))
     for group, options in (
-        ("Format", ["--format", "--group-size", "--symmetric", "--scale-dtype", "--rounding", "--seed"]),
+        (
+            "Format",
+            ["--format", "--group-size", "--symmetric", "--scale-dtype", "--rounding", "--seed"],
+        ),
         ("Which layers", ["--include", "--exclude", "--rule", "--runtime"]),
         ("Values", ["--dtype", "--nonfinite", "--on-error"]),
         ("What is shown", ["--error", "--report", "--json"]),

@@ -47,4 +47,6 @@ class Fields:
             group_size = "row" if BITS[format] == 8 else 128
         if symmetric is None:
             symmetric = format == "int8_rowwise"
-        return Fields(format, group_size, symmetric, scale_dtype or "float32", packed, rounding, seed)
+        return Fields(
+            format, group_size, symmetric, scale_dtype or "float32", packed, rounding, seed
+        )
