@@ -6,6 +6,7 @@ most once per cause and process.
 """
 
 import logging
+from collections.abc import Iterable
 
 from quarrow.counts import counted
 from quarrow.isa_names import readable_isa
@@ -16,6 +17,23 @@ _logger = logging.getLogger("quarrow")
 def stay_silent() -> None:
     """Print nothing where the program has set up no logging."""
     _logger.addHandler(logging.NullHandler())
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Log warnings. Where nobody would see them no record is made: it takes a tenth of a job."""
+    if _is_heard():
+        for warning in warnings:
+            _logger.warning("%s", warning)
+
+
+def _is_heard() -> bool:
+    """Whether some handler writes what is logged; the one of last resort where there is none."""
+    logger: logging.Logger | None = _logger
+    handlers: list[logging.Handler] = []
+    while logger is not None:
+        handlers += logger.handlers
+        logger = logger.parent if logger.propagate else None
+    return not handlers or any(type(each) is not logging.NullHandler for each in handlers)
 
 
 def finished(

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoint to checkpoint."""
 
-import logging
 import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from quarrow import _core
+from quarrow.call_log import warn
 from quarrow.counts import counted, verb
 from quarrow.exceptions import InvalidInputError
 from quarrow.file_report import FileReport, JobLayers
@@ -24,8 +24,6 @@ from quarrow.shard_size import shard_bytes
 
 Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Progress = Callable[[int, int, str], object]
-
-_logger = logging.getLogger("quarrow")
 
 
 def quantize_file(
@@ -395,6 +393,4 @@ def _open(path: bytes, io: str) -> _core.OpenCheckpoint:
 
 def _tell(warnings: list[str], *, unless: str | None) -> None:
     """Log them, but for what the caller may make an error of."""
-    for warning in warnings:
-        if warning is not unless:
-            _logger.warning("%s", warning)
+    warn(each for each in warnings if each is not unless)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quantized tensors that a program holds, written as a checkpoint."""
 
-import logging
 import os
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from quarrow import _core
+from quarrow.call_log import warn
 from quarrow.counts import counted
 from quarrow.exceptions import CheckpointError, InvalidInputError, UnsupportedFormatError
 from quarrow.file_report import FileReport, JobLayers
@@ -18,8 +18,6 @@ from quarrow.safe_repr import safe_repr
 from quarrow.state_dict import file_metadata
 from quarrow.state_entries import StoredEntry, stored_entry
 from quarrow.stored_dtypes import STORED_DTYPES
-
-_logger = logging.getLogger("quarrow")
 
 _WEIGHT = ".weight"
 
@@ -104,8 +102,7 @@ def save(
             progress=None,
         )
         warnings = _warnings(job)
-        for warning in warnings:
-            _logger.warning("%s", warning)
+        warn(warnings)
         return FileReport(
             source="",
             destination=os.fsdecode(destination),

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """State dicts: what a file would hold, as a dict of arrays."""
 
-import logging
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from quarrow import _core
+from quarrow.call_log import warn
 from quarrow.exceptions import InvalidInputError
 from quarrow.file_report import FileReport, JobLayers
 from quarrow.files import (
@@ -32,8 +32,6 @@ from quarrow.runtime_rules import check_runtime, nothing_loads, refuse, runtime_
 from quarrow.state_entries import Entries, stored_entry
 from quarrow.stored_dtypes import flat_bytes, numpy_dtype
 from quarrow.torch_tensors import torch_alone
-
-_logger = logging.getLogger("quarrow")
 
 
 class StateDict(dict[str, Any]):
@@ -237,8 +235,7 @@ def dequantize_state_dict(
 
 def _warn(result: StateDict, warnings: list[str], refusal: str | None) -> None:
     result.warnings = warnings if refusal is None else [*warnings, refusal]
-    for warning in result.warnings:
-        _logger.warning("%s", warning)
+    warn(result.warnings)
 
 
 def file_metadata(state_dict: object, metadata: object) -> dict[str, str]:
