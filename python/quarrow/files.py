@@ -157,7 +157,7 @@ def quantize_file(
 
         opened = _open(source_bytes, io)
         job = _core.FileJob(opened)
-        deciding.decide(job.source_size, map(job.source_name, range(job.source_size)))
+        deciding.decide(job.source_size, lambda: map(job.source_name, range(job.source_size)))
 
         def run_once() -> list[tuple[int, Exception]]:
             choices = bytes(deciding.choices)

@@ -81,12 +81,12 @@ class LayerRules:
             self.formats.append(chosen)
         self._choice_of_rule.append(self.formats.index(chosen))
 
-    def decide(self, count: int, names: Iterable[str]) -> None:
+    def decide(self, count: int, names: Callable[[], Iterable[str]]) -> None:
         """Match the names of so many tensors; the first pattern found in one counts."""
         if not self._patterns:
             self.choices = bytearray([_DEFAULT]) * count
             return
-        self._matched = array("H", map(self._rule_for, names))
+        self._matched = array("H", map(self._rule_for, names()))
         choice_of = {_NO_RULE: _DEFAULT, **dict(enumerate(self._choice_of_rule))}
         self.choices = bytearray(map(choice_of.__getitem__, self._matched))
 
@@ -115,6 +115,8 @@ class LayerRules:
 
     def unmatched(self) -> list[str]:
         """Return a warning for each rule that decided on no tensor."""
+        if not self._patterns:
+            return []
         used = set(self._matched)
         return [
             f"the rule {pattern.pattern!r} decided on no tensor"

@@ -133,7 +133,7 @@ def quantize_state_dict(
         check_runtime(runtime, deciding.formats[0].name)
         entries = _entries(state_dict, metadata, strict=strict)
         job = _core.FileJob(entries.opened)
-        deciding.decide(job.source_size, entries.opened.names)
+        deciding.decide(job.source_size, lambda: entries.opened.names)
 
         def run_once() -> list[tuple[int, Exception]]:
             choices = bytes(deciding.choices)
