@@ -109,6 +109,36 @@ TEST(Plan, EmptyLayersKeepTheScalesOfTheirRowsAndTensors) {
       0U);
 }
 
+TEST(Plan, APartIsWrittenByTheTilesWhereItsStepsBegin) {
+  const std::uint64_t columns = kTileBytes / sizeof(float);
+  for (const GroupSize group :
+       {GroupSize::row(), GroupSize::tensor(), GroupSize::of(64), GroupSize::of(columns * 2)}) {
+    const Plan plan = plan_one(format("int8", group), 3, columns * 4);
+    const LayerPlan& layer = plan.layers[0];
+    PerRole<std::uint64_t> written;
+    for (const Tile& tile : plan.tiles) {
+      for (const PartSpec& part : layer.encoding.parts()) {
+        const PartSlice slice = slice_of(part, tile);
+        EXPECT_LE(slice.offset + slice.bytes(), part.bytes());
+        if (!slice.owned) continue;
+        EXPECT_EQ(slice.offset, written[part.role]) << name_of(part.role);
+        written[part.role] += slice.bytes();
+      }
+    }
+    for (const PartSpec& part : layer.encoding.parts()) {
+      EXPECT_EQ(written[part.role], part.bytes()) << name_of(part.role);
+    }
+  }
+}
+
+TEST(Plan, PartsAreSaidInWords) {
+  EXPECT_EQ(name_of(Role::kCodes), "codes");
+  EXPECT_EQ(name_of(Role::kCodebook), "codebook");
+  const LayerPlan layer = plan_one(format("int8", GroupSize::row()), 3, 10).layers[0];
+  EXPECT_EQ(layer.encoding.find(Role::kTensorScale), nullptr);
+  EXPECT_EQ(layer.encoding.bytes_of(Role::kCodebook), 0U);
+}
+
 TEST(Plan, ScalesThatDoNotFitNameTheLayer) {
   const std::vector<LayerRequest> requests{
       {.view = {.rows = 1, .cols = 1}, .format = format("int8", GroupSize::row()), .name = "a"},
