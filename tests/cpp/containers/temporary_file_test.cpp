@@ -80,6 +80,17 @@ TEST_P(TemporaryFileTest, ANameThatIsTakenIsFollowedByAnother) {
   EXPECT_THAT(folder_.names(), ElementsAre("out"));
 }
 
+TEST_P(TemporaryFileTest, AFileThatItsDescriptorMayNotNameIsNamedByItsPath) {
+  if (!GetParam()) GTEST_SKIP() << "a file with a name from the start is not linked";
+  const FailingCalls forbidden(Call::kLink, ENOENT, 1);
+  AtomicFile output(folder_ / "out", {});
+  fill(output, "new");
+  complete(output);
+  EXPECT_EQ(forbidden.calls(), 2);
+  EXPECT_THAT(folder_.names(), ElementsAre("out"));
+  EXPECT_EQ(read_bytes(folder_ / "out"), "new");
+}
+
 TEST_P(TemporaryFileTest, ANameThatGoesBeforeTheLockIsFollowedByAnother) {
   if (GetParam()) GTEST_SKIP() << "a file without a name is locked before it has one";
   // By who takes the file for abandoned.
