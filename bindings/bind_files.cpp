@@ -31,8 +31,9 @@ namespace {
 // A checkpoint, the plan for its copy, and what came of it.
 class FileJob {
  public:
+  // `source` outlives it: see keep_alive.
   explicit FileJob(const OpenCheckpoint& source)
-      : source_(source.files()), encoded_(source.memory().encoded()) {}
+      : opened_(source), source_(source.files()), encoded_(source.memory().encoded()) {}
 
   // Of the source, as the choices of plan() count them.
   std::size_t source_size() const { return source_->tensors.size(); }
@@ -57,6 +58,7 @@ class FileJob {
       }
     }
     formats_ = std::move(formats);
+    memory_ = nullptr;
     const FilePlanOptions options{float_dtype_argument(dtype), max_shard_bytes,
                                   runtime_argument(runtime), in_memory};
     with_file_errors([&] {
@@ -68,6 +70,7 @@ class FileJob {
   void plan_restored(nb::handle dtype, std::uint64_t max_shard_bytes, bool in_memory) {
     const FilePlanOptions options{float_dtype_argument(dtype), max_shard_bytes, std::nullopt,
                                   in_memory};
+    memory_ = nullptr;
     with_file_errors([&] {
       const UnlockedScope unlocked;
       stored_ = find_stored_layers(*source_);
@@ -119,11 +122,13 @@ class FileJob {
         planned.bytes_in(), planned.bytes_out, error);
   }
 
-  // What run_in_memory() made, with what it left of `source`: once, so that a job that is kept for
-  // its facts keeps no data.
-  void take_entries(const OpenCheckpoint& source, bool as_torch, nb::dict entries) {
-    if (memory_ == nullptr) raise_invalid_input("run_in_memory() comes first");
-    add_entries(plan_, source.memory(), std::exchange(memory_, nullptr), as_torch, entries);
+  // What run_in_memory() made, with what it left of the source: once, so that a job that is kept
+  // for its facts keeps no data.
+  void take_entries(bool as_torch, nb::dict entries) {
+    if (memory_ == nullptr || nb::len(opened_.memory().values()) != source_size()) {
+      raise_invalid_input("run_in_memory() comes first, and release() after");
+    }
+    add_entries(plan_, opened_.memory(), std::exchange(memory_, nullptr), as_torch, entries);
   }
 
   // Name and dtype of what the new file holds, in the order of the source's tensors, and whether it
@@ -294,6 +299,7 @@ class FileJob {
     raise_status(fault.status, {text_object(entry.name), shape, cols});
   }
 
+  const OpenCheckpoint& opened_;
   std::shared_ptr<const Checkpoint> source_;
   std::vector<EncodedLayer> encoded_;  // of its tensors, where some are quantized
   std::optional<StoredLayers> stored_;
@@ -339,10 +345,10 @@ void bind_files(nb::module_& m) {
                    "bool, progress: collections.abc.Callable[[int, int, str], object] | None) -> "
                    "list[tuple[int, Exception]]"),
            "The same for take_entries().")
-      .def("take_entries", &FileJob::take_entries, "source"_a, "as_torch"_a, "entries"_a,
-           nb::sig("def take_entries(self, source: OpenCheckpoint, as_torch: bool, entries: "
-                   "dict[str, typing.Any]) -> None"),
-           "Add what run_in_memory() made, and what it left of its source, to a dict.")
+      .def(
+          "take_entries", &FileJob::take_entries, "as_torch"_a, "entries"_a,
+          nb::sig("def take_entries(self, as_torch: bool, entries: dict[str, typing.Any]) -> None"),
+          "Add what run_in_memory() made, and what it left of its source, to a dict.")
       .def("__len__", &FileJob::size)
       .def("tensor", &FileJob::tensor, "index"_a,
            nb::sig("def tensor(self, index: int) -> tuple[str, int | None, str, str | None, "

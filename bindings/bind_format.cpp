@@ -86,7 +86,7 @@ nb::list formats() {
   return all;
 }
 
-// What files can say of a format, for the options of a command.
+// The fields that make a difference to a file, for the options of a command.
 nb::list file_fields() {
   const nb::object description =
       nb::module_::import_("quarrow.descriptions").attr("FieldDescription");
@@ -196,7 +196,7 @@ void bind_format(nb::module_& m) {
       "Whose loader decides what a file of that format may hold quantized, or 'none'.");
   m.def("file_fields", &file_fields,
         nb::sig("def file_fields() -> list[quarrow.descriptions.FieldDescription]"),
-        "The fields that a format can have in a file.");
+        "The fields that make a difference to a file.");
   m.def("formats", &formats,
         nb::sig("def formats() -> list[quarrow.descriptions.FormatDescription]"),
         R"(Every format that works in this build.

@@ -114,15 +114,12 @@ Format format_argument(nb::handle format, const nb::kwargs& fields) {
     return result;
   }
   for (const auto [name, value] : fields) {
-    if (find_field(text_of(name)) == nullptr) {
+    const FieldSpec* field = find_field(text_of(name));
+    if (field == nullptr) {
       raise_unknown_field(*result.spec, short_repr(name));
     }
-  }
-  for (const FieldSpec& field : format_fields()) {
-    const nb::str name(field.name.data(), field.name.size());
-    const nb::handle value = PyDict_GetItemWithError(fields.ptr(), name.ptr());
-    if (value.is_valid() && !value.is_none()) {
-      set_field(result, field, value);
+    if (!value.is_none()) {
+      set_field(result, *field, value);
     }
   }
   return result;
@@ -162,9 +159,10 @@ nb::dict fields_of(const Format& format) {
 std::string format_repr(const Format& format) {
   std::string text = "Format('" + std::string(format.spec->name) + "'";
   for (const FieldSpec& field : format_fields()) {
-    if (has_field(*format.spec, field.field) && field.matters(format)) {
-      text +=
-          ", " + std::string(field.name) + "=" + nb::repr(field_object(field.get(format))).c_str();
+    const FieldValue value = field.get(format);
+    const bool says = field.matters(format) || value != field.get(format.spec->defaults);
+    if (has_field(*format.spec, field.field) && says) {
+      text += ", " + std::string(field.name) + "=" + nb::repr(field_object(value)).c_str();
     }
   }
   return text + ")";

@@ -26,11 +26,12 @@ void add_entries(const FilePlan& plan, const MemoryTensors& source,
     const TensorEntry& entry = output.entries[index];
     const TensorPlan& planned = plan.tensors[output.tensors[index]];
     const std::uint32_t number = planned.source->file;
-    // A str that has its hash.
+    // A str that has its hash; no subclass, which would be pickled with the result.
+    const nb::handle given = source.names()[number];
     const bool same_name = entry.name.data() == planned.source->name.data() &&
-                           entry.name.size() == planned.source->name.size();
-    const nb::object name =
-        same_name ? nb::object(source.names()[number]) : nb::object(text_object(entry.name));
+                           entry.name.size() == planned.source->name.size() &&
+                           PyUnicode_CheckExact(given.ptr()) != 0;
+    const nb::object name = same_name ? nb::borrow(given) : nb::object(text_object(entry.name));
     nb::object value;
     if (planned.action == Action::kCopy) {
       value = source.values()[number];

@@ -89,6 +89,12 @@ bool is_part_of(std::span<const std::byte> part, std::span<const std::byte> whol
          before(part.data() + part.size(), whole.data() + whole.size());
 }
 
+// Whether elements of a byte are bytes: torch exports its types of 1 to 7 bits as such.
+bool fills_bytes(nb::handle tensor, const Torch& torch, ElementType dtype) {
+  if (dtype != ElementType::kU8 && dtype != ElementType::kI8) return true;
+  return tensor.attr("dtype").is(dtype == ElementType::kU8 ? torch.uint8 : torch.int8);
+}
+
 // A file's text is UTF-8, which lone surrogates are not.
 std::string_view checked_name(nb::handle name) {
   Py_ssize_t bytes = 0;
@@ -108,12 +114,18 @@ MemoryTensors::MemoryTensors(nb::handle values, nb::handle read) {
   if (!names_.is_valid() || !values_.is_valid()) throw nb::python_error();
   for (const nb::handle each : values) {
     const nb::tuple item(nb::borrow(each));
+    if (item.size() != 2) {
+      raise_invalid_input(
+          "state_dict must map names to arrays: its items are (name, array) pairs, " +
+          ("not " + short_repr(item)));
+    }
     const nb::object name = item[0];
     const nb::object value = item[1];
     const std::string_view text = checked_name(name);
     if (!add_array(value) && !add_torch(value)) {
       const nb::object facts = read(name, value);
       if (facts.is_none()) continue;
+      if (nb::len(facts) != 4) throw std::logic_error("not the facts of a tensor");
       add_read(name, nb::cast<nb::tuple>(facts));
     }
     if (text == kMetadataKey) {
@@ -148,6 +160,8 @@ bool MemoryTensors::add_torch(nb::handle value) {
   if (exported == nullptr) throw nb::python_error();
   const std::optional<ElementType> dtype = element_type_of(exported->dtype);
   if (!dtype || exported->device.device_type != nb::device::cpu::value) return false;
+  // A conjugated tensor is exported as what lies in its memory, elements below a byte as bytes.
+  if (dtype == ElementType::kC64 || !fills_bytes(value, *torch, *dtype)) return false;
   const std::span shape(exported->shape, static_cast<std::size_t>(exported->ndim));
   std::uint64_t elements = 1;
   bool in_order = true;

@@ -19,6 +19,8 @@ namespace quarrow::python {
 class MemoryTensors {
  public:
   MemoryTensors() = default;
+  MemoryTensors(const MemoryTensors&) = delete;
+  MemoryTensors& operator=(const MemoryTensors&) = delete;
   // An iterable of (name, value). numpy's own arrays and plain tensors of torch, in C order on the
   // CPU, are read here; what any other value is `read(name, value)` says: None when it is no tensor
   // and is left out, else its dtype, its shape, an array in C order of whatever type with its

@@ -82,8 +82,8 @@ OpenCheckpoint::OpenCheckpoint(nb::handle tensors, const nb::dict& metadata, nb:
   }
   try {
     files_ = std::make_shared<Checkpoint>(checkpoint_in_memory(memory_.tensors(), texts));
-  } catch (const std::invalid_argument&) {
-    raise_invalid_input("the tensors have not the bytes of their shapes");
+  } catch (const std::invalid_argument& error) {
+    raise_invalid_input(error.what());
   }
   for (const TensorEntry& tensor : files_->tensors.entries()) items_.push_back({&tensor, {}});
 }

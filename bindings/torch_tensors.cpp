@@ -69,8 +69,12 @@ const Torch* imported_torch() {
       }
       return at;
     };
-    const Torch torch{find({"Tensor"}), find({"nn", "Parameter"}),
-                      find({"utils", "dlpack", "to_dlpack"}), find({"_C", "_from_dlpack"})};
+    const Torch torch{find({"Tensor"}),
+                      find({"nn", "Parameter"}),
+                      find({"utils", "dlpack", "to_dlpack"}),
+                      find({"_C", "_from_dlpack"}),
+                      find({"uint8"}),
+                      find({"int8"})};
     // While it is being imported some are missing.
     if (!nb::isinstance<nb::type_object>(torch.tensor) || torch.parameter.is_none() ||
         torch.to_dlpack.is_none() || torch.from_dlpack.is_none()) {

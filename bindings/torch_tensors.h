@@ -22,6 +22,8 @@ struct Torch {
   // a small one.
   nanobind::object to_dlpack;
   nanobind::object from_dlpack;
+  nanobind::object uint8;
+  nanobind::object int8;
 };
 
 // Kept for ever once torch has been imported; null before, and for what is no tensor of it.

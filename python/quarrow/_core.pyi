@@ -32,7 +32,7 @@ class Format:
     name : str
         A registered name; ``quarrow.formats()`` lists them.
     group_size : a whole number from 1, 'row' or 'tensor'
-        How many columns share a scale: a number, 'row' or 'tensor'.
+        How many columns share a scale.
     symmetric : True or False
         Signed codes around zero, without zero points.
     scale_dtype : 'float32', 'float16' or 'bfloat16'
@@ -95,7 +95,7 @@ class Format:
 
     @property
     def group_size(self) -> int | str | None:
-        """How many columns share a scale: a number, 'row' or 'tensor'."""
+        """How many columns share a scale."""
 
     @property
     def symmetric(self) -> bool | None:
@@ -123,7 +123,7 @@ def runtime_of(format: str) -> str:
     """
 
 def file_fields() -> list[quarrow.descriptions.FieldDescription]:
-    """The fields that a format can have in a file."""
+    """The fields that make a difference to a file."""
 
 def formats() -> list[quarrow.descriptions.FormatDescription]:
     """
@@ -750,7 +750,7 @@ class FileJob:
     def run_in_memory(self, *, saturate: bool, threads: int | None, skip_faults: bool, progress: Callable[[int, int, str], object] | None) -> list[tuple[int, Exception]]:
         """The same for take_entries()."""
 
-    def take_entries(self, source: OpenCheckpoint, as_torch: bool, entries: dict[str, Any]) -> None:
+    def take_entries(self, as_torch: bool, entries: dict[str, Any]) -> None:
         """
         Add what run_in_memory() made, and what it left of its source, to a dict.
         """

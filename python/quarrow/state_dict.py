@@ -284,9 +284,9 @@ def _result(job: _core.FileJob, entries: Entries, like: Any = None) -> StateDict
     result = StateDict(metadata=job.metadata)
     if entries.of_torch and like is None:
         with torch_alone():
-            job.take_entries(entries.opened, True, result)
+            job.take_entries(True, result)
     else:
-        job.take_entries(entries.opened, False, result)
+        job.take_entries(False, result)
     entries.opened.release()
     if like is not None:
         _make_like(result, job, like)

@@ -190,7 +190,8 @@ Checkpoint checkpoint_in_memory(std::span<const TensorInMemory> tensors,
   for (const TensorInMemory& tensor : tensors) {
     bool partial_byte = false;
     const auto bytes = tensor_bytes(tensor.dtype, tensor.shape, partial_byte);
-    if (bytes != tensor.data.size()) throw std::invalid_argument("tensor bytes");
+    if (bytes != tensor.data.size())
+      throw std::invalid_argument("the bytes of a tensor are not those of its shape");
     TensorEntry entry;
     entry.name = checkpoint.tensors.keep(tensor.name);
     entry.shape = checkpoint.tensors.keep(tensor.shape);
@@ -213,7 +214,8 @@ Checkpoint checkpoint_in_memory(std::span<const TensorInMemory> tensors,
     checkpoint.tensors.set_metadata(std::move(kept));
   }
   checkpoint.tensors.seal();
-  if (checkpoint.tensors.has_name_twice()) throw std::invalid_argument("name twice");
+  if (checkpoint.tensors.has_name_twice())
+    throw std::invalid_argument("two tensors have the same name");
   return checkpoint;
 }
 

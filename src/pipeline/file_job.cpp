@@ -231,7 +231,8 @@ Context checked(const FilePlan& plan, const FileJobOptions& options, Context con
 
 FileJobResult run_file_job(const Checkpoint& source, FilePlan& plan, const std::string& destination,
                            const FileJobOptions& options, const Context& context) try {
-  if (plan.outputs.at(0).memory_bytes != 0) throw std::invalid_argument("a plan for memory");
+  if (!plan.outputs.at(0).memory_positions.empty())
+    throw std::invalid_argument("a plan for memory");
   const Context where = checked(plan, options, context);
   OutputFiles outputs(source, plan, destination, context.poll);
   if (plan.layers.tiles.empty()) cut_tiles(plan.layers);

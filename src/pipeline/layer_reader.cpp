@@ -15,6 +15,7 @@ const std::byte* LayerReader::part(const PartSpec& part, const Tile& tile,
     return buffer;
   }
   const PartSlice slice = slice_of(part, tile);
+  if (slice.bytes() == 0) return buffer;
   const std::uint64_t offset = stored_offset(part, slice, tile, storage, entry.dtype);
   const std::uint64_t bytes =
       (slice.rows - 1) * stored_row_bytes(part, slice, storage) + slice.row_bytes;

@@ -38,12 +38,16 @@ FieldValue get_group_size(const Format& format) noexcept {
   return kTensor;
 }
 bool set_group_size(Format& format, const FieldValue& value) noexcept {
+  Format wanted;
   if (const auto* columns = std::get_if<std::uint64_t>(&value)) {
-    format.group_size = GroupSize::of(*columns);
-    return *columns != 0 && *columns <= std::numeric_limits<std::int64_t>::max();
+    if (*columns == 0 || *columns > std::numeric_limits<std::int64_t>::max()) return false;
+    wanted.group_size = GroupSize::of(*columns);
+  } else {
+    wanted.group_size = value == FieldValue(kRow) ? GroupSize::row() : GroupSize::tensor();
+    if (value != get_group_size(wanted)) return false;
   }
-  format.group_size = value == FieldValue(kRow) ? GroupSize::row() : GroupSize::tensor();
-  return value == get_group_size(format);
+  format.group_size = wanted.group_size;
+  return true;
 }
 
 FieldValue get_scale_dtype(const Format& format) noexcept { return name_of(format.scale_dtype); }
@@ -59,8 +63,10 @@ FieldValue get_rounding(const Format& format) noexcept {
   return format.rounding == Rounding::kNearest ? kNearest : kStochastic;
 }
 bool set_rounding(Format& format, const FieldValue& value) noexcept {
-  format.rounding = value == FieldValue(kNearest) ? Rounding::kNearest : Rounding::kStochastic;
-  return value == get_rounding(format);
+  const bool stochastic = value == FieldValue(kStochastic);
+  if (!stochastic && value != FieldValue(kNearest)) return false;
+  format.rounding = stochastic ? Rounding::kStochastic : Rounding::kNearest;
+  return true;
 }
 
 FieldValue get_seed(const Format& format) noexcept { return format.seed; }
@@ -70,7 +76,7 @@ bool set_seed(Format& format, const FieldValue& value) noexcept {
   return seed != nullptr;
 }
 bool seed_matters(const Format& format) noexcept {
-  return format.rounding == Rounding::kStochastic || format.seed != 0;
+  return format.rounding == Rounding::kStochastic;
 }
 
 constexpr std::array kGroupWords = {kRow, kTensor};
@@ -79,9 +85,8 @@ constexpr std::array kRoundings = {kNearest, kStochastic};
 
 constexpr auto kFields = std::to_array<FieldSpec>({
     {FormatField::kGroupSize, "group_size", FieldKind::kNumberOrWord, FieldUse::kStored,
-     "a whole number from 1", kGroupWords,
-     "How many columns share a scale: a number, 'row' or 'tensor'.", get_group_size, set_group_size,
-     always},
+     "a whole number from 1", kGroupWords, "How many columns share a scale.", get_group_size,
+     set_group_size, always},
     {FormatField::kSymmetric,
      "symmetric",
      FieldKind::kTruth,

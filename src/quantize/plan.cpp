@@ -110,7 +110,7 @@ std::uint64_t input_bytes(const LayerPlan& layer, std::uint64_t most) {
 PartSlice slice_of(const PartSpec& part, const Tile& tile) noexcept {
   const bool shared = part.rows == 1 && tile.row != 0;
   PartSlice slice{.offset = shared ? 0 : tile.row * part.row_bytes,
-                  .rows = std::min(part.rows, tile.rows),
+                  .rows = part.rows == 1 ? 1 : std::min(part.rows, tile.rows),
                   .row_bytes = part.row_bytes,
                   .owned = !shared && tile.col == 0};
   if (part.step_cols != 0) {

@@ -45,6 +45,24 @@ Status quantize(QuantizedLayers& layers, std::span<const TensorView> inputs, Non
   return layers.status;
 }
 
+namespace {
+
+// Whether there was a job: a layer that fails, or who stopped it, does not undo that.
+bool ran(StatusCode code) noexcept {
+  switch (code) {
+    case StatusCode::kOk:
+    case StatusCode::kNonFinite:
+    case StatusCode::kBeyondF32:
+    case StatusCode::kRangeOverflow:
+    case StatusCode::kCancelled:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
 QuantizedLayers quantize_layers(std::span<const LayerRequest> requests, const Context& context,
                                 const QuantizeOptions& options) {
   std::vector<TensorView> views;
@@ -53,6 +71,7 @@ QuantizedLayers quantize_layers(std::span<const LayerRequest> requests, const Co
   try {
     QuantizedLayers layers = allocate_layers(plan_layers(requests), options.own_from);
     quantize(layers, views, options.policy, context, options.progress);
+    if (!ran(layers.status.code)) throw StatusError(layers.status);
     return layers;
   } catch (const StatusError& error) {
     QuantizedLayers none;

@@ -51,10 +51,6 @@ bool starts_span(const LayerPlan& layer, const Tile& tile) noexcept {
   return tile.col % layer.encoding.block_cols == 0;
 }
 
-std::size_t tight_stride(const PartSpec& part, const PartSlice& slice) noexcept {
-  return part.rows == 1 ? 0 : slice.row_bytes;
-}
-
 PerRole<PartOutput> tile_parts(const LayerPlan& layer, const Tile& tile,
                                const QuantizedSpan& layer_parts) noexcept {
   PerRole<PartOutput> parts;

@@ -57,9 +57,6 @@ PerRole<PartOutput> tile_parts(const LayerPlan& layer, const Tile& tile,
 PerRole<PartInput> tile_parts(const LayerPlan& layer, const Tile& tile,
                               const QuantizedView& layer_parts) noexcept;
 
-// The bytes from one row of a part to the next, where its slices of a tile lie tightly.
-std::size_t tight_stride(const PartSpec& part, const PartSlice& slice) noexcept;
-
 // False for the tiles of a span that do not start it.
 bool starts_span(const LayerPlan& layer, const Tile& tile) noexcept;
 

@@ -98,6 +98,22 @@ def test_negated_tensors_are_copied() -> None:
     assert torch.equal(one["a.weight_packed"], two["a.weight_packed"])
 
 
+def test_conjugated_tensors_are_stored_as_their_values(tmp_path: Path) -> None:
+    turned = torch.view_as_complex(torch.randn(8, 2)).conj()
+    assert turned.is_conj()
+    qr.save({"freqs": turned}, tmp_path / "out.safetensors")
+    assert torch.equal(load_file(tmp_path / "out.safetensors")["freqs"], turned.resolve_conj())
+
+
+@pytest.mark.parametrize("name", ["uint4", "uint1", "int4"])
+def test_elements_below_a_byte_are_refused(name: str) -> None:
+    if not hasattr(torch, name):
+        pytest.skip(f"this torch has no {name}")
+    narrow = torch.zeros(8, dtype=torch.uint8).view(getattr(torch, name))
+    with pytest.raises(qr.InvalidInputError, match=name):
+        qr.quantize_state_dict({"a": narrow}, "int8")
+
+
 def test_sparse_tensors_are_refused_in_words() -> None:
     sparse = torch.eye(64).to_sparse()
     with pytest.raises(qr.InvalidInputError, match=r"layer 'x.weight'.*sparse.*to_dense\(\)"):

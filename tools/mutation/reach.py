@@ -77,7 +77,6 @@ _REACH: tuple[tuple[str, Reach], ...] = (
     ("src/pipeline/*", Reach(("pipeline",), (*_FILES, "test_exceptions", "test_files_damaged"))),
     ("bindings/*arrow*", Reach((), (*_ARROW, *_STREAMS, *_LISTS, "test_call_log"))),
     ("bindings/*batch*", Reach((), (*_BATCH, *_CALLS, "test_lifetimes", "test_arrow"))),
-    ("bindings/layer_memory*", Reach((), (*_BATCH, "test_arrow", "test_zero_copy"))),
     ("bindings/*checkpoint*", Reach((), (*_READ_FILES, *_FILES, "test_lifetimes", *_CALLS))),
     ("bindings/*file*", Reach((), (*_FILES, *_READ_FILES, *_CALLS, *_COMMANDS))),
     ("bindings/*metrics*", Reach((), _CALLS)),

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -39,7 +40,11 @@ struct Encoding {
   std::uint64_t block_cols = 1;  // columns of a full group (a block), at least 1
   RangeSpan range_span = RangeSpan::kGroup;
 
-  void add(const PartSpec& part) noexcept { parts_[count_++] = part; }
+  // At most kMaxParts.
+  void add(const PartSpec& part) noexcept {
+    assert(count_ < kMaxParts);
+    parts_[count_++] = part;
+  }
   std::span<const PartSpec> parts() const noexcept { return {parts_.data(), count_}; }
   const PartSpec& codes() const noexcept { return parts_[0]; }
   // Null when the format has no such part.

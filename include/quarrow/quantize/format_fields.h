@@ -34,9 +34,9 @@ struct FieldSpec {
   std::span<const std::string_view> words;  // the same
   std::string_view summary;                 // one line for a person
   FieldValue (*get)(const Format& format) noexcept;
-  // False when it cannot be that.
+  // False, and the format stays as it was, when it cannot be that.
   bool (*set)(Format& format, const FieldValue& value) noexcept;
-  // Whether the format is another one without it.
+  // Whether what it makes depends on it.
   bool (*matters)(const Format& format) noexcept;
 };
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An option for each field that a format can have in a file."""
+"""An option for each field of formats that makes a difference to a file."""
 
 import functools
 import inspect
@@ -12,6 +12,12 @@ import typer
 from quarrow import _core
 from quarrow.cli.file_options import FORMAT
 from quarrow.descriptions import FieldDescription
+
+# What readers of files make of a field.
+_REMARKS = {
+    "group_size": "Files have no scale for a whole tensor.",
+    "symmetric": "transformers loads symmetric layers alone.",
+}
 
 
 def with_format_fields(command: Callable[..., None]) -> Callable[..., None]:
@@ -39,8 +45,8 @@ def with_format_fields(command: Callable[..., None]) -> Callable[..., None]:
 def _parameter(field: FieldDescription) -> inspect.Parameter:
     kind: Any = {"bool": bool, "int": int, "str": _choice(field)}.get(field.kind, str)
     option = typer.Option(
-        metavar="|".join(("N", *field.words)) if kind is str else None,
-        help=f"{field.summary} Of {_listed(field.formats)}.",
+        metavar="N|row" if kind is str else None,
+        help=_help(field),
         show_default="the format's own",
         rich_help_panel=FORMAT,
     )
@@ -52,6 +58,11 @@ def _parameter(field: FieldDescription) -> inspect.Parameter:
     )
 
 
+def _help(field: FieldDescription) -> str:
+    text = f"{field.summary} Of {_listed(field.formats)}."
+    return f"{text} {_REMARKS[field.name]}" if field.name in _REMARKS else text
+
+
 def _choice(field: FieldDescription) -> Any:
     return StrEnum(field.name, {word.upper(): word for word in field.words})
 
@@ -61,6 +72,4 @@ def _listed(names: tuple[str, ...]) -> str:
 
 
 def _value(given: object) -> object:
-    if isinstance(given, str) and given.isdecimal():
-        return int(given)
-    return str(given) if isinstance(given, StrEnum) else given
+    return int(given) if isinstance(given, str) and given.isdecimal() else given

@@ -77,6 +77,16 @@ TEST_F(MisusedFileJob, AContextOrAPolicyOfNoUse) {
   EXPECT_EQ(ran(), StatusCode::kBadPolicy);
 }
 
+TEST_F(MisusedFileJob, APlanForMemoryThatTakesNone) {
+  FilePlanOptions in_memory;
+  in_memory.in_memory = true;
+  const std::vector<std::uint8_t> choices(2, kLeaveTensor);
+  FilePlan plan = plan_quantized(source_, {}, choices, in_memory);
+  EXPECT_EQ(plan.outputs[0].memory_bytes, 0U);
+  EXPECT_THROW(run_file_job(source_, plan, destination(), options_, context_),
+               std::invalid_argument);
+}
+
 TEST_F(MisusedFileJob, APlanThatNobodyMade) {
   FilePlan plan;
   EXPECT_THROW(run_file_job(source_, plan, destination(), options_, context_), std::out_of_range);
