@@ -14,7 +14,7 @@ from rich.console import Console
 from benchmarks import suites as all_suites
 from benchmarks.harness import engine
 from benchmarks.harness.case import RefusedError, Suite
-from benchmarks.harness.changes import JUDGED_ROLES, Doubt, power_text, rounds_needed
+from benchmarks.harness.changes import JUDGED_ROLES, power_text, rounds_needed
 from benchmarks.harness.console import print_proofs, print_summary, print_targets, watching
 from benchmarks.harness.engine import Plan
 from benchmarks.harness.environment import fingerprint
@@ -155,8 +155,8 @@ def in_turn(options: Options, chosen: list[Plan], console: Console) -> list[Plan
             console.print(f"{each.suite.name}: left out, it is of this clone and of no venv")
     chosen = [each for each in chosen if not each.suite.of_clone]
     comparisons = sum(case.role in JUDGED_ROLES for each in chosen for case in each.cases)
-    rounds = options.processes or rounds_needed(comparisons, Doubt())
-    console.print(power_text(rounds, comparisons, Doubt()))
+    rounds = options.processes or rounds_needed(comparisons)
+    console.print(power_text(rounds, comparisons))
     settings = replace(options.settings, processes=rounds)
     return [replace(each, settings=settings) for each in chosen]
 

@@ -34,28 +34,15 @@ MOST_ROUNDS = 200
 # How far rounds on a shared machine differ, and how often a change is to be seen.
 USUAL_DEVIATION = 0.04
 POWER = 0.9
+CONFIDENCE = 0.95  # of the intervals
+SIGNIFICANCE = 0.05  # the largest adjusted p-value that counts
+NOISE = 0.05  # changes within this share are nobody's
+CHANGE = 2 * NOISE  # is to be seen
 
 
-@dataclass(frozen=True)
-class Doubt:
-    """How sure a comparison must be."""
-
-    confidence: float = 0.95  # of the intervals
-    significance: float = 0.05  # the largest adjusted p-value that counts
-    noise: float = 0.05  # changes within this share are nobody's; twice as much is to be seen
-
-    @property
-    def change(self) -> float:
-        """The change that a run is to see."""
-        return 2 * self.noise
-
-    def sight(self, comparisons: int) -> Sight:
-        """Return what the first of so many comparisons must show."""
-        level = self.significance / max(comparisons, 1)
-        return Sight(level, self.noise, self.confidence, POWER)
-
-
-DOUBT = Doubt()
+def sight(comparisons: int) -> Sight:
+    """Return what the first of so many comparisons must show."""
+    return Sight(SIGNIFICANCE / max(comparisons, 1), NOISE, POWER)
 
 
 @dataclass(frozen=True)
@@ -65,46 +52,54 @@ class Change:
     p_value: float | None  # adjusted; None where there is no verdict
     verdict: str  # a key of SYMBOLS, or "" for none
     reason: str  # for "inconclusive", "no change", and where there is no verdict
+    deviation: float | None = None  # of the logarithms of the rounds' ratios
 
 
-def rounds_needed(comparisons: int, doubt: Doubt) -> int:
+def rounds_needed(comparisons: int) -> int:
     """Return how many rounds of two processes a run of so many comparisons asks for."""
     counts = range(FEWEST_ROUNDS, MOST_ROUNDS + 1)
-    return doubt.sight(comparisons).rounds_for(doubt.change, USUAL_DEVIATION, counts) or MOST_ROUNDS
+    return sight(comparisons).rounds_for(CHANGE, USUAL_DEVIATION, counts) or MOST_ROUNDS
 
 
-def power_text(rounds: int, comparisons: int, doubt: Doubt) -> str:
-    change = doubt.sight(comparisons).smallest_change(rounds, USUAL_DEVIATION)
+def power_text(rounds: int, comparisons: int, measured: float | None = None) -> str:
+    """Say what rounds see: before a run, or after it by how much its rounds differed."""
+    deviation = USUAL_DEVIATION if measured is None else measured
+    change = math.ceil(100 * sight(comparisons).smallest_change(rounds, deviation))
+    differ = f"differ by up to {100 * deviation:.0f} %"
+    if measured is not None:
+        differ = f"differ by {100 * measured:.1f} %, as half of these did at most"
     return (
-        f"{rounds} rounds of two processes: a change of {math.ceil(100 * change)} % will be seen in"
-        f" {POWER * 10:g} of 10 runs where rounds differ by up to {100 * USUAL_DEVIATION:g} %"
+        f"{rounds} rounds of two processes: a change of {change} % is seen in {POWER * 10:g} of 10"
+        f" runs where rounds {differ}"
     )
 
 
-def verdicts(rounds: Rounds, p_values: Any, shifts: Any, doubt: Doubt) -> NDArray[np.str_]:
+def verdicts(rounds: Rounds, p_values: Any, shifts: Any) -> NDArray[np.str_]:
     """Judge comparisons: arrays of any one shape, "drift" where the copy's own shift explains one.
 
     P-values are adjusted, shifts the mean logarithms by which the copy beside each moved itself.
     """
-    noise, side = math.log1p(doubt.noise), np.sign(rounds.mean)
+    noise, side = math.log1p(NOISE), np.sign(rounds.mean)
     near = np.where(side > 0, rounds.low, -rounds.high)
-    # A copy's chance is no drift, and one that moved the other way explains nothing.
+    # A copy's chance is no drift, and one that moved the other way explains no change.
     drift = np.where(side * shifts > noise, side * shifts, 0.0)
-    seen = (p_values < doubt.significance) & (near > noise)
-    still = np.maximum(rounds.high, -rounds.low) <= math.log1p(doubt.change)
+    seen = p_values < SIGNIFICANCE
+    still = np.maximum(rounds.high, -rounds.low) <= math.log1p(CHANGE)
+    # It may hide one, whichever way it moved.
+    drifted = np.where(seen, near - drift <= noise, still & (np.abs(shifts) > noise))
     return np.select(
-        [seen & (near - drift <= noise), seen & (side > 0), seen, still],
+        [drifted, seen & (side > 0), seen, still],
         ["drift", "regressed", "improved", "no change"],
         "inconclusive",
     )
 
 
-def _unseen(rounds: int, deviation: float, comparisons: int, doubt: Doubt) -> str:
-    sight = doubt.sight(comparisons)
-    smallest = sight.smallest_change(rounds, deviation)
-    if smallest <= doubt.change:
-        return f"neither beyond {doubt.noise:.0%} nor within {doubt.change:.0%}"
-    needed = sight.rounds_for(doubt.change, deviation, range(rounds, MOST_ROUNDS + 1))
+def _unseen(rounds: int, deviation: float, comparisons: int) -> str:
+    smallest = sight(comparisons).smallest_change(rounds, deviation)
+    if smallest <= CHANGE:
+        return f"neither beyond {NOISE:.0%} nor within {CHANGE:.0%}"
+    counts = range(rounds, MOST_ROUNDS + 1)
+    needed = sight(comparisons).rounds_for(CHANGE, deviation, counts)
     remedy = f"--processes {needed}" if needed else "the machine is too restless"
     return f"only a change above {math.ceil(100 * smallest)} % would have been seen; {remedy}"
 
@@ -123,11 +118,11 @@ def _nearest_copy(new: Record, copies: Sequence[Record]) -> Record | None:
     return own[0] if own else smallest
 
 
-def changes(pairs: Sequence[tuple[Record, Record]], doubt: Doubt) -> dict[str, Change]:
+def changes(pairs: Sequence[tuple[Record, Record]]) -> dict[str, Change]:
     """Compare each (latest, baseline) of all suites by its id, and judge those that ran in turn."""
     sides = {new.id: [stats.witnesses(x.by_process()) for x in (new, base)] for new, base in pairs}
     tests = {
-        new.id: stats.compare_rounds(np.log(np.divide(*sides[new.id])), doubt.confidence)
+        new.id: stats.compare_rounds(np.log(np.divide(*sides[new.id])), CONFIDENCE, NOISE)
         for new, base in pairs
         if paired(new, base)
     }
@@ -139,19 +134,20 @@ def changes(pairs: Sequence[tuple[Record, Record]], doubt: Doubt) -> dict[str, C
     for new, _ in pairs:
         verdict, reason, p_value = "", NO_VERDICT, p_values.get(new.id)
         test = tests.get(new.id)
-        medians = [stats.median_interval(each, doubt.confidence) for each in sides[new.id]]
+        medians = [stats.median_interval(each, CONFIDENCE) for each in sides[new.id]]
         ratio = test.ratio if test else stats.quotient(*medians)
         if test and p_value is None:
             reason = NOT_OURS
         elif test:
             copy = _nearest_copy(new, copies)
             shift = float(tests[copy.id].mean) if copy else 0.0
-            verdict = str(verdicts(test, p_value, shift, doubt))
-            reason = f"within {doubt.change:.0%}" * (verdict == "no change")
+            verdict = str(verdicts(test, p_value, shift))
+            reason = f"within {CHANGE:.0%}" * (verdict == "no change")
             if verdict == "inconclusive":
-                reason = _unseen(len(sides[new.id][0]), float(test.deviation), len(judged), doubt)
+                reason = _unseen(len(sides[new.id][0]), float(test.deviation), len(judged))
             elif verdict == "drift" and copy:
                 verdict = "inconclusive"
                 reason = f"{copy.case['id']} took {math.exp(shift):.2f} times as long itself"
-        found[new.id] = Change(new.id, ratio, p_value, verdict, reason)
+        deviation = float(test.deviation) if test else None
+        found[new.id] = Change(new.id, ratio, p_value, verdict, reason, deviation)
     return found

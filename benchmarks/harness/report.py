@@ -142,7 +142,7 @@ def _templates(summary: Summary) -> jinja2.Environment:
     made.globals.update(
         baseline=summary.baseline,
         columns=words.COLUMNS,
-        confidence=changes.DOUBT.confidence,
+        confidence=changes.CONFIDENCE,
         fingerprint=summary.fingerprint,
         column_notes=_NOTES,
         power=summary.power,

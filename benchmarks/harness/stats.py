@@ -126,7 +126,7 @@ class Rounds:
     mean: Values  # of the logarithms of new to base
     low: Values
     high: Values
-    p_value: Values  # of no difference
+    p_value: Values  # of a change within the noise
     deviation: Values
 
     @property
@@ -134,14 +134,18 @@ class Rounds:
         return Interval(*(math.exp(each) for each in (self.mean, self.low, self.high)))
 
 
-def compare_rounds(logs: Values, confidence: float) -> Rounds:
-    """Return Student's t-test of the logarithms of ratios; the last axis is that of the rounds."""
+def compare_rounds(logs: Values, confidence: float, noise: float) -> Rounds:
+    """Return Student's t-test of the logarithms of ratios; the last axis is that of the rounds.
+
+    It tests that the true change lies within the noise, at its end where that is likeliest.
+    """
     count = logs.shape[-1]
     mean, deviation = np.mean(logs, axis=-1), np.std(logs, axis=-1, ddof=1)
     # Rounds that are all the same have no error, and no difference either where they are 0.
     error = np.maximum(deviation / math.sqrt(count), np.finfo(float).tiny)
     half = error * _t(1 - confidence, count - 1)
-    p_value = 2 * scipy.stats.t.sf(np.abs(mean) / error, count - 1)
+    beyond = (np.abs(mean) - math.log1p(noise)) / error
+    p_value = np.minimum(2 * scipy.stats.t.sf(beyond, count - 1), 1.0)
     return Rounds(mean, mean - half, mean + half, p_value, deviation)
 
 
@@ -167,19 +171,17 @@ def _spreads(freedom: int) -> Values:
 
 @dataclass(frozen=True)
 class Sight:
-    """What a verdict asks for: a p-value below `level`, an interval wholly beyond the noise."""
+    """What a verdict asks for: a p-value of the noise below `level`."""
 
     level: float  # of the smallest p-value: the significance shared by all comparisons
     noise: float
-    confidence: float
     power: float  # how often a change is to be seen
 
     def sees(self, rounds: int, change: float, deviation: float) -> float:
         """Return how often rounds whose logarithms deviate so much see a change of such a share."""
         freedom, error = rounds - 1, deviation / math.sqrt(rounds)
         found = error * _spreads(freedom)
-        beyond_noise = math.log1p(self.noise) + _t(1 - self.confidence, freedom) * found
-        needed = np.maximum(beyond_noise, _t(self.level, freedom) * found)
+        needed = math.log1p(self.noise) + _t(self.level, freedom) * found
         return float(np.mean(scipy.stats.norm.sf((needed - math.log1p(change)) / error)))
 
     def rounds_for(self, change: float, deviation: float, counts: range) -> int | None:
@@ -189,6 +191,7 @@ class Sight:
 
     def smallest_change(self, rounds: int, deviation: float) -> float:
         """Return the smallest change that so many rounds see."""
+        deviation = max(deviation, 1e-6)  # rounds that are all the same have none
 
         def lacking(log: float) -> float:
             return self.sees(rounds, math.expm1(log), deviation) - self.power

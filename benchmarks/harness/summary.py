@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness.changes import DOUBT, Change, changes, power_text
+from benchmarks.harness.changes import CONFIDENCE, Change, changes, power_text
 from benchmarks.harness.environment import warnings
 from benchmarks.harness.stats import Estimate, Interval, estimate
 from benchmarks.harness.store import AB, LATEST, PREVIOUS, Record, Store, SuiteRecord
@@ -85,7 +85,7 @@ class Summary:
     suites: list[SuiteSummary]
     outcomes: list[Outcome]  # none of a run that judges nothing (--quick)
     headlines: list[HeadlineRow] = field(default_factory=list)
-    power: str = ""  # what the rounds of --ab will have seen, in a sentence; "" without --ab
+    power: str = ""  # what the rounds of --ab see, in a sentence; "" without --ab
     skipped: list[str] = field(default_factory=list)
 
     @property
@@ -164,8 +164,11 @@ def _headline(headline: Headline, rows: dict[str, Row], figures: Figures) -> Hea
 
 def _power(rows: Iterable[Row]) -> str:
     judged = [row for row in rows if row.change and row.change.verdict]
-    rounds = min((len(row.record.by_process()) for row in judged), default=0)
-    return power_text(rounds, len(judged), DOUBT) if judged else ""
+    if not judged:
+        return ""
+    rounds = min(len(row.record.by_process()) for row in judged)
+    deviations = [row.change.deviation for row in judged if row.change]
+    return power_text(rounds, len(judged), float(np.median(np.array(deviations, float))))
 
 
 def summarize(
@@ -189,9 +192,9 @@ def summarize(
         # Another build is compared with this one where both ran in turn.
         and (baseline != AB or base.run == record.run)
     }
-    figures = Figures(records.get, DOUBT.confidence)
+    figures = Figures(records.get, CONFIDENCE)
     peers = [each for each in records.values() if each.case["role"] == "peer"]
-    found = changes([(records[id_], base) for id_, base in bases.items()], DOUBT)
+    found = changes([(records[id_], base) for id_, base in bases.items()])
     suites = []
     for suite in names:
         record = store.read_suite(suite, name)

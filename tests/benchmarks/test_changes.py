@@ -8,10 +8,9 @@ import pytest
 from stored_runs import no_job
 
 from benchmarks.harness.case import Case
-from benchmarks.harness.changes import NO_VERDICT, NOT_OURS, Change, Doubt, changes
+from benchmarks.harness.changes import NO_VERDICT, NOT_OURS, Change, changes
 from benchmarks.harness.store import Record, Sample
 
-DOUBT = Doubt()
 ROUNDS = 10
 # What rounds differ by: means of 0, so that a ratio is what a test says.
 WOBBLE = 0.01 * (-1.0) ** np.arange(ROUNDS)
@@ -44,7 +43,7 @@ def pair(name: str, ratio: Any, *, spread: float = 1.0, **rest: Any) -> tuple[Re
 
 
 def judged(*pairs: tuple[Record, Record], id_: str = "suite/b") -> Change:
-    return changes(pairs, DOUBT)[id_]
+    return changes(pairs)[id_]
 
 
 @pytest.mark.parametrize(
@@ -107,6 +106,16 @@ def test_a_change_that_its_copy_shares_is_none() -> None:
     assert verdict(1.0, spread=20)[0] == "regressed"
 
 
+@pytest.mark.parametrize("copy", [1.08, 1 / 1.08])
+def test_no_change_beside_a_copy_that_moved_is_none(copy: float) -> None:
+    moved = pair("copy", copy, role="copy")
+    found = judged(pair("b", 1.0, copy="copy"), moved)
+    assert found.verdict == "inconclusive"
+    assert found.reason == f"copy took {copy:.2f} times as long itself"
+    still = pair("copy", 1.04, role="copy")
+    assert judged(pair("b", 1.0, copy="copy"), still).verdict == "no change"
+
+
 def test_the_copy_of_the_same_bytes_is_asked_and_without_one_the_smallest_by_one_thread() -> None:
     still = pair("own", 1.0, role="copy", bytes=400)
     moved = [
@@ -130,7 +139,7 @@ def test_what_was_not_seen_says_what_would_have_been() -> None:
 
 
 def test_p_values_are_adjusted_over_all_suites() -> None:
-    slow = pair("b", 1.11, spread=4.5)
+    slow = pair("b", 1.11, spread=3.0)
     assert judged(slow).verdict == "regressed"
     others = [pair(f"b{i}", 1.0, suite=f"suite{i % 3}", spread=1.0 + 0.01 * i) for i in range(300)]
     among = judged(slow, *others)

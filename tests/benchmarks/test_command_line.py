@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.harness import engine
-from benchmarks.harness.changes import DOUBT
+from benchmarks.harness.changes import CONFIDENCE, NOISE
 from benchmarks.harness.environment import fingerprint
 from benchmarks.harness.options import INVALID, OUTPUT, parse
 from benchmarks.suites import NAMES
@@ -62,11 +62,11 @@ def test_help_names_every_option_and_status() -> None:
         assert word in done.stdout
 
 
-def test_the_defaults_are_those_of_criterion() -> None:
+def test_the_defaults_are_a_hundred_samples_in_five_seconds() -> None:
     options = parse([])
     settings = options.settings
     assert (settings.samples, settings.warm_up, settings.measurement) == (100, 3.0, 5.0)
-    assert (DOUBT.confidence, DOUBT.noise, options.processes) == (0.95, 0.05, None)
+    assert (CONFIDENCE, NOISE, options.processes) == (0.95, 0.05, None)
     assert (options.output_dir, options.action, options.no_report) == (OUTPUT, "measure", False)
 
 
@@ -216,7 +216,7 @@ def test_a_regression_is_a_status_when_asked_for(
     monkeypatch.setattr(engine, "run_process", run_process)
     arguments = ["batch_overhead", *FEW, "--ab", str(other), "--processes", "6", "--no-report"]
     status, out, _ = run(*arguments, "--fail-on", "regressed", "--", "^batch_1_tiny$")
-    assert "6 rounds of two processes: a change of 13 % will be seen in 9 of 10 runs" in out
+    assert "6 rounds of two processes: a change of 14 % is seen in 9 of 10 runs" in out
     assert "\u25bc regressed" in out
     assert status == 1
     assert not stale.exists()

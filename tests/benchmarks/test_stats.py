@@ -110,19 +110,28 @@ def test_an_estimate_says_what_numpy_says() -> None:
 
 def test_rounds_are_tested_as_scipy_tests_them() -> None:
     logs = RANDOM(1).normal(0.1, 0.05, (4, 9))
-    found = compare_rounds(logs, 0.95)
+    found = compare_rounds(logs, 0.95, 0.0)
     theirs = scipy.stats.ttest_1samp(logs, 0.0, axis=-1)
     bounds = theirs.confidence_interval(0.95)
     assert found.p_value == pytest.approx(theirs.pvalue)
     assert found.low == pytest.approx(bounds.low)
     assert found.high == pytest.approx(bounds.high)
-    assert compare_rounds(logs[0], 0.95).ratio.value == pytest.approx(math.exp(logs[0].mean()))
+    one = compare_rounds(logs[0], 0.95, 0.0)
+    assert one.ratio.value == pytest.approx(math.exp(logs[0].mean()))
+
+
+def test_a_change_is_tested_from_where_the_noise_ends() -> None:
+    logs = RANDOM(2).normal(0.1, 0.05, (4, 9))
+    theirs = scipy.stats.ttest_1samp(logs, math.log(1.05), axis=-1)
+    assert compare_rounds(logs, 0.95, 0.05).p_value == pytest.approx(
+        np.where(theirs.statistic > 0, theirs.pvalue, 1.0)
+    )
 
 
 def test_equal_rounds_leave_no_doubt() -> None:
-    same = compare_rounds(np.zeros(6), 0.95)
+    same = compare_rounds(np.zeros(6), 0.95, 0.05)
     assert [same.ratio.low, same.ratio.high, float(same.p_value)] == [1, 1, 1]
-    apart = compare_rounds(np.full(6, math.log(2)), 0.95)
+    apart = compare_rounds(np.full(6, math.log(2)), 0.95, 0.05)
     assert apart.p_value == 0
     assert apart.ratio.numbers() == pytest.approx([2, 2, 2])
 

@@ -162,6 +162,10 @@ def test_rounds_of_two_builds_are_judged_and_earlier_runs_are_not(tmp_path: Path
     assert verdicts["peers/int4_swift"] == ""
     assert set(verdicts) == {f"peers/{each.case.id}" for each in suite.benchmarks}
     assert found.power.startswith("10 rounds of two processes")
+    # What these rounds saw, and not what is assumed before a run.
+    deviations = [row.change.deviation for row in found.rows if row.change and row.change.verdict]
+    median = float(np.median(np.array(deviations, float)))
+    assert f"differ by {100 * median:.1f} %, as half of these did at most" in found.power
     # No NaN: programs read it.
     assert "NaN" not in as_json(found)
 
