@@ -49,7 +49,7 @@ bench:
 
 # torch comes by itself first, so that the others accept that build of it.
 bench-peers:
-	@tools/setup package benchmarks
+	@tools/setup package benchmarks kernels
 	@test -d .venv-peers || $${PYTHON:-python3} -m venv .venv-peers
 	@.venv-peers/bin/pip install -q "$$(grep '^torch==' requirements/oracles.txt)"
 	@.venv-peers/bin/pip install -q -r requirements/peers.txt .

@@ -21,9 +21,8 @@ from benchmarks.harness.summary import HeadlineRow, Row, Summary, summarize
 from benchmarks.harness.svg import alone
 from benchmarks.harness.targets import SYMBOLS, Outcome, read_headlines, read_targets
 from benchmarks.harness.words import COLUMNS, duration_text, interval_text, time_interval_text
-from benchmarks.overview import write_overview
+from benchmarks.overview import DOCUMENT, write_overview
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
 # Of a suite: git keeps them. The report's pages have all.
 PICTURES = 3
 INTRODUCTION = """\
@@ -31,8 +30,8 @@ INTRODUCTION = """\
 
 Measured by `python -m benchmarks` on one machine, and written by `python -m benchmarks.document`;
 `benchmarks/README.md` says how to repeat it and how far to trust it. A figure is a median with its
-95 % interval, and stands bare where its samples are too few for one. Ratios are of benchmarks of
-one run, whose samples were taken in random order.
+95 % interval where there are six samples, and stands bare where there are fewer. Ratios are of
+benchmarks of one run, whose samples were taken in random order.
 """
 
 

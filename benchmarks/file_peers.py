@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from benchmarks.fixtures import lacking
+from benchmarks.fixtures import lacking, torch
 
 FileWay = Callable[[Path, Path], object]
 
@@ -41,7 +41,7 @@ class FilePeer:
         """Import what the job needs, so that no time is that of an import; two threads for it."""
         for name in ("torch", "safetensors.torch", *self.modules):
             importlib.import_module(name)
-        importlib.import_module("torch").set_num_threads(2)
+        torch().set_num_threads(2)
 
 
 def _through_torch(source: Path, out: Path, quantize: Callable[[Any], tuple[Any, Any]]) -> None:
@@ -66,18 +66,17 @@ def _comfy_kitchen(source: Path, out: Path) -> None:
 
 
 def _torchao(source: Path, out: Path) -> None:
-    torch = importlib.import_module("torch")
     library = importlib.import_module("torchao.quantization")
     tensors = {}
     for name, w in importlib.import_module("safetensors.torch").load_file(source).items():
         tensors[name] = w
         if w.ndim == 2 and name.endswith(".weight"):
-            linear = torch.nn.Linear(w.shape[1], w.shape[0], bias=False, device="meta")
-            linear.weight = torch.nn.Parameter(w)
+            linear = torch().nn.Linear(w.shape[1], w.shape[0], bias=False, device="meta")
+            linear.weight = torch().nn.Parameter(w)
             library.quantize_(linear, library.Int8WeightOnlyConfig())
             tensors[name] = linear.weight
     # Its tensors go into no safetensors file.
-    torch.save(tensors, out)
+    torch().save(tensors, out)
 
 
 def _convert_to_quant(source: Path, out: Path) -> None:
@@ -90,9 +89,10 @@ def _convert_to_quant(source: Path, out: Path) -> None:
 
 # fmt: off
 PEERS = (
-    FilePeer("torch", "torch eager", "torch", ("torch",), _torch, 5.0),
-    FilePeer("comfy_kitchen", "comfy-kitchen", "comfy-kitchen", ("comfy_kitchen",),
-             _comfy_kitchen, 3.0),
+    FilePeer("torch", "torch eager, loaded and saved by safetensors", "torch", ("torch",), _torch,
+             5.0),
+    FilePeer("comfy_kitchen", "comfy-kitchen, loaded and saved by safetensors", "comfy-kitchen",
+             ("comfy_kitchen",), _comfy_kitchen, 3.0),
     FilePeer("torchao", "torchao, to a torch file", "torchao",
              ("torchao", "torchao.quantization"), _torchao, 6.0),
     FilePeer("convert_to_quant", "convert_to_quant", "convert-to-quant",

@@ -36,7 +36,7 @@ _GROUPS = (
         ("numpy", "torch_eager", "comfy_kitchen", "bitsandbytes", "quanto"),
     ),
 )
-_NAMES = {"fbgemm": "FBGEMM", "torch_eager": "torch eager"}
+_NAMES = {"fbgemm": "FBGEMM", "torch_eager": "torch eager", "mlx": "mlx, 1 thread"}
 
 
 def medians(document: str, suite: str) -> dict[str, float]:

@@ -162,7 +162,7 @@ PEERS = (
       for name, words, by, stored, seconds in _GGML),
     *(Peer(f"gguf_{name}", "gguf", f"gguf-py {name.upper()}", "blocks of 32", name,
            partial(_gguf, name=name), steps(32, bits, 1.1, symmetric=True), stored, seconds,
-           threads=1)
+           split=True, one_thread=True)
       for name, bits, stored, seconds in _GGUF),
     Peer("onnxruntime_int4", "onnxruntime", "onnxruntime",
          "MatMul4Bits in blocks of 128 of the transposed weight", "int4", _onnxruntime,
@@ -172,12 +172,12 @@ PEERS = (
          "int4", _mlx, steps(128, 4, 1.1), 0.5, 0.0015, threads=1),
     Peer("numpy_int4", "numpy", "numpy", "int4 in groups of 128, packed", "int4",
          lambda w: (lambda: _numpy_affine(w.reshape(-1, 128), 4), restore_packed),
-         steps(128, 4, 0.501), 0.5, 0.003, threads=1),
+         steps(128, 4, 0.501), 0.5, 0.003, split=True, one_thread=True),
     Peer("numpy_int8", "numpy", "numpy", "int8 per row", "int8",
          lambda w: (partial(_numpy_affine, w, 8), restore_affine), steps(0, 8, 0.51), 1, 0.0015,
-         threads=1),
+         split=True, one_thread=True),
     Peer("numpy_int8_rowwise", "numpy", "numpy", "int8_rowwise", "int8_rowwise",
          lambda w: (partial(_numpy_rowwise, w), restore_rowwise), steps(0, 8, 0.51, symmetric=True),
-         1, 0.001, threads=1),
+         1, 0.001, split=True, one_thread=True),
 )
 # fmt: on

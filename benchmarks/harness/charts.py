@@ -111,7 +111,10 @@ def over_sizes(heading: str, lines: Sequence[Line], unit: str) -> Chart:
     handles = [named[line.name] for line in order]
     names = [line.name for line in order]
     axes.legend(handles, names, loc="center left", bbox_to_anchor=(1.02, 0.5))
-    note = "Medians, both axes logarithmic; lower is faster." + " Bars are intervals." * intervals
+    note = (
+        "Medians, both axes logarithmic; lower is faster."
+        + " Bars are intervals, where there are six samples." * intervals
+    )
     if any(line.role == "copy" for line in lines):
         note += " Dashed are copies of the input."
     return Chart(heading, note, svg_of(figure))

@@ -23,7 +23,6 @@ import numpy as np
 import quarrow as qr
 
 from benchmarks import file_peers
-from benchmarks.cases import copies, missing_copy
 from benchmarks.file_peers import FileWay
 from benchmarks.fixtures import Array, column, is_installed, pyarrow, random_layers
 from benchmarks.harness.case import Case, Job, Role
@@ -199,11 +198,11 @@ WAYS = (
     Way("batch", "a batch", partial(_int8, way=one_batch), _check_entries, job="int8"),
     Way("arrow", "Arrow", _arrow, partial(_check_entries, arrow=True), job="int8", needs="pyarrow"),
     Way("state_dict", "a state dict", _state_dict, check_restored),
-    Way("file", "quantize_file", _file, check_restored, ALL),
+    Way("file", "quantize_file, not synced", _file, check_restored, ALL),
     Way("file_synced", "quantize_file, synced", partial(_file, sync=True), check_restored, SYNCED,
         f"{ROWWISE}, synced", seconds_per_gb=2.0),
-    Way("file_mapped", "quantize_file, mapped input", partial(_file, io="mmap"), check_restored,
-        ("controlnet",)),
+    Way("file_mapped", "quantize_file, mapped input, not synced", partial(_file, io="mmap"),
+        check_restored, ("controlnet",)),
     *(Way(peer.id, peer.title, peer.run, _check_size, ("controlnet",), ROWWISE, "peer",
           peer.package, peer.seconds_per_gb, peer.load)
       for peer in file_peers.PEERS),
@@ -250,11 +249,10 @@ def _cases_of(source: str) -> Iterator[Case]:
 
 
 def cases() -> Iterator[Case]:
-    yield from copies((4, 40))
     for source in ("small", *MODELS):
         yield from _cases_of(source)
 
 
 def missing() -> dict[str, str]:
-    pyarrow = {} if is_installed("pyarrow") else {"pyarrow": "not installed"}
-    return file_peers.missing() | pyarrow | missing_copy()
+    absent = {} if is_installed("pyarrow") else {"pyarrow": "not installed"}
+    return file_peers.missing() | absent

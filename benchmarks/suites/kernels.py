@@ -95,7 +95,8 @@ def _copies() -> Iterator[Case]:
         if threads == 1 or not missing_copy():
             yield Case(
                 id=f"copy-{dtype}-{megabytes}mb" + "-2threads" * (threads == 2),
-                title=f"a copy of {megabytes} MB as {dtype}, {threads_text(threads)}",
+                title=f"a copy of {megabytes * ELEMENT_BYTES[dtype] // 4} MB of {dtype},"
+                f" {threads_text(threads)}",
                 prepare=partial(_copy, dtype, megabytes, threads),
                 role="copy",
                 package="numpy" if threads == 1 else "",

@@ -51,6 +51,8 @@ def cases() -> Iterator[Case]:
                     role="ours" if ours else "peer",
                     package="quarrow" if ours else FBGEMM.package,
                     threads=threads,
+                    # The copy is made call after call, of one input.
+                    copy="copy_{}mb" if state == "hot" else "",
                     job=f"int8 of 4 MB, {count}, {state}",
                 )
 

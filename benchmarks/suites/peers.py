@@ -5,8 +5,9 @@ One matrix [rows, 1024] of float32 in memory, quantized by quarrow and by the li
 installed, beside a copy. 'into' writes arrays that exist (out=), 'fresh' makes new ones, as most of
 the others always do: that is compared with who does the same job. The title says where a peer's
 format or work is not quite the same. Others (nf4, fp8, Q4_0...) stand beside the copy alone. Two
-threads may work, where a library uses threads. ggml's functions use none: a half of the rows goes
-to each of two threads. One-thread figures are benchmarks of their own. 'small' is a call on 32 x
+threads may work, where a library uses threads. The functions of numpy, gguf-py and ggml use none: a
+half of the rows goes to each of two threads. One-thread figures are benchmarks of their own; mlx,
+which has one thread on a CPU and cannot be split, stands beside those. 'small' is a call on 32 x
 128 values, in blocks of calls; 'read' goes on until codes, scales and zero points are in the
 caller's hands; 'small no-op' is a Python function that takes the array and does nothing. Every
 result is checked, most by restoring values.
@@ -71,16 +72,18 @@ def peer_cases(peer: Peer) -> Iterator[Case]:
     named = peer.format in FORMATS or peer.format in peer.name.lower()
     for megabytes in peer.sizes:
         for threads in (peer.threads, 1) if peer.one_thread else (peer.threads,):
-            one = threads == 1 and peer.one_thread
+            one = threads == 1
+            again = one and peer.one_thread
+            line = peer.name if named else f"{peer.name} {peer.format}"
             yield case_of_size(
                 megabytes,
-                peer.id + "_{}mb" + "_1_thread" * one,
+                peer.id + "_{}mb" + "_1_thread" * again,
                 f"{peer.name}, {peer.words}, {{}} MB" + ", one thread" * one,
                 partial(_peer, peer=peer, threads=threads),
                 role="peer",
                 package=peer.package,
-                chart="" if one else _chart_of(peer),
-                line=peer.name if named else f"{peer.name} {peer.format}",
+                chart="" if again else _chart_of(peer),
+                line=line + ", 1 thread" * one,
                 threads=threads,
                 job=f"{peer.format}, {{}} MB" + ", one thread" * one,
                 seconds=peer.seconds_per_mb * megabytes,

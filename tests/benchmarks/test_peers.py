@@ -88,8 +88,20 @@ def test_memory_that_exists_is_compared_with_the_copy_alone() -> None:
 
 def test_one_thread_is_compared_with_one_thread() -> None:
     for case in CASES.values():
-        if case.job:
-            assert case.job.endswith("one thread") == case.id.endswith("_1_thread"), case.id
+        if case.job and case.size:
+            assert case.job.endswith("one thread") == (case.threads == 1), case.id
+            assert case.title.endswith("one thread") == (case.threads == 1), case.id
+    for format_ in peers.FORMATS:
+        job = CASES[f"{format_}_fresh_4mb_1_thread"].job
+        rivals = {case.id for case in CASES.values() if case.role == "peer" and case.job == job}
+        assert f"numpy_{format_}_4mb_1_thread" in rivals
+
+
+def test_a_peer_that_has_one_thread_is_compared_with_one() -> None:
+    mlx = next(peer for peer in PEERS if peer.id == "mlx_int4")
+    for case in peers.peer_cases(mlx):
+        assert case.job == CASES[f"int4_fresh_{case.size:g}mb_1_thread"].job
+        assert (case.title.endswith(", one thread"), case.line) == (True, "mlx, 1 thread")
 
 
 def test_peers_are_compared_with_a_copy_of_the_same_bytes() -> None:
@@ -108,7 +120,7 @@ def recording(threads: int = 2, **how: Any) -> tuple[Peer, list[int]]:
     """A peer over a torch that notes how many threads it is told to use."""
     numpy_int8 = next(peer for peer in PEERS if peer.id == "numpy_int8")
     used: list[int] = []
-    return replace(numpy_int8, package="torch", threads=threads, one_thread=True, **how), used
+    return replace(numpy_int8, package="torch", threads=threads, **{"split": False, **how}), used
 
 
 def test_peers_use_as_many_threads_as_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,25 @@ def test_what_targets_name_exists(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(read_headlines()) == 10
 
 
+def test_a_target_names_a_peer_where_it_is_beside_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    suites = {name: complete(name, monkeypatch).cases for name in NAMES}
+    peers = {f"{name}/{case.id}" for name in NAMES for case in suites[name] if case.role == "peer"}
+    for target in read_targets():
+        assert bool(target.peer) == (target.beside in peers), target.metric
+
+
+@pytest.mark.parametrize("name", ["pauses", "numpy_vs_legacy"])
+def test_what_is_cold_or_paused_stands_beside_nothing_that_is_not(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = [case for case in complete(name, monkeypatch).cases if case.role in {"ours", "peer"}]
+    apart = {case.id for case in cases if re.search("cold|after", case.id)}
+    assert apart
+    for case in cases:
+        assert bool(case.copy) == (case.id not in apart), case.id
+        assert not (case.id in apart and case.legacy), case.id
+
+
 @pytest.mark.parametrize(
     "layers",
     [
