@@ -5,6 +5,7 @@ import functools
 import importlib
 import importlib.util
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,15 @@ def is_installed(module: str) -> bool:
 
 def pyarrow() -> Any:
     return importlib.import_module("pyarrow")
+
+
+def torch() -> Any:
+    return importlib.import_module("torch")
+
+
+@functools.cache
+def two_threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(2)
 
 
 def lacking(module: str, *others: str) -> str:
@@ -93,5 +103,4 @@ def column(layers: Layers) -> Any:
 
 
 def tensors(layers: Layers) -> dict[str, Any]:
-    torch = importlib.import_module("torch")
-    return {name: torch.from_numpy(w) for name, w in layers.items()}
+    return {name: torch().from_numpy(w) for name, w in layers.items()}

@@ -7,18 +7,13 @@ sendfile, and pread with pwrite in blocks of 64 KB to 8 MB this was the fastest 
 nothing; a program that does has to see every byte, and to write from its own memory.
 """
 
-import functools
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from benchmarks.fixtures import two_threads
 
 BLOCK_BYTES = 1 << 20
 SENT_AT_ONCE = 8 << 20
-
-
-@functools.cache
-def _two_threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(2)
 
 
 def _send(source: int, out: int, start: int, end: int) -> None:
@@ -53,7 +48,7 @@ def copy_plainly(source: Path, out: Path, *, written: int, sync: bool, threads: 
             work(0)
         else:
             os.posix_fallocate(made.fileno(), 0, written)
-            list(_two_threads().map(work, range(threads)))
+            list(two_threads().map(work, range(threads)))
         if sync:
             os.fsync(made.fileno())
     beside.replace(out)

@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A library's way of quantizing a matrix as a row of data, its job, and the check of its result."""
 
-import functools
-import importlib
 import operator
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from benchmarks.fixtures import SIZES, Array, lacking
+from benchmarks.fixtures import SIZES, Array, lacking, torch, two_threads
 from benchmarks.harness.case import Job, no_stats
 from benchmarks.jobs import in_turn
 from benchmarks.verification import require
@@ -62,8 +59,8 @@ class Peer:
     @property
     def lacks(self) -> str:
         """Why it cannot run here; "" where it can."""
-        torch = ["torch"] if self.package in OVER_TORCH else []
-        return lacking(MODULES.get(self.package, self.package), *torch)
+        others = ["torch"] if self.package in OVER_TORCH else []
+        return lacking(MODULES.get(self.package, self.package), *others)
 
     def verify(self, result: Any, w: Array, restore: Restore) -> None:
         """Require codes for every value, and the first rows restored from them."""
@@ -77,11 +74,6 @@ class Peer:
         self.check(np.asarray(restore(result, head), np.float32), w)
 
 
-@functools.cache
-def _two_threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(2)
-
-
 def peer_job(peer: Peer, inputs: Sequence[Array], threads: int) -> Job:
     """Return a peer's job of one matrix, or of several in turn; 0 threads leaves them as set."""
     split = peer.split and threads == 2
@@ -92,11 +84,11 @@ def peer_job(peer: Peer, inputs: Sequence[Array], threads: int) -> Job:
     if split:
 
         def timed() -> object:
-            return list(_two_threads().map(operator.call, calls))
+            return list(two_threads().map(operator.call, calls))
 
     elif threads and peer.package in OVER_TORCH:
         # A setting of the process, which many benchmarks share; it takes less than a microsecond.
-        set_threads, call = importlib.import_module("torch").set_num_threads, timed
+        set_threads, call = torch().set_num_threads, timed
 
         def timed() -> object:
             set_threads(threads)

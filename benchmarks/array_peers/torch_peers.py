@@ -17,11 +17,7 @@ from benchmarks.array_peers.peer import (
     restore_rowwise,
     steps,
 )
-from benchmarks.fixtures import Array
-
-
-def torch() -> Any:
-    return importlib.import_module("torch")
+from benchmarks.fixtures import Array, torch
 
 
 def _tensor(w: Array, width: int = 0) -> Any:

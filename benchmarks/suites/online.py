@@ -13,7 +13,6 @@ scale for a layer; of the ControlNet layer by layer, each layer's lists freed be
 process of its own.
 """
 
-import importlib
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +25,7 @@ import quarrow as qr
 from benchmarks import jobs
 from benchmarks.array_peers.torch_peers import eager_affine, eager_rowwise
 from benchmarks.cases import missing_copy, threads_text
-from benchmarks.fixtures import Layers, column, is_installed, tensors
+from benchmarks.fixtures import Layers, column, is_installed, tensors, torch
 from benchmarks.harness.case import Case, Job, no_stats
 from benchmarks.models import CONTROLNET, LORAS, Model, arrays, layers_of
 from benchmarks.verification import check_layers, check_lists, require
@@ -116,13 +115,12 @@ def _eager(w: Any, format_: str) -> Any:
 
 
 def _torch(model: Model, format_: str, *, strength: bool = False) -> Job:
-    torch = importlib.import_module("torch")
     layers = _ups(model) if strength else _matrices(model, format_)
     given = tensors(layers)
     strengths = itertools.cycle(STRENGTHS)
 
     def call() -> object:
-        torch.set_num_threads(2)
+        torch().set_num_threads(2)
         factor = next(strengths)
         return {name: _eager(w * factor if strength else w, format_) for name, w in given.items()}
 

@@ -15,7 +15,7 @@ from benchmarks.harness.google_json import (
 from benchmarks.harness.settings import Settings
 
 # A run of a benchmark and its aggregate.
-OLD: dict[str, Any] = {
+WITH_AGGREGATE: dict[str, Any] = {
     "context": {"library_build_type": "debug"},
     "benchmarks": [
         {
@@ -48,7 +48,7 @@ OLD: dict[str, Any] = {
     ],
 }
 # What the Python package 1.9.5 writes: a schema version, counters beside the fields.
-NEW: dict[str, Any] = {
+WITH_COUNTERS: dict[str, Any] = {
     "context": {"library_version": "1.9.5", "json_schema_version": 1},
     "benchmarks": [
         {
@@ -78,13 +78,13 @@ def written(tmp_path: Path, value: Any) -> Any:
 
 
 def test_aggregates_are_passed_over(tmp_path: Path) -> None:
-    (sample,) = read_samples(written(tmp_path, OLD), 0, {})["copy"]
+    (sample,) = read_samples(written(tmp_path, WITH_AGGREGATE), 0, {})["copy"]
     assert (sample.wall, sample.cpu, sample.iterations) == (1.5e-3, 1.25e-3, 7)
     assert sample.counters == {}
 
 
 def test_a_sample_is_of_one_call(tmp_path: Path) -> None:
-    (sample,) = read_samples(written(tmp_path, NEW), 4, {"numpy_4mb": 10})["numpy_4mb"]
+    (sample,) = read_samples(written(tmp_path, WITH_COUNTERS), 4, {"numpy_4mb": 10})["numpy_4mb"]
     assert sample.process == 4
     assert sample.wall == pytest.approx(4e-5)  # of one of ten calls
     assert sample.cpu == 3.5e-4  # the worker's own clock: every thread, one call
@@ -99,7 +99,7 @@ def test_a_sample_is_of_one_call(tmp_path: Path) -> None:
     ],
 )
 def test_a_benchmark_that_failed_is_an_error(tmp_path: Path, fields: Any) -> None:
-    run = NEW["benchmarks"][0] | fields
+    run = WITH_COUNTERS["benchmarks"][0] | fields
     with pytest.raises(BenchmarkFailedError, match="numpy_4mb: it is broken"):
         read_samples(written(tmp_path, {"benchmarks": [run]}), 0, {})
 

@@ -104,6 +104,10 @@ def test_freeing_a_result_is_a_figure_of_its_own(clocks: Clocks) -> None:
     state = body(Job(call))
     assert state.times == [1.0] * 3
     assert (state.counters["free"], state.counters["cpu"]) == (0.5, 1.0)
+    # Of a block of calls the last result is freed apart, the others within its time.
+    state = body(Job(call), calls=4)
+    assert state.times == [4 * 1.0 + 3 * 0.5] * 3
+    assert state.counters["free"] == 0.5
 
 
 def test_the_whole_is_what_the_caller_waits_for(clocks: Clocks) -> None:
