@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run benchmarks: python -m benchmarks --help."""
 
+import json
 import re
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from benchmarks.harness.case import RefusedError, Suite
 from benchmarks.harness.changes import JUDGED_ROLES, power_text, rounds_needed
 from benchmarks.harness.console import print_proofs, print_summary, print_targets, watching
 from benchmarks.harness.engine import Plan
-from benchmarks.harness.environment import fingerprint
+from benchmarks.harness.environment import differences, fingerprint, installed
 from benchmarks.harness.google_json import BenchmarkFailedError
 from benchmarks.harness.memory import prove
 from benchmarks.harness.options import INVALID, Options, parse
@@ -148,6 +149,19 @@ def other_python(venv: str) -> str:
     return str(python)
 
 
+def warn_of_libraries(other: str, chosen: list[Plan], console: Console) -> None:
+    """Say what but quarrow is not the same in the two venvs; verdicts would be of that too."""
+    packages = {case.package for each in chosen for case in each.cases if case.package}
+    program = (
+        "import json, sys; from benchmarks.harness.environment import installed;"
+        " print(json.dumps(installed(set(sys.argv[1:]))))"
+    )
+    command = [other, "-c", program, *sorted(packages)]
+    done = subprocess.run(command, cwd=engine.ROOT, capture_output=True, text=True, check=True)
+    for said in differences(installed(packages), json.loads(done.stdout)):
+        console.print(said, style="yellow", soft_wrap=True)
+
+
 def in_turn(options: Options, chosen: list[Plan], console: Console) -> list[Plan]:
     """Give plans the rounds that verdicts need, and say what these will see."""
     for each in chosen:
@@ -164,10 +178,10 @@ def in_turn(options: Options, chosen: list[Plan], console: Console) -> list[Plan
 def measure(options: Options, store: Store, console: Console) -> dict[str, str]:
     """Measure and store; return what failed."""
     chosen = plans(options)
-    check_baselines(options, store)
     other = other_python(options.ab) if options.ab else ""
     if other:
         chosen = in_turn(options, chosen, console)
+        warn_of_libraries(other, chosen, console)
         # Verdicts of an earlier run would be adjusted with those of this one.
         store.forget(AB)
     expected = sum(each.expected_seconds for each in chosen) * (2 if other else 1)
@@ -193,12 +207,13 @@ def exit_status(options: Options, summary: Summary) -> int:
     wanted = matcher(options.filter)
 
     def asked(id_: str) -> bool:
-        return not options.suites or id_.partition("/")[0] in options.suites
+        suite, _, name = id_.partition("/")
+        return (not options.suites or suite in options.suites) and wanted(name)
 
     regressed = any(
         row.change is not None and row.change.verdict == "regressed"
         for row in summary.rows
-        if asked(row.id) and wanted(row.case["id"])
+        if asked(row.id)
     )
     if "regressed" in options.fail_on and regressed:
         return FAILED
@@ -238,12 +253,13 @@ def show(options: Options, store: Store, console: Console) -> int:
 
 def run(options: Options) -> int:
     # What is not the result goes to stderr when a program reads the result.
-    console = Console(stderr=options.format != "text", highlight=False)
+    console = Console(stderr=options.format not in {None, "text"}, highlight=False)
     if options.action == "list":
         return print_list(options, console)
     if options.action == "test":
         return test(options, console)
     store = Store(options.output_dir, fingerprint())
+    check_baselines(options, store)
     if options.action == "memory":
         return memory(options, store, console)
     measured = options.action in {"measure", "ab"}

@@ -3,7 +3,8 @@
 
 README's picture and figures follow from it (`benchmarks.overview`).
 
-Nothing is measured, and nothing in the document comes from elsewhere.
+Nothing is measured, and nothing in the document comes from elsewhere. What an earlier run of a
+suite left is not in it, and a store whose last run was --quick is refused.
 """
 
 import sys
@@ -16,6 +17,7 @@ from quarrow.isa_names import readable_isa
 from benchmarks.harness import charts
 from benchmarks.harness.environment import fingerprint
 from benchmarks.harness.options import OUTPUT
+from benchmarks.harness.settings import Settings
 from benchmarks.harness.store import Store, write_atomically
 from benchmarks.harness.summary import HeadlineRow, Row, Summary, summarize
 from benchmarks.harness.svg import alone
@@ -57,7 +59,7 @@ def machine_lines(summary: Summary) -> Iterator[str]:
         said = ", ".join(f"{name} {of}" for name, of in record.environment["libraries"].items())
         yield (
             f"- `{record.name}`: {record.started[:10]}, {duration_text(record.seconds)},"
-            f" {record.settings['samples']} samples asked for. {said}."
+            f" {Settings(**record.settings).words}. {said}."
         )
         for warning in suite.warnings:
             yield f"  **{warning}**"
@@ -81,7 +83,7 @@ def target_row(outcome: Outcome) -> list[str]:
     reason = f"({outcome.reason})" if outcome.achieved and outcome.reason else outcome.reason
     baseline = time_interval_text(outcome.baseline) if outcome.baseline else ""
     return [
-        target.metric,
+        target.metric + ", CPU time" * (target.clock == "cpu"),
         target.goal or "not judged",
         f"{figures} {reason}",
         f"{SYMBOLS[outcome.state]} {outcome.state}",
@@ -147,9 +149,16 @@ def write_document(summary: Summary, path: Path) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     store = Store(Path(arguments[0]) if arguments else OUTPUT, fingerprint())
-    summary = summarize(store, read_targets(), headlines=read_headlines())
+    summary = summarize(store, read_targets(), headlines=read_headlines(), last_run=True)
     if not summary.suites:
         print(f"nothing is stored in {store.folder}; run python -m benchmarks", file=sys.stderr)
+        return 3
+    records = [each.record for each in summary.suites]
+    quick = [each.name for each in records if Settings(**each.settings).is_quick]
+    if quick:
+        print(
+            f"--quick proves nothing, and was the last run of {', '.join(quick)}", file=sys.stderr
+        )
         return 3
     write_document(summary, DOCUMENT)
     write_overview()

@@ -165,7 +165,8 @@ def measure_suite(chosen: Plan, store: Store, watch: Watch, other: str = "") -> 
     builds = {name: Measured() for name in pythons}
     rounds = replace(chosen, settings=chosen.settings.of_process())
     order, names = random.Random(0), list(pythons)
-    for process in range(chosen.settings.processes):
+    processes = chosen.settings.processes
+    for process in range(processes):
         watch({"event": "process", "process": process})
         # Each is first as often as the other: every second round turns the one before round.
         if process % 2:
@@ -178,7 +179,8 @@ def measure_suite(chosen: Plan, store: Store, watch: Watch, other: str = "") -> 
                 builds[name].add(found)
     failures = {id_: said for each in builds.values() for id_, said in each.failures.items()}
     run: dict[str, Any] = {
-        "settings": asdict(chosen.settings),
+        # Those that the rounds asked for: what they share is rounded.
+        "settings": asdict(replace(chosen.settings, samples=rounds.settings.samples * processes)),
         "run": f"{suite.name} {started} {id(noise):x}",
     }
     around = {"noise": noise.stop(), "started": started, "seconds": time.monotonic() - began}

@@ -68,16 +68,34 @@ def libraries(names: set[str]) -> dict[str, str]:
     return found
 
 
+def installed(packages: set[str]) -> dict[str, Any]:
+    """Return what a venv brings along: Python and libraries."""
+    return {
+        "python": platform.python_version(),
+        "libraries": libraries(packages | {"numpy", "google-benchmark"}),
+    }
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """Return in sentences what, but for quarrow, two venvs have of different versions."""
+    ours, theirs = ({"Python": each["python"], **each["libraries"]} for each in (one, other))
+    return [
+        f"Verdicts are of {name} too: {ours.get(name, 'none')} here,"
+        f" {theirs.get(name, 'none')} with the other build."
+        for name in sorted({*ours, *theirs} - {"quarrow"})
+        if ours.get(name) != theirs.get(name)
+    ]
+
+
 def environment(packages: set[str]) -> dict[str, Any]:
     info = qr.info()
     return {
         "machine": machine(),
         "kernel": platform.release(),
-        "python": platform.python_version(),
         "governor": read_text(_CPU / "cpufreq/scaling_governor") or "not told",
         "boost": read_text(Path("/sys/devices/system/cpu/cpufreq/boost")) or "not told",
         "quarrow": {key: info[key] for key in ("version", "isa", "threads", "executor", "build")},
-        "libraries": libraries(packages | {"numpy", "google-benchmark"}),
+        **installed(packages),
     }
 
 

@@ -58,17 +58,35 @@ def _failures(text: str) -> frozenset[str]:
 
 
 _ROUNDS = f"a whole number from {FEWEST_ROUNDS} to 1000"
-# Option, the numbers that it takes, default, the name of its value, help.
+# Option, the numbers that it takes, the name of its value, help.
 _MEASURE = (
     ("sample-size", _number(int, 1, 10_000_000, "a whole number from 1 to 10,000,000"),
-     100, "N", "samples of each benchmark (100)"),
+     "N", "samples of each benchmark (100)"),
     ("warm-up-time", _number(float, 0, 86_400, "a number of seconds from 0 to 86,400"),
-     3.0, "S", "seconds before the first sample (3)"),
+     "S", "seconds before the first sample (3)"),
     ("measurement-time", _number(float, 0.001, 86_400, "a number of seconds from 0.001 to 86,400"),
-     5.0, "S", "seconds for the samples of one benchmark (5)"),
+     "S", "seconds for the samples of one benchmark (5)"),
+    ("time-cap", _number(float, 0.001, 86_400, "a number of seconds from 0.001 to 86,400"),
+     "S", "seconds after which a benchmark gets fewer samples (100)"),
     ("processes", _number(int, FEWEST_ROUNDS, 1000, _ROUNDS),
-     None, "N", "rounds of --ab (as many as see twice the noise)"),
+     "N", "rounds of --ab (as many as see twice the noise)"),
 )  # fmt: skip
+# Options that say how much is measured, and the fields of `Settings`.
+_AMOUNTS = {
+    "sample_size": "samples",
+    "warm_up_time": "warm_up",
+    "measurement_time": "measurement",
+    "time_cap": "time_cap",
+}
+# Options that not every action has a use for, and those that have.
+_MEASURES, _SHOWS = ("measure", "ab"), ("measure", "ab", "check_targets", "load_baseline")
+_USED_BY = {
+    **dict.fromkeys(_AMOUNTS, _MEASURES),
+    "save_baseline": ("measure",),
+    "baseline": ("measure", "load_baseline"),
+    "fail_on": _SHOWS,
+    "format": _SHOWS,
+}
 _ACTIONS = (
     ("list", "list suites and benchmarks"),
     ("quick", "few samples of everything short, 3 minutes; judges nothing"),
@@ -100,14 +118,14 @@ def parser() -> argparse.ArgumentParser:
     said = "measure this build and that of another venv in turn, for verdicts"
     what.add_argument("--ab", metavar="VENV", help=said)
     measured = made.add_argument_group("how much is measured")
-    for name, kind, default, value, said in _MEASURE:
-        measured.add_argument(f"--{name}", type=kind, default=default, metavar=value, help=said)
+    for name, kind, value, said in _MEASURE:
+        measured.add_argument(f"--{name}", type=kind, metavar=value, help=said)
     stored = made.add_argument_group("what it is compared with").add_mutually_exclusive_group()
     for name, said in _BASELINES:
         stored.add_argument(f"--{name}", metavar="NAME", help=said)
     out = made.add_argument_group("what comes out")
     formats = ("text", "json", "csv")
-    out.add_argument("--format", choices=formats, default="text", help="of the output (text)")
+    out.add_argument("--format", choices=formats, help="of the output (text)")
     said = "regressed (with --ab), target, or both with a comma"
     out.add_argument("--fail-on", type=_failures, default=frozenset(), metavar="WHAT", help=said)
     said = "store and report (build/benchmarks)"
@@ -127,7 +145,7 @@ class Options(argparse.Namespace):
     load_baseline: str | None
     save_baseline: str | None
     baseline: str | None
-    format: str
+    format: str | None
     fail_on: frozenset[str]
     output_dir: Path
     no_report: bool
@@ -140,7 +158,8 @@ class Options(argparse.Namespace):
 
     @property
     def settings(self) -> Settings:
-        values = Settings(self.sample_size, self.warm_up_time, self.measurement_time)
+        given = {field: getattr(self, name) for name, field in _AMOUNTS.items()}
+        values = Settings(**{field: value for field, value in given.items() if value is not None})
         return values.quick() if self.quick else values
 
     def contradiction(self) -> str:
@@ -149,11 +168,19 @@ class Options(argparse.Namespace):
             return "--ab compares with the other build, and with no baseline"
         if self.processes and not self.ab:
             return "--processes are the rounds of --ab"
+        if self.quick and any(getattr(self, name) is not None for name in _AMOUNTS):
+            return "--quick says itself how much is measured"
         if "regressed" in self.fail_on and not self.ab:
             return "--fail-on regressed needs a verdict, and only --ab gives one"
         if "target" in self.fail_on and self.quick:
             return "--quick judges no target"
-        return ""
+        ignored = [
+            name.replace("_", "-")
+            for name, actions in _USED_BY.items()
+            if getattr(self, name) not in {None, frozenset()} and self.action not in actions
+        ]
+        action = self.action.replace("_", "-")
+        return f"--{ignored[0]} means nothing with --{action}" if ignored else ""
 
 
 def parse(arguments: Sequence[str]) -> Options:

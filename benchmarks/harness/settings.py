@@ -24,6 +24,18 @@ class Settings:
         """Return what looks at everything within 3 minutes, and proves nothing."""
         return replace(self, samples=5, warm_up=0.0, measurement=0.05, time_cap=0.5, longest=0.3)
 
+    @property
+    def words(self) -> str:
+        """All of it in a line."""
+        return (
+            f"{self.samples} samples asked for, warm-up {self.warm_up:g} s, measurement"
+            f" {self.measurement:g} s, time cap {self.time_cap:g} s"
+        )
+
+    @property
+    def is_quick(self) -> bool:
+        return self.longest > 0
+
     def of_process(self) -> "Settings":
         """Return the part that each process measures."""
         if self.processes == 1:

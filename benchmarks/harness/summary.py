@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness.changes import CONFIDENCE, Change, changes, power_text
-from benchmarks.harness.environment import warnings
+from benchmarks.harness.environment import differences, warnings
 from benchmarks.harness.stats import Estimate, Interval, estimate
 from benchmarks.harness.store import AB, LATEST, PREVIOUS, Record, Store, SuiteRecord
 from benchmarks.harness.targets import Figures, Headline, Outcome, Target, outcome
@@ -178,13 +178,20 @@ def summarize(
     headlines: Sequence[Headline] = (),
     name: str = LATEST,
     baseline: str = PREVIOUS,
+    last_run: bool = False,
 ) -> Summary:
     """Work out all figures of a stored name, the latest run's, beside those of another.
 
-    No targets judge nothing.
+    No targets judge nothing. `last_run` leaves out what a suite's earlier runs left.
     """
     names = sorted(store.suites(), key=[*NAMES, *store.suites()].index)
-    records = {record.id: record for suite in names for record in store.records(suite, name)}
+    described = {suite: store.read_suite(suite, name) for suite in names}
+    records = {
+        record.id: record
+        for suite, of in described.items()
+        for record in store.records(suite, name)
+        if not last_run or (of and of.run == record.run)
+    }
     bases = {
         record.id: base
         for record in records.values()
@@ -196,8 +203,7 @@ def summarize(
     peers = [each for each in records.values() if each.case["role"] == "peer"]
     found = changes([(records[id_], base) for id_, base in bases.items()])
     suites = []
-    for suite in names:
-        record = store.read_suite(suite, name)
+    for suite, record in described.items():
         rows = [
             _row(each, figures, peers, found.get(id_), bases.get(id_))
             for id_, each in records.items()
@@ -207,6 +213,9 @@ def summarize(
             store.skipped.append(f"{suite}: its benchmarks, because suite-{name}.json is not there")
         elif record is not None and rows:
             said = [*warnings(record.environment, record.noise), *_restless(rows)]
+            other = store.read_suite(suite, AB) if baseline == AB else None
+            if other and other.run == record.run:
+                said += differences(record.environment, other.environment)
             suites.append(SuiteSummary(record, rows, said))
     rows_by_id = {row.id: row for each in suites for row in each.rows}
     return Summary(

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import __main__ as command_line
 from benchmarks.__main__ import main
 from benchmarks.harness import engine
 from benchmarks.harness.changes import CONFIDENCE, NOISE
@@ -66,6 +67,7 @@ def test_the_defaults_are_a_hundred_samples_in_five_seconds() -> None:
     options = parse([])
     settings = options.settings
     assert (settings.samples, settings.warm_up, settings.measurement) == (100, 3.0, 5.0)
+    assert (settings.time_cap, parse(["--time-cap", "9"]).settings.time_cap) == (100.0, 9.0)
     assert (CONFIDENCE, NOISE, options.processes) == (0.95, 0.05, None)
     assert (options.output_dir, options.action, options.no_report) == (OUTPUT, "measure", False)
 
@@ -88,6 +90,15 @@ def test_the_defaults_are_a_hundred_samples_in_five_seconds() -> None:
         (["--fail-on", "regressed"], "needs a verdict, and only --ab gives one"),
         (["--baseline", "b", "--fail-on", "target,regressed"], "only --ab gives one"),
         (["--quick", "--fail-on", "target"], "--quick judges no target"),
+        (["--quick", "--sample-size", "50"], "--quick says itself how much is measured"),
+        (["--quick", "--warm-up-time", "0"], "--quick says itself how much is measured"),
+        (["--memory", "--baseline", "b"], "--baseline means nothing with --memory"),
+        (["--check-targets", "--save-baseline", "b"], "--save-baseline means nothing with"),
+        (["--load-baseline", "a", "--save-baseline", "b"], "means nothing with --load-baseline"),
+        (["--test", "--fail-on", "target"], "--fail-on means nothing with --test"),
+        (["--list", "--fail-on", "target"], "--fail-on means nothing with --list"),
+        (["--list", "--format", "json"], "--format means nothing with --list"),
+        (["--check-targets", "--time-cap", "1"], "--time-cap means nothing with --check-targets"),
         (["--", "a", "b"], "one filter follows --, not 2"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
         (["--sample"], "unrecognized arguments"),
@@ -185,6 +196,9 @@ def test_a_baseline_that_lacks_something_is_taken_and_an_unknown_one_refused(run
     assert "there is no baseline 'yours' of this machine; there are: mine" in errors
     status, *_ = run(*ONE, "--baseline", "mine", "--no-report", "--", "^numpy_4mb$")
     assert status == 0
+    status, _, errors = run("--load-baseline", "mine", "--baseline", "yours", "--no-report")
+    assert status == INVALID
+    assert "there is no baseline 'yours'" in errors
 
 
 def slower_samples(found: engine.Measured, factor: float) -> engine.Measured:
@@ -214,9 +228,12 @@ def test_a_regression_is_a_status_when_asked_for(
         return slower_samples(real(*arguments, python=python, **rest), factor)
 
     monkeypatch.setattr(engine, "run_process", run_process)
+    here = {"python": "2.7", "libraries": {}}
+    monkeypatch.setattr(command_line, "installed", lambda packages: here)
     arguments = ["batch_overhead", *FEW, "--ab", str(other), "--processes", "6", "--no-report"]
     status, out, _ = run(*arguments, "--fail-on", "regressed", "--", "^batch_1_tiny$")
     assert "6 rounds of two processes: a change of 14 % is seen in 9 of 10 runs" in out
+    assert "Verdicts are of Python too: 2.7 here, 3." in out
     assert "\u25bc regressed" in out
     assert status == 1
     assert not stale.exists()
@@ -237,8 +254,12 @@ def test_a_missed_target_is_a_status_when_asked_for(run: Run, tmp_path: Path) ->
     status, out, _ = run("--check-targets")
     assert "\u2717 missed" in out
     assert status == 2
-    status, *_ = run("--load-baseline", "new", "--no-report", "--fail-on", "target")
-    assert status == 2
+    judged = ("--load-baseline", "new", "--no-report", "--fail-on", "target")
+    assert run(*judged)[0] == 2
+    # One that the filter finds, or the suites have.
+    assert run(*judged, "--", "^numpy_4mb$")[0] == 2
+    assert run(*judged, "--", "^numpy_into")[0] == 0
+    assert run("pauses", *judged)[0] == 0
 
 
 def test_nothing_stored_is_said(run: Run) -> None:

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """docs/performance.md: all that is stored, each ratio with what it is beside, few bytes."""
 
+import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from stored_runs import FINGERPRINT, Simulated, SimulatedSuite, make_store, write_run
 
 from benchmarks import document, overview, suites
+from benchmarks.harness.settings import Settings
 from benchmarks.harness.store import Store
 from benchmarks.harness.summary import Summary, summarize
 from benchmarks.harness.targets import Headline, Target, read_headlines
@@ -108,6 +110,15 @@ def test_the_same_figures_make_the_same_document_and_pictures(
         assert (tmp_path / "a" / path).read_bytes() == (tmp_path / "b" / path).read_bytes()
 
 
+def test_a_target_of_cpu_time_and_the_settings_of_a_run_are_said(tmp_path: Path) -> None:
+    cpu = Target("a copy", "value", (COPY,), "ms", clock="cpu")
+    summary = summarize(make_store(tmp_path / "store"), [cpu])
+    document.write_document(summary, tmp_path / "performance.md")
+    text = (tmp_path / "performance.md").read_text(encoding="utf-8")
+    assert line_of(text, "a copy, CPU time")
+    assert "100 samples asked for, warm-up 3 s, measurement 5 s, time cap 100 s." in text
+
+
 def test_pictures_of_an_earlier_document_go(summary: Summary, tmp_path: Path) -> None:
     old, other = (tmp_path / "performance" / name for name in ("gone_2.svg", "overview.svg"))
     old.parent.mkdir()
@@ -134,20 +145,51 @@ def test_the_pictures_of_all_suites_are_small_together(tmp_path: Path) -> None:
     assert sum(each.stat().st_size for each in pictures) < 90_000  # README's picture comes to it
 
 
-def test_one_suite_is_enough(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let the document be written to a folder; return what notes that README's picture is."""
     monkeypatch.setattr(document, "DOCUMENT", tmp_path / "docs" / "performance.md")
     monkeypatch.setattr(document, "fingerprint", lambda: FINGERPRINT)
-    written: list[str] = []
-    monkeypatch.setattr(document, "write_overview", lambda: written.append("overview"))
+    noted: list[str] = []
+    monkeypatch.setattr(document, "write_overview", lambda: noted.append("overview"))
+    return noted
+
+
+def altered(path: Path, **values: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_what_an_earlier_run_left_is_not_in_it(tmp_path: Path, written: list[str]) -> None:
+    store = make_store(tmp_path / "store")
+    altered(store.folder / "numpy_vs_legacy/numpy_4mb/new.json", run="an earlier one")
+    assert document.main([str(tmp_path / "store")]) == 0
+    text = (tmp_path / "docs/performance.md").read_text(encoding="utf-8")
+    assert "| `numpy_into_4mb` |" in text
+    assert "| `numpy_4mb` |" not in text
+    assert line_of(text, "a matrix of 4 MB instead of its lists, int8")[1] == "not measured"
+
+
+def test_a_quick_run_makes_no_document(
+    tmp_path: Path, written: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = make_store(tmp_path / "store")
+    altered(store.folder / "peers/suite-new.json", settings=asdict(Settings().quick()))
+    assert document.main([str(tmp_path / "store")]) == 3
+    assert "--quick proves nothing, and was the last run of peers" in capsys.readouterr().err
+    assert not (tmp_path / "docs/performance.md").exists()
+    assert written == []
+
+
+def test_one_suite_is_enough(
+    tmp_path: Path, written: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert document.main([str(tmp_path / "store")]) == 3
     assert "nothing is stored" in capsys.readouterr().err
     store = make_store(tmp_path / "store")
     for path in (store.folder / "peers").rglob("*.json"):
         path.unlink()
     assert document.main([str(tmp_path / "store")]) == 0
-    text = document.DOCUMENT.read_text(encoding="utf-8")
+    text = (tmp_path / "docs/performance.md").read_text(encoding="utf-8")
     assert "(`numpy_vs_legacy`)" in text
     assert "(`peers`)" not in text
     assert all(f"| {headline.words} |" in text for headline in read_headlines())

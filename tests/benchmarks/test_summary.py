@@ -166,6 +166,15 @@ def test_rounds_of_two_builds_are_judged_and_earlier_runs_are_not(tmp_path: Path
     deviations = [row.change.deviation for row in found.rows if row.change and row.change.verdict]
     median = float(np.median(np.array(deviations, float)))
     assert f"differ by {100 * median:.1f} %, as half of these did at most" in found.power
+    said = "Verdicts are of numpy too: 2.4.6 here, 2.0.0 with the other build."
+    ours = store.read_suite("peers")
+    assert ours is not None
+    libraries = ours.environment["libraries"] | {"numpy": "2.0.0", "quarrow": "0.0.9"}
+    store.write_suite(replace(ours, environment=ours.environment | {"libraries": libraries}), AB)
+    (warned,) = [s for s in summarize(store, [], baseline=AB).suites if s.record.name == "peers"]
+    assert warned.warnings[-1] == said
+    assert "quarrow too" not in str(warned.warnings)
+    assert said not in str([each.warnings for each in summarize(store, []).suites])
     # No NaN: programs read it.
     assert "NaN" not in as_json(found)
 

@@ -125,7 +125,7 @@ def write_run(
     factor: float = 1.0,
     processes: int = 1,
 ) -> None:
-    """Store one run of a suite; what was the latest becomes the previous. Copies keep their speed."""
+    """Store one run of a suite, the latest becomes the previous; copies keep their speed."""
     settings = asdict(Settings(processes=processes))
     run = f"{suite.name} {started}"
     cases = tuple(each.case for each in suite.benchmarks)
