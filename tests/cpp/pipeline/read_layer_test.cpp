@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Comparisons of tensors in files. What is read of layers is tested in restore_test.cpp.
+// Comparisons of tensors in files. Most of what is read of layers is tested in restore_test.cpp.
 #include "quarrow/pipeline/read_layer.h"
 
 #include <gtest/gtest.h>
@@ -76,6 +76,23 @@ TEST_F(Comparison, OfBytesIsNotThatOfValues) {
   for (const char* other : {"longer", "b"}) {
     EXPECT_FALSE(same_bytes(file, *file.tensors.find("a"), file, *file.tensors.find(other), poll));
   }
+}
+
+TEST(ReadLayer, ALayerWithoutRowsHasTheScaleOfItsTensor) {
+  const std::string text = R"({"format": "int8_tensorwise", "orig_dtype": "torch.float16"})";
+  const TestFolder folder;
+  TestCheckpoint checkpoint;
+  checkpoint.add("e.weight", ElementType::kI8, {0, 4}, "");
+  checkpoint.add_random("e.weight_scale", ElementType::kF32, {});
+  checkpoint.add("e.comfy_quant", ElementType::kU8, {static_cast<std::int64_t>(text.size())}, text);
+  folder.write("in", checkpoint.bytes());
+  const Checkpoint source = open_checkpoint(folder / "in", Io::kRead);
+  const StoredLayers layers = find_stored_layers(source);
+  ASSERT_EQ(layers.layers().size(), 1U);
+  const Plan stored = plan_stored_layers(layers.layers());
+  PartMemory read(stored.layers[0]);
+  read_layer(source, layers.layers()[0], stored.layers[0], *default_target(), read.span());
+  EXPECT_EQ(read.text(Role::kScales), checkpoint.find("e.weight_scale")->data);
 }
 
 TEST(ComparisonOfOddValues, CountsWhatIsNotFiniteAsTheSameOrInfinitelyFar) {

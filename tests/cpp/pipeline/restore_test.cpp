@@ -361,22 +361,6 @@ TEST_F(Restore, LayersWithoutElementsHaveTheirScales) {
   }
 }
 
-TEST_F(Restore, ALayerWithoutRowsHasTheScaleOfItsTensor) {
-  const std::string text = R"({"format": "int8_tensorwise", "orig_dtype": "torch.float16"})";
-  TestCheckpoint checkpoint;
-  checkpoint.add("e.weight", ElementType::kI8, {0, 4}, "");
-  checkpoint.add_random("e.weight_scale", ElementType::kF32, {});
-  checkpoint.add("e.comfy_quant", ElementType::kU8, {static_cast<std::int64_t>(text.size())}, text);
-  folder_.write("in", checkpoint.bytes());
-  const Checkpoint source = open_checkpoint(folder_ / "in", Io::kRead);
-  const StoredLayers layers = find_stored_layers(source);
-  ASSERT_EQ(layers.layers().size(), 1U);
-  const Plan stored = plan_stored_layers(layers.layers());
-  PartMemory read(stored.layers[0]);
-  read_layer(source, layers.layers()[0], stored.layers[0], context_.target, read.span());
-  EXPECT_EQ(read.text(Role::kScales), checkpoint.find("e.weight_scale")->data);
-}
-
 TEST_F(Restore, DefaultsLeaveNormsEmbeddingsAndSmallTensors) {
   const std::vector<std::uint64_t> large = {32, 32};
   const std::vector<std::uint64_t> small = {31, 33};
