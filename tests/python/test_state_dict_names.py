@@ -29,7 +29,10 @@ def test_two_tensors_of_one_name() -> None:
 
 
 def test_names_become_plain_strings() -> None:
-    given = {np.str_("a.weight"): np.ones((64, 64), "f4"), np.str_("a.bias"): np.ones(3, "f4")}
+    given: dict[str, Any] = {
+        np.str_("a.weight"): np.ones((64, 64), "f4"),
+        np.str_("a.bias"): np.ones(3, "f4"),
+    }
     assert {type(name) for name in qr.quantize_state_dict(given, "int8_rowwise")} == {str}
 
 
