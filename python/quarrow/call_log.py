@@ -12,11 +12,12 @@ from quarrow.counts import counted
 from quarrow.isa_names import readable_isa
 
 _logger = logging.getLogger("quarrow")
+_silence = logging.NullHandler()
 
 
 def stay_silent() -> None:
     """Print nothing where the program has set up no logging."""
-    _logger.addHandler(logging.NullHandler())
+    _logger.addHandler(_silence)
 
 
 def warn(warnings: Iterable[str]) -> None:
@@ -27,13 +28,8 @@ def warn(warnings: Iterable[str]) -> None:
 
 
 def _is_heard() -> bool:
-    """Whether some handler writes what is logged; the one of last resort where there is none."""
-    logger: logging.Logger | None = _logger
-    handlers: list[logging.Handler] = []
-    while logger is not None:
-        handlers += logger.handlers
-        logger = logger.parent if logger.propagate else None
-    return not handlers or any(type(each) is not logging.NullHandler for each in handlers)
+    """Whether a program has set up handlers, be it by removing the one that keeps silent."""
+    return bool(logging.root.handlers) or _logger.handlers != [_silence]
 
 
 def finished(

@@ -141,6 +141,35 @@ def test_nothing_is_made_when_nobody_listens(monkeypatch: pytest.MonkeyPatch) ->
     qr.quantize(large(), "int8")
 
 
+@pytest.mark.parametrize(
+    ("handlers", "made"),
+    [
+        ("", 0),
+        ("logging.root.addHandler(logging.StreamHandler(sys.stdout))", 1),
+        ("logging.getLogger('quarrow').addHandler(logging.StreamHandler(sys.stdout))", 1),
+        ("logging.getLogger('quarrow').handlers.clear()", 1),
+    ],
+    ids=["none", "of the root", "of the logger", "the last resort"],
+)
+def test_a_warning_is_a_record_where_somebody_sees_it(handlers: str, made: int) -> None:
+    code = f"""
+import logging, sys
+import numpy as np
+import quarrow as qr
+made = []
+logging.setLogRecordFactory(lambda *a, **k: made.append(a) or logging.LogRecord(*a, **k))
+{handlers}
+qr.quantize_state_dict({{"a.weight": np.ones((64, 64), "f4")}}, "int8_rowwise", runtime="none")
+print("records", len(made))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    lines = (result.stdout + result.stderr).splitlines()
+    assert f"records {made}" in lines
+    assert sum("held nothing back" in line for line in lines) == made
+
+
 def test_every_way_to_say_who_listens_counts(logged: Logged) -> None:
     child, parent = logging.getLogger("quarrow"), logging.getLogger()
     assert (child.level, parent.level) == (logging.DEBUG, logging.WARNING)
