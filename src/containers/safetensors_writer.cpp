@@ -86,12 +86,6 @@ void for_each_piece(const SafetensorsHeader& header, Sink sink) {
   sink(separator == "{" ? "{}" : "}");
 }
 
-// Elements that share bytes need no alignment of their own.
-std::uint32_t alignment_of(ElementType type) {
-  const ElementBlock block = block_of(type);
-  return block.elements == 1 ? block.bytes : 1;
-}
-
 }  // namespace
 
 std::uint64_t assign_offsets(std::span<TensorEntry> entries, std::vector<std::uint32_t>& order) {
@@ -102,6 +96,7 @@ std::uint64_t assign_offsets(std::span<TensorEntry> entries, std::vector<std::ui
       if (alignment_of(entries[index].dtype) == alignment) order.push_back(index);
     }
   }
+  if (order.size() != entries.size()) throw std::logic_error("an alignment that is not looked for");
   std::uint64_t offset = 0;
   for (const std::uint32_t index : order) {
     TensorEntry& entry = entries[index];

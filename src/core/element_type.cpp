@@ -55,6 +55,11 @@ const Line& line_of(ElementType type) noexcept { return kLines[static_cast<std::
 
 ElementBlock block_of(ElementType type) noexcept { return line_of(type).block; }
 
+std::uint32_t alignment_of(ElementType type) noexcept {
+  const ElementBlock block = block_of(type);
+  return block.elements == 1 ? block.bytes : 1;
+}
+
 std::string_view name_of(ElementType type) noexcept { return line_of(type).name; }
 
 std::optional<ElementType> element_type_from_name(std::string_view name) noexcept {

@@ -26,7 +26,7 @@ std::uint64_t checked(std::uint64_t sum, std::uint64_t more) {
 
 // Where a part of the next layer begins behind those of the layers before.
 std::uint64_t part_begin(std::uint64_t end, const PartSpec& part) {
-  return aligned(end, block_of(part.type).bytes);
+  return aligned(end, alignment_of(part.type));
 }
 
 }  // namespace

@@ -44,6 +44,9 @@ struct ElementBlock {
 };
 ElementBlock block_of(ElementType type) noexcept;
 
+// Bytes at whose multiples elements should lie, a power of two; those that share bytes need none.
+std::uint32_t alignment_of(ElementType type) noexcept;
+
 // safetensors' spelling: "BF16", "F8_E4M3".
 std::string_view name_of(ElementType type) noexcept;
 
