@@ -211,7 +211,18 @@ void raise_status(const Status& status, const LayerFacts& layer) {
                               " is too large: its size or that of its result does not fit in "
                               "63 bits",
                           layer.name);
-    default:
+    case StatusCode::kOk:
+    case StatusCode::kWrongLayerCount:
+    case StatusCode::kBadFormat:
+    case StatusCode::kBadDType:
+    case StatusCode::kBadStride:
+    case StatusCode::kNullInput:
+    case StatusCode::kNullOutput:
+    case StatusCode::kOtherTensor:
+    case StatusCode::kPlanNotCut:
+    case StatusCode::kBadPolicy:
+    case StatusCode::kNoExecutor:
+    case StatusCode::kNoTarget:
       break;
   }
   raise_named("QuarrowError", "the engine was called wrongly: " + std::string(name_of(status.code)),

@@ -77,6 +77,7 @@ def _quantize(dtype: str, megabytes: int, format_: int, target: int) -> Job:
         first = _matrix(dtype, 4)[: _rows(1)]
         slowest = len(library.quarrow_kernels_targets().split()) - 1
         made, expected = job(first, target).call(), job(first, slowest).call()
+        # To its caller a job returns an object; this one returns tuples of arrays.
         same = all(map(np.array_equal, made, expected))  # type: ignore[call-overload]
         require(same, "the result differs from that of the slowest target")
 

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/checked_math.h"
 #include "core/json_text.h"
 #include "quarrow/containers/safetensors.h"
 #include "quarrow/core/executor.h"
@@ -115,7 +116,7 @@ std::uint64_t SafetensorsHeader::bytes() const {
   std::uint64_t json_bytes = 0;
   for_each_piece(*this, [&](std::string_view piece) { json_bytes += piece.size(); });
   const std::uint64_t total = kLengthBytes + json_bytes;
-  return (total + kDataAlignment - 1) / kDataAlignment * kDataAlignment;
+  return round_up(total, kDataAlignment);
 }
 
 void SafetensorsHeader::write(const File& file) const {

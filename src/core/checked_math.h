@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Arithmetic on sizes that come from outside.
+// Arithmetic on sizes.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,11 @@ constexpr std::optional<std::uint64_t> checked_product(std::uint64_t a, std::uin
   std::uint64_t product = 0;
   if (__builtin_mul_overflow(a, b, &product) || product > kMax) return std::nullopt;
   return product;
+}
+
+// The least multiple of `step` that is not below `bytes`, which are far from 2^64.
+constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t step) noexcept {
+  return (bytes + step - 1) / step * step;
 }
 
 }  // namespace quarrow

@@ -10,6 +10,8 @@
 #include <new>
 #include <utility>
 
+#include "core/checked_math.h"
+
 namespace quarrow {
 namespace {
 
@@ -17,10 +19,6 @@ constexpr std::size_t kCacheLine = 64;
 constexpr std::size_t kHugePage = std::size_t{2} << 20U;
 // Fresh memory in small pages costs three times the quantization itself: every page is a fault.
 constexpr std::size_t kHugePagesFrom = std::size_t{4} << 20U;
-
-constexpr std::size_t round_up(std::size_t bytes, std::size_t step) {
-  return (bytes + step - 1) / step * step;
-}
 
 // One block for the memory and its reference count: an aligned allocation of its own would be a
 // tenth of a small call.

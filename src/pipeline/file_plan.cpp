@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/checked_math.h"
 #include "quarrow/containers/safetensors.h"
 #include "quarrow/core/status.h"
 #include "quarrow/layouts/comfy_model.h"
@@ -118,7 +119,7 @@ class Placement {
       const std::uint64_t bytes = made ? output.entries[index].bytes() : 0;
       output.memory_positions.push_back(output.memory_bytes);
       // They are fewer than 2^63 together, and there are fewer than 2^32 of them.
-      output.memory_bytes += (bytes + kCacheLine - 1) / kCacheLine * kCacheLine;
+      output.memory_bytes += round_up(bytes, kCacheLine);
     }
   }
 

@@ -35,7 +35,7 @@ PerRole<PartInput> LayerReader::parts(const Tile& tile, const TileMemory& memory
     const PartSlice slice = slice_of(spec, tile);
     found[spec.role] = {
         part(spec, tile, memory[spec.role]),
-        spec.rows == 1 ? 0 : stored_row_bytes(spec, slice, stored_.storage->parts[spec.role])};
+        spec.row_stride(stored_row_bytes(spec, slice, stored_.storage->parts[spec.role]))};
   }
   return found;
 }

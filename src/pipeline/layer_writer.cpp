@@ -5,14 +5,11 @@
 #include <bit>
 #include <cstring>
 
+#include "core/checked_math.h"
 #include "layouts/packing.h"
 
 namespace quarrow {
 namespace {
-
-std::uint64_t aligned(std::uint64_t bytes, std::uint64_t alignment) {
-  return (bytes + alignment - 1) / alignment * alignment;
-}
 
 // Exact: a scale is a normal number of its dtype.
 std::uint16_t narrowed(float scale, ElementType type) {
@@ -46,14 +43,14 @@ std::uint64_t bytes_as(const PartSpec& part, ElementType stored, std::uint64_t b
 std::uint64_t stored_row_bytes(const PartSpec& part, const PartSlice& slice,
                                const PartStorage& storage) {
   const bool whole = slice.row_bytes == part.row_bytes;
-  return whole ? aligned(slice.row_bytes, storage.row_alignment) : slice.row_bytes;
+  return whole ? round_up(slice.row_bytes, storage.row_alignment) : slice.row_bytes;
 }
 
 std::uint64_t stored_offset(const PartSpec& part, const PartSlice& slice, const Tile& tile,
                             const PartStorage& storage, ElementType stored) {
-  const std::uint64_t row = part.rows == 1 ? 0 : tile.row;
-  const std::uint64_t in_row = slice.offset - row * part.row_bytes;
-  return bytes_as(part, stored, row * aligned(part.row_bytes, storage.row_alignment) + in_row);
+  const std::uint64_t in_row = slice.offset - tile.row * part.row_stride(part.row_bytes);
+  const std::uint64_t stored_row = round_up(part.row_bytes, storage.row_alignment);
+  return bytes_as(part, stored, tile.row * part.row_stride(stored_row) + in_row);
 }
 
 std::byte* LayerWriter::codes_place(const Tile& tile, std::size_t tensor,
@@ -91,7 +88,7 @@ void LayerWriter::write_rows(const Tile& tile, const PartSpec& part, const PartS
   const std::uint64_t stride = stored_row_bytes(part, slice, storage);
   std::uint64_t bytes = (slice.rows - 1) * stride + slice.row_bytes;
   if (ends_row(part, slice)) {
-    const std::uint64_t padding = aligned(part.row_bytes, storage.row_alignment) - part.row_bytes;
+    const std::uint64_t padding = round_up(part.row_bytes, storage.row_alignment) - part.row_bytes;
     for (std::uint64_t row = 0; row < slice.rows; ++row) {
       std::memset(values + row * stride + slice.row_bytes, 0, padding);
     }

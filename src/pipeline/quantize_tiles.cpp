@@ -106,17 +106,17 @@ void QuantizeTiles::quantize(std::size_t index, std::size_t tensor, std::size_t 
 
   const Storage& storage = plan_.tensors[tensor].layout->storage;
   TileOutput output;
-  PerRole<PartInput> made;
+  PerRole<PartInput> made;  // the same, to be read
   PerRole<std::byte*> parts;
   for (const PartSpec& part : layer.encoding.parts()) {
     const std::uint64_t stride =
-        stored_row_bytes(part, slice_of(part, tile), storage.parts[part.role]);
+        part.row_stride(stored_row_bytes(part, slice_of(part, tile), storage.parts[part.role]));
     parts[part.role] = mine.tile[part.role];
     if (part.role == Role::kCodes && write) {
       parts[part.role] = writer_.codes_place(tile, tensor, parts[part.role]);
     }
-    output.parts[part.role] = {parts[part.role], part.rows == 1 ? 0 : stride};
-    made[part.role] = {parts[part.role], part.rows == 1 ? 0 : stride};
+    output.parts[part.role] = {parts[part.role], stride};
+    made[part.role] = {parts[part.role], stride};
   }
   output.stream_codes =
       parts[Role::kCodes] != mine.tile[Role::kCodes] && streams_codes(plan_.layers);

@@ -3,6 +3,7 @@
 
 #include <new>
 
+#include "core/checked_math.h"
 #include "quarrow/core/output_memory.h"
 
 namespace quarrow {
@@ -13,10 +14,6 @@ constexpr std::uint64_t kSlabBytes = std::uint64_t{32} << 20;
 
 constexpr std::uint64_t kCacheLine = 64;
 
-constexpr std::uint64_t aligned(std::uint64_t bytes, std::uint64_t alignment) {
-  return (bytes + alignment - 1) / alignment * alignment;
-}
-
 // The sizes are what callers claim of views that may repeat one row for ever.
 std::uint64_t checked(std::uint64_t sum, std::uint64_t more) {
   constexpr std::uint64_t kMost = std::uint64_t{1} << 56;
@@ -26,7 +23,7 @@ std::uint64_t checked(std::uint64_t sum, std::uint64_t more) {
 
 // Where a part of the next layer begins behind those of the layers before.
 std::uint64_t part_begin(std::uint64_t end, const PartSpec& part) {
-  return aligned(end, alignment_of(part.type));
+  return round_up(end, alignment_of(part.type));
 }
 
 }  // namespace
@@ -62,7 +59,7 @@ void LayerMemory::lay_out(const Plan& plan, std::span<const std::size_t> layers)
   }
   std::uint64_t end = 0;
   for (std::uint64_t& bytes : at.items) {
-    const std::uint64_t begin = aligned(end, kCacheLine);
+    const std::uint64_t begin = round_up(end, kCacheLine);
     end = checked(begin, bytes);
     bytes = begin;
   }

@@ -108,18 +108,18 @@ std::uint64_t input_bytes(const LayerPlan& layer, std::uint64_t most) {
 }  // namespace
 
 PartSlice slice_of(const PartSpec& part, const Tile& tile) noexcept {
-  const bool shared = part.rows == 1 && tile.row != 0;
-  PartSlice slice{.offset = shared ? 0 : tile.row * part.row_bytes,
-                  .rows = part.rows == 1 ? 1 : std::min(part.rows, tile.rows),
+  const bool first = !part.is_shared() || tile.row == 0;
+  PartSlice slice{.offset = tile.row * part.row_stride(part.row_bytes),
+                  .rows = part.is_shared() ? 1 : std::min(part.rows, tile.rows),
                   .row_bytes = part.row_bytes,
-                  .owned = !shared && tile.col == 0};
+                  .owned = first && tile.col == 0};
   if (part.step_cols != 0) {
     const auto steps = [&part](std::uint64_t cols) {
       return cols / part.step_cols + (cols % part.step_cols != 0);
     };
     slice.offset += tile.col / part.step_cols * part.step_bytes;
     slice.row_bytes = steps(tile.cols) * part.step_bytes;
-    slice.owned = !shared && tile.col % part.step_cols == 0;
+    slice.owned = first && tile.col % part.step_cols == 0;
   }
   return slice;
 }

@@ -57,7 +57,7 @@ PerRole<PartOutput> tile_parts(const LayerPlan& layer, const Tile& tile,
   for (const PartSpec& part : layer.encoding.parts()) {
     const PartSlice slice = slice_of(part, tile);
     parts[part.role] = {slice.owned ? layer_parts[part.role] + slice.offset : nullptr,
-                        part.rows == 1 ? 0 : part.row_bytes};
+                        part.row_stride(part.row_bytes)};
   }
   return parts;
 }
@@ -67,7 +67,7 @@ PerRole<PartInput> tile_parts(const LayerPlan& layer, const Tile& tile,
   PerRole<PartInput> parts;
   for (const PartSpec& part : layer.encoding.parts()) {
     parts[part.role] = {layer_parts[part.role] + slice_of(part, tile).offset,
-                        part.rows == 1 ? 0 : part.row_bytes};
+                        part.row_stride(part.row_bytes)};
   }
   return parts;
 }

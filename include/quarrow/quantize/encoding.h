@@ -25,6 +25,10 @@ struct PartSpec {
   std::uint64_t step_cols = 1;  // 0: one step for the row
 
   std::uint64_t bytes() const noexcept { return rows * row_bytes; }
+  // Whether the rows of the layer share one, so that it is the same wherever a tile begins.
+  bool is_shared() const noexcept { return rows == 1; }
+  // Bytes from what one row of the layer has to what the next has, where rows lie so far apart.
+  std::uint64_t row_stride(std::uint64_t apart) const noexcept { return is_shared() ? 0 : apart; }
   // Elements of a row.
   std::uint64_t columns() const noexcept { return row_bytes / block_of(type).bytes; }
 };

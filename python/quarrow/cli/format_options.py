@@ -35,6 +35,7 @@ def with_format_fields(command: Callable[..., None]) -> Callable[..., None]:
     # Behind the format itself.
     place = [each.name for each in parameters].index("format_name") + 1
     parameters[place:place] = [_parameter(field) for field in fields]
+    # mypy knows no such attribute of functions; inspect and typer read it.
     wrapper.__signature__ = own.replace(  # type: ignore[attr-defined]
         parameters=sorted(parameters, key=lambda each: each.default is not inspect.Parameter.empty)
     )
