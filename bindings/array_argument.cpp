@@ -18,16 +18,23 @@ namespace {
 
 nb::object numpy() { return nb::module_::import_("numpy"); }
 
-// How numpy names a type, and the buffer protocol: bfloat16 by the integer of its width.
+// How numpy names a type, and the buffer protocol. Those of ml_dtypes by the integers of their
+// width.
 struct NumpyType {
   ElementType type;
   std::string_view name;
   char buffer_format;
+  const char* integers = nullptr;
 };
 constexpr std::array kNumpyTypes = {
-    NumpyType{ElementType::kU8, "uint8", 'B'}, NumpyType{ElementType::kI8, "int8", 'b'},
-    NumpyType{ElementType::kF16, "float16", 'e'}, NumpyType{ElementType::kF32, "float32", 'f'},
-    NumpyType{ElementType::kBF16, "bfloat16", 'H'}};
+    NumpyType{ElementType::kU8, "uint8", 'B'},
+    NumpyType{ElementType::kI8, "int8", 'b'},
+    NumpyType{ElementType::kF16, "float16", 'e'},
+    NumpyType{ElementType::kF32, "float32", 'f'},
+    NumpyType{ElementType::kBF16, "bfloat16", 'H', "uint16"},
+    NumpyType{ElementType::kF8E4M3, "float8_e4m3fn", 'B', "uint8"},
+    NumpyType{ElementType::kF8E5M2, "float8_e5m2", 'B', "uint8"},
+};
 
 const NumpyType& numpy_type(ElementType type) noexcept {
   return *std::ranges::find(kNumpyTypes, type, &NumpyType::type);
@@ -56,11 +63,12 @@ std::string attribute_text(nb::handle array, const char* attribute) {
   return utf8_of(text);
 }
 
-// ml_dtypes arrays refuse the buffer protocol; their uint16 view does not.
+// ml_dtypes arrays refuse the buffer protocol; their views as integers do not.
 nb::object plain_view(nb::handle array, ElementType type) {
-  if (type == ElementType::kBF16 && attribute_text(array, "dtype") == "bfloat16") {
+  const NumpyType& known = numpy_type(type);
+  if (known.integers != nullptr && attribute_text(array, "dtype") == known.name) {
     // The base class's own view: that of a subclass might be of other memory.
-    return numpy().attr("ndarray").attr("view")(array, "uint16");
+    return numpy().attr("ndarray").attr("view")(array, known.integers);
   }
   return nb::borrow(array);
 }

@@ -29,8 +29,8 @@ struct ArrayMemory {
 };
 
 // Checks a numpy array against `spec`: aligned, C-contiguous, dtype and shape exactly as said
-// (BF16: an ml_dtypes array, or uint16). Raises InvalidInputError with the layer's `name` in
-// front.
+// (BF16 and floats of 8 bits: of ml_dtypes, or unsigned integers of that width). Raises
+// InvalidInputError with the layer's `name` in front.
 ArrayMemory array_argument(nanobind::handle array, const ArraySpec& spec, nanobind::handle name);
 
 // The same, and it must be writable.

@@ -278,11 +278,12 @@ class FileJob {
 
   static void check_formats(const std::vector<Format>& formats) {
     for (const Format& format : formats) {
-      if (find_layout(format.spec->name, Container::kSafetensors) != nullptr) continue;
+      if (find_layout(format, Container::kSafetensors) != nullptr) continue;
       std::string known;
-      for (const Layout& layout : layouts()) {
+      for (const FormatSpec& spec : registry()) {
+        if (find_layout(default_format(spec), Container::kSafetensors) == nullptr) continue;
         known += known.empty() ? "" : ", ";
-        known += layout.format;
+        known += spec.name;
       }
       raise_unsupported_format(
           "format '" + std::string(format.spec->name) +

@@ -188,12 +188,14 @@ void bind_format(nb::module_& m) {
 
   m.def(
       "runtime_of",
-      [](std::string_view format) {
+      [](const Format& format) -> std::string_view {
         const Layout* layout = find_layout(format, Container::kSafetensors);
-        return name_of(layout == nullptr ? Runtime::kNone : layout->scheme->runtime);
+        if (layout == nullptr) return name_of(Runtime::kNone);
+        return layout->scheme->reader.empty() ? "any" : name_of(layout->scheme->runtime);
       },
-      "format"_a, nb::sig("def runtime_of(format: str) -> str"),
-      "Whose loader decides what a file of that format may hold quantized, or 'none'.");
+      "format"_a, nb::sig("def runtime_of(format: Format) -> str"),
+      "Whose loader decides what a file of that format may hold quantized, or 'none'; 'any' where "
+      "every loader of that dtype reads it.");
   m.def("file_fields", &file_fields,
         nb::sig("def file_fields() -> list[quarrow.descriptions.FieldDescription]"),
         "The fields that make a difference to a file.");
@@ -210,7 +212,7 @@ Examples
 --------
 >>> import quarrow as qr
 >>> [each.name for each in qr.formats()]
-['int8', 'int4', 'int2', 'int8_rowwise']
+['int8', 'int4', 'int2', 'int8_rowwise', 'fp8_e4m3', 'fp8_e5m2']
 )");
   make_room_for_objects();
 }

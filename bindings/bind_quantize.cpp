@@ -14,6 +14,7 @@
 #include "metrics.h"
 #include "new_instance.h"
 #include "option_arguments.h"
+#include "parts_argument.h"
 #include "quantized_tensor.h"
 
 namespace nb = nanobind;
@@ -61,16 +62,10 @@ nb::object output_of(nb::handle out, const LayerPlan& layer, InputArray& input, 
       raise_invalid_input("out must be writable, and it holds a read-only array", name);
     }
     result = nb::borrow(out);
-  } else if (nb::isinstance<nb::tuple>(out) && nb::len(out) == 3) {
-    result = nb::cast(
-        QuantizedTensor(layer, input.shape(), name,
-                        {{nb::object(out[0]), nb::object(out[1]), nb::object(out[2])}}, true));
   } else {
-    raise_invalid_input(
-        "out must be a QuantizedTensor or a tuple (codes, scales, zero_points), "
-        "not " +
-            short_repr(out.type()),
-        name);
+    const GivenParts given = parts_argument(
+        out, layer.encoding, "out must be a QuantizedTensor or a tuple or mapping of arrays", name);
+    result = nb::cast(QuantizedTensor(layer, input.shape(), name, given.handles(), true));
   }
   const auto& written = nb::cast<const QuantizedTensor&>(result);
   if (written.parts_overlap()) {
@@ -146,10 +141,11 @@ format : str or Format
     (``group_size``...) are keywords too; None leaves the format's own value.
 name : str, optional
     Of the layer, for messages; stochastic rounding depends on it.
-out : QuantizedTensor or tuple, optional
-    Where to write: a QuantizedTensor of this format and shape, which is returned, or a tuple
-    ``(codes, scales, zero_points)`` of writable C-contiguous numpy arrays. It must not overlap
-    ``w``. Its contents are unspecified after an error.
+out : QuantizedTensor, tuple or mapping, optional
+    Where to write: a QuantizedTensor of this format and shape, which is returned, or its ``parts``:
+    writable C-contiguous numpy arrays by name, or a tuple of them in the format's order, such as
+    ``(codes, scales, zero_points)``. It must not overlap ``w``. Its contents are unspecified after
+    an error.
 copy : bool
     Permits a copy of an input that cannot be read in place; ``stats.bytes_copied`` shows it.
 nonfinite : "raise" or "saturate"
@@ -187,9 +183,9 @@ array([[ 80, 250, 185, 253]], dtype=uint8)
 void bind_quantize(nb::module_& m) {
   static const std::string signature =
       "def quantize(w: object, format: str | Format, *, name: str | None = None, "
-      "out: QuantizedTensor | tuple[numpy.typing.NDArray[typing.Any], "
-      "numpy.typing.NDArray[typing.Any], numpy.typing.NDArray[numpy.uint8] | None] | "
-      "None = None, copy: bool = False, nonfinite: str = 'raise', threads: int | None = None, " +
+      "out: QuantizedTensor | tuple[numpy.typing.NDArray[typing.Any] | None, ...] | "
+      "collections.abc.Mapping[str, numpy.typing.NDArray[typing.Any]] | None = None, copy: bool = "
+      "False, nonfinite: str = 'raise', threads: int | None = None, " +
       field_parameters() + ") -> QuantizedTensor";
   m.def("quantize", &quantize_one, "w"_a.none(), "format"_a.none(), nb::kw_only(),
         "name"_a = nb::none(), "out"_a = nb::none(), "copy"_a.none() = false,

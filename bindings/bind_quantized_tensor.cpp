@@ -13,6 +13,8 @@
 #include "format_argument.h"
 #include "garbage_collection.h"
 #include "input_array.h"
+#include "open_checkpoint.h"
+#include "parts_argument.h"
 #include "python_attribute.h"
 #include "python_function.h"
 #include "quantized_tensor.h"
@@ -42,14 +44,45 @@ std::vector<std::int64_t> shape_argument(nb::handle shape) {
   return result;
 }
 
-QuantizedTensor from_arrays(nb::handle codes, nb::handle scales, nb::handle zero_points,
-                            nb::handle format, nb::handle shape, nb::handle dtype,
-                            nb::handle name) {
+QuantizedTensor from_arrays(const PerRole<nb::handle>& arrays, nb::handle format, nb::handle shape,
+                            nb::handle dtype, nb::handle name) {
   static_cast<void>(name_argument(name));
   std::vector<std::int64_t> dimensions = shape_argument(shape);
   const Plan plan =
       plan_of_shape(format_argument(format), dtype_argument(dtype, "dtype"), dimensions, name);
-  return {plan.layers[0], std::move(dimensions), name, {{codes, scales, zero_points}}, false};
+  return {plan.layers[0], std::move(dimensions), name, arrays, false};
+}
+
+// In the format's order.
+nb::dict parts_of(QuantizedTensor& self) {
+  nb::dict parts;
+  for (const PartSpec& part : self.layer().encoding.parts()) {
+    parts[text_object(name_of(part.role))] = self.array(part.role);
+  }
+  return parts;
+}
+
+// Name, dtype and shape of the arrays of a format.
+nb::list format_parts(nb::handle format, nb::handle shape) {
+  const Plan plan =
+      plan_of_shape(format_argument(format), DType::kF32, shape_argument(shape), nb::none());
+  nb::list parts;
+  for (const PartSpec& part : plan.layers[0].encoding.parts()) {
+    nb::list sizes;
+    for (const std::int64_t size : array_shape(part).span()) sizes.append(size);
+    parts.append(nb::make_tuple(text_object(name_of(part.role)),
+                                text_object(name_of(part_type(plan.layers[0], part))),
+                                nb::tuple(sizes)));
+  }
+  return parts;
+}
+
+nb::dict part_dtypes_of(const QuantizedTensor& self) {
+  nb::dict dtypes;
+  for (const PartSpec& part : self.layer().encoding.parts()) {
+    dtypes[text_object(name_of(part.role))] = text_object(name_of(part_type(self.layer(), part)));
+  }
+  return dtypes;
 }
 
 nb::object error(const QuantizedTensor& self, nb::handle w, nb::handle threads) {
@@ -121,10 +154,11 @@ constexpr const char* kClassDoc =
 Parameters
 ----------
 codes : numpy.ndarray
-    uint8 (int8 for signed 8-bit codes), [rows, bytes of a row], C-contiguous. rows is shape[0]; a
-    1-D tensor is one row.
-scales : numpy.ndarray
+    uint8 (int8 for signed 8-bit codes, ml_dtypes' float8 or uint8 for floats), [rows, bytes of a
+    row], C-contiguous. rows is shape[0]; a 1-D tensor is one row.
+scales : numpy.ndarray or None
     float32, or float16 where the format says so, [rows, groups]; [1, 1] for one scale per tensor.
+    None when the format has none.
 zero_points : numpy.ndarray or None
     uint8, of the shape of the scales; None when the format has none.
 format : Format
@@ -135,6 +169,10 @@ dtype : str, optional
     Of the tensor that was quantized.
 name : str, optional
     Of the layer, for messages.
+tensor_scale : numpy.ndarray, optional
+    float32, 0-d: the scale of the tensor, of formats that have one.
+channel_scales, codebook : numpy.ndarray, optional
+    [rows], and the values that codes stand for: of formats that have them.
 
 Raises
 ------
@@ -207,26 +245,51 @@ void bind_quantized_tensor(nb::module_& m) {
   cls.def(
          "__init__",
          [](Self* self, nb::handle codes, nb::handle scales, nb::handle zero_points,
-            nb::handle format, nb::handle shape, nb::handle dtype, nb::handle name) {
-           new (self) Self(from_arrays(codes, scales, zero_points, format, shape, dtype, name));
+            nb::handle format, nb::handle shape, nb::handle dtype, nb::handle name,
+            nb::handle tensor_scale, nb::handle channel_scales, nb::handle codebook) {
+           new (self) Self(
+               from_arrays({{codes, scales, zero_points, tensor_scale, channel_scales, codebook}},
+                           format, shape, dtype, name));
          },
          "codes"_a.none(), "scales"_a.none(), "zero_points"_a.none(), "format"_a.none(),
-         "shape"_a.none(), "dtype"_a.none() = "float32", "name"_a = nb::none(),
+         "shape"_a.none(), "dtype"_a.none() = "float32", "name"_a = nb::none(), nb::kw_only(),
+         "tensor_scale"_a = nb::none(), "channel_scales"_a = nb::none(), "codebook"_a = nb::none(),
          nb::sig("def __init__(self, codes: numpy.typing.NDArray[typing.Any], scales: "
-                 "numpy.typing.NDArray[typing.Any], zero_points: "
+                 "numpy.typing.NDArray[typing.Any] | None, zero_points: "
                  "numpy.typing.NDArray[numpy.uint8] | None, format: str | Format, shape: "
-                 "collections.abc.Sequence[int], dtype: str = 'float32', name: str | None = None) "
-                 "-> None"))
+                 "collections.abc.Sequence[int], dtype: str = 'float32', name: str | None = None, "
+                 "*, tensor_scale: numpy.typing.NDArray[numpy.float32] | None = None, "
+                 "channel_scales: numpy.typing.NDArray[numpy.float32] | None = None, "
+                 "codebook: numpy.typing.NDArray[numpy.float32] | None = None) -> None"))
+      .def_prop_ro("parts", &parts_of, nb::lock_self(),
+                   nb::sig("def parts(self) -> dict[str, numpy.typing.NDArray[typing.Any]]"),
+                   "The arrays that the format has, as stored, by name and in its order.")
+      .def_prop_ro("part_dtypes", &part_dtypes_of, nb::lock_self(),
+                   nb::sig("def part_dtypes(self) -> dict[str, str]"),
+                   "What their elements are, as safetensors spells it: without ml_dtypes arrays "
+                   "of 'F8_E4M3' are uint8.")
       .def_prop_ro("codes", &part<Role::kCodes>, nb::lock_self(),
                    nb::sig("def codes(self) -> numpy.typing.NDArray[typing.Any]"),
-                   "uint8 (int8 for signed 8-bit codes), [rows, bytes of a row].")
+                   "uint8 (int8 for signed 8-bit codes; floats are ml_dtypes', without it "
+                   "uint8), [rows, bytes of a row].")
       .def_prop_ro("scales", &part<Role::kScales>, nb::lock_self(),
-                   nb::sig("def scales(self) -> numpy.typing.NDArray[typing.Any]"),
+                   // Not "| None": whoever knows the format need not ask whether it has scales.
+                   nb::sig("def scales(self) -> numpy.typing.NDArray[typing.Any] | typing.Any"),
                    "float32 or float16, [rows, groups]. bfloat16 scales are float32; float16 "
-                   "scales are a read-only copy.")
+                   "scales are a read-only copy. None when the format has none.")
       .def_prop_ro("zero_points", &part<Role::kZeroPoints>, nb::lock_self(),
                    nb::sig("def zero_points(self) -> numpy.typing.NDArray[numpy.uint8] | None"),
-                   "uint8, of the shape of the scales; None when symmetric.")
+                   "uint8, of the shape of the scales; None when the format has none.")
+      .def_prop_ro("tensor_scale", &part<Role::kTensorScale>, nb::lock_self(),
+                   nb::sig("def tensor_scale(self) -> numpy.typing.NDArray[numpy.float32] | None"),
+                   "float32, 0-d: the scale of the tensor; None when the format has none.")
+      .def_prop_ro(
+          "channel_scales", &part<Role::kChannelScales>, nb::lock_self(),
+          nb::sig("def channel_scales(self) -> numpy.typing.NDArray[numpy.float32] | None"),
+          "float32, [rows], beside the scales of groups; None when the format has none.")
+      .def_prop_ro("codebook", &part<Role::kCodebook>, nb::lock_self(),
+                   nb::sig("def codebook(self) -> numpy.typing.NDArray[numpy.float32] | None"),
+                   "The values that codes stand for; None when the format has none.")
       .def_prop_ro(
           "format", [](const Self& self) { return self.layer().format; },
           "How the codes are to be read.")
@@ -239,7 +302,7 @@ void bind_quantized_tensor(nb::module_& m) {
       .def_prop_ro(
           "dtype_name", [](const Self& self) { return name_of(self.layer().dtype); },
           "The same by name: 'bfloat16'.")
-      .def_prop_ro("nbytes", &Self::bytes, "Of codes, scales and zero points together.")
+      .def_prop_ro("nbytes", &Self::bytes, "Of its parts together.")
       .def_prop_ro(
           "name", [](const Self& self) { return nb::borrow(self.name()); }, nb::lock_self(),
           nb::sig("def name(self) -> str | None"), "The layer's name, if it has one.")
@@ -284,10 +347,9 @@ void bind_quantized_tensor(nb::module_& m) {
           "__reduce__",
           [](nb::handle_t<Self> self) {
             return nb::make_tuple(
-                self.type(),
-                nb::make_tuple(self.attr("codes"), self.attr("scales"), self.attr("zero_points"),
-                               self.attr("format"), self.attr("shape"), self.attr("dtype_name"),
-                               self.attr("name")));
+                nb::module_::import_("quarrow._core").attr("tensor_of_parts"),
+                nb::make_tuple(self.attr("parts"), self.attr("format"), self.attr("shape"),
+                               self.attr("dtype_name"), self.attr("name")));
           },
           nb::sig("def __reduce__(self) -> tuple[typing.Any, ...]"))
       .def(
@@ -313,6 +375,23 @@ void bind_quantized_tensor(nb::module_& m) {
   read_directly(cls, "codes", &read_part<Role::kCodes>);
   read_directly(cls, "scales", &read_part<Role::kScales>);
   read_directly(cls, "zero_points", &read_part<Role::kZeroPoints>);
+  read_directly(cls, "tensor_scale", &read_part<Role::kTensorScale>);
+  m.def("format_parts", &format_parts, "format"_a.none(), "shape"_a.none(),
+        nb::sig("def format_parts(format: str | Format, shape: collections.abc.Sequence[int]) -> "
+                "list[tuple[str, str, tuple[int, ...]]]"),
+        "Name, dtype and shape of each array that the format makes of a tensor of that shape.");
+  m.def(
+      "tensor_of_parts",
+      [](nb::handle parts, nb::handle format, nb::handle shape, nb::handle dtype, nb::handle name) {
+        return from_arrays(parts_argument(parts).handles(), format, shape, dtype, name);
+      },
+      "parts"_a.none(), "format"_a.none(), "shape"_a.none(), "dtype"_a.none() = "float32",
+      "name"_a = nb::none(),
+      nb::sig("def tensor_of_parts(parts: collections.abc.Mapping[str, "
+              "numpy.typing.NDArray[typing.Any]], format: str | Format, shape: "
+              "collections.abc.Sequence[int], dtype: str = 'float32', name: str | None = None) -> "
+              "QuantizedTensor"),
+      "A QuantizedTensor over ``QuantizedTensor.parts``, as pickles hold them.");
 }
 
 }  // namespace quarrow::python

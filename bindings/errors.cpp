@@ -198,13 +198,20 @@ void raise_status(const Status& status, const LayerFacts& layer) {
                           layer.name);
     case StatusCode::kRangeOverflow:
       raise_invalid_input("the group that starts at " + place(status.position, layer.cols) +
-                              " spans more than float32 can hold (max - min overflows); divide "
-                              "the tensor by a constant first",
+                              " spans more than its scale can hold (max - min overflows float32, "
+                              "or the scale the float16 of a block); divide the tensor by a "
+                              "constant first",
                           layer.name);
     case StatusCode::kValueOverflow:
       raise_invalid_input("the value at " + place(status.position, layer.cols) +
                               " is finite but beyond the new dtype; choose float32, or leave the "
                               "dtype as it is",
+                          layer.name);
+    case StatusCode::kPartialBlock:
+      raise_invalid_input("a tensor of shape " + shape_text(layer.shape) +
+                              " has rows that are not whole blocks of " +
+                              std::to_string(status.count) +
+                              " columns; choose a format without blocks, or pad the rows",
                           layer.name);
     case StatusCode::kSizeOverflow:
       raise_invalid_input("a tensor of shape " + shape_text(layer.shape) +

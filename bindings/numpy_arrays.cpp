@@ -43,13 +43,26 @@ int type_number(ElementType dtype) {
   }
 }
 
+// Of ml_dtypes; without it the unsigned integers of the same width.
+struct MlType {
+  ElementType type;
+  const char* name;
+  int integers;
+};
+constexpr std::array kMlTypes = {
+    MlType{ElementType::kBF16, "bfloat16", NPY_UINT16},
+    MlType{ElementType::kF8E4M3, "float8_e4m3fn", NPY_UINT8},
+    MlType{ElementType::kF8E5M2, "float8_e5m2", NPY_UINT8},
+};
+
 // A new reference, which PyArray_NewFromDescr takes over.
 PyArray_Descr* descriptor(ElementType dtype) {
-  if (dtype != ElementType::kBF16) return PyArray_DescrFromType(type_number(dtype));
-  if (!has_ml_dtypes()) return PyArray_DescrFromType(NPY_UINT16);
+  const auto* const ml = std::ranges::find(kMlTypes, dtype, &MlType::type);
+  if (ml == kMlTypes.end()) return PyArray_DescrFromType(type_number(dtype));
+  if (!has_ml_dtypes()) return PyArray_DescrFromType(ml->integers);
   PyArray_Descr* found = nullptr;
-  const nb::object bfloat16 = nb::module_::import_("ml_dtypes").attr("bfloat16");
-  if (PyArray_DescrConverter(bfloat16.ptr(), &found) == NPY_FAIL) throw nb::python_error();
+  const nb::object type = nb::module_::import_("ml_dtypes").attr(ml->name);
+  if (PyArray_DescrConverter(type.ptr(), &found) == NPY_FAIL) throw nb::python_error();
   return found;
 }
 

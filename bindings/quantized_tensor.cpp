@@ -25,6 +25,11 @@ bool same_bytes(const void* a, const void* b, std::uint64_t bytes) noexcept {
   return bytes == 0 || std::memcmp(a, b, bytes) == 0;
 }
 
+// Of the elements of an array.
+ElementType plain_type(ElementType type) noexcept {
+  return is_ggml_block(type) ? ElementType::kU8 : type;
+}
+
 void copy_bytes(void* to, const void* from, std::uint64_t bytes) noexcept {
   if (bytes != 0) {
     std::memcpy(to, from, bytes);
@@ -61,9 +66,12 @@ QuantizedTensor::QuantizedTensor(const LayerPlan& layer, std::vector<std::int64_
                                  nb::handle name, const PerRole<nb::handle>& arrays, bool writable)
     : layer_(layer), shape_(std::move(shape)), name_(nb::borrow(name)), callers_arrays_(true) {
   for (const PartSpec& part : layer.encoding.parts()) {
-    const Shape sizes = shape_of(part);
-    const ArraySpec spec{name_of(part.role), array_type(part), {sizes.begin(), sizes.end()}};
-    const nb::handle array = arrays[part.role];
+    const ArrayShape sizes = array_shape(part);
+    const ArraySpec spec{name_of(part.role),
+                         plain_type(part_type(layer, part)),
+                         {sizes.span().begin(), sizes.span().end()}};
+    const nb::handle given = arrays[part.role];
+    const nb::handle array = given.is_valid() ? given : nb::handle(Py_None);
     const ArrayMemory memory = array_argument(array, spec, name);
     if (writable) {
       output_argument(array, spec, name);
@@ -134,16 +142,28 @@ bool overlap(std::span<const std::byte> a, std::span<const std::byte> b) noexcep
   return start(a) < start(b) + b.size() && start(b) < start(a) + a.size();
 }
 
-QuantizedTensor::Shape QuantizedTensor::shape_of(const PartSpec& part) noexcept {
-  return {static_cast<std::int64_t>(part.rows), static_cast<std::int64_t>(part.columns())};
+ArrayShape array_shape(const PartSpec& part) noexcept {
+  const auto rows = static_cast<std::int64_t>(part.rows);
+  const auto columns =
+      static_cast<std::int64_t>(is_ggml_block(part.type) ? part.row_bytes : part.columns());
+  switch (part.role) {
+    case Role::kTensorScale:
+      return {{}, 0};
+    case Role::kChannelScales:
+      return {{rows}, 1};
+    case Role::kCodebook:
+      return {{columns}, 1};
+    default:
+      return {{rows, columns}, 2};
+  }
 }
 
-ElementType QuantizedTensor::array_type(const PartSpec& part) const noexcept {
-  return part.role == Role::kScales && has_half_scales() ? ElementType::kF16 : part.type;
+ElementType part_type(const LayerPlan& layer, const PartSpec& part) noexcept {
+  return part.role == Role::kScales && has_half_scales(layer) ? ElementType::kF16 : part.type;
 }
 
 nb::object QuantizedTensor::new_part(const PartSpec& part) {
-  return new_array(parts_[part.role], part.type, shape_of(part), memory_);
+  return new_array(parts_[part.role], plain_type(part.type), array_shape(part).span(), memory_);
 }
 
 std::uint64_t stored_bytes(const LayerPlan& layer) noexcept {

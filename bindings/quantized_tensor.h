@@ -38,6 +38,17 @@ bool has_half_scales(const LayerPlan& layer) noexcept;
 // Of the arrays of a layer, as Python sees them.
 std::uint64_t stored_bytes(const LayerPlan& layer) noexcept;
 
+// The array of a part, as Python sees it: blocks are their bytes.
+struct ArrayShape {
+  std::array<std::int64_t, 2> sizes;
+  std::size_t dimensions;
+
+  std::span<const std::int64_t> span() const noexcept { return {sizes.data(), dimensions}; }
+};
+ArrayShape array_shape(const PartSpec& part) noexcept;
+// What its elements are, which are not those in memory for scales of float16.
+ElementType part_type(const LayerPlan& layer, const PartSpec& part) noexcept;
+
 // Owns its parts in one block of memory, or holds the numpy arrays of a caller. The numpy arrays of
 // owned parts are made when read, once. Scales are kept in f32 whatever the scale dtype: every f16
 // value is an f32 value. Needs the lock, except in stored() and span().
@@ -92,11 +103,6 @@ class QuantizedTensor {
   bool same_values(const QuantizedTensor& other) const noexcept;
 
  private:
-  // Rows and columns of an array of Python.
-  using Shape = std::array<std::int64_t, 2>;
-  static Shape shape_of(const PartSpec& part) noexcept;
-  // Which is not that of the memory for scales of float16.
-  ElementType array_type(const PartSpec& part) const noexcept;
   nanobind::object new_part(const PartSpec& part);  // of the type in memory
   nanobind::object new_scales() { return new_part(*layer_.encoding.find(Role::kScales)); }
   bool has_half_scales() const noexcept { return quarrow::python::has_half_scales(layer_); }

@@ -51,9 +51,8 @@ class MemoryFile {
 std::vector<Format> storable_formats() {
   std::vector<Format> formats;
   for (const FormatSpec& spec : registry()) {
-    if (find_layout(spec.name, Container::kSafetensors) != nullptr) {
-      formats.push_back(default_format(spec));
-    }
+    const Format format = default_format(spec);
+    if (find_layout(format, Container::kSafetensors) != nullptr) formats.push_back(format);
   }
   return formats;
 }

@@ -73,7 +73,7 @@ extern "C" bool quarrow_kernels_quantize(std::size_t which, std::size_t where, s
   const std::size_t code_row = format.rule.packed ? kCols * bits / 8 : kCols;
   for (std::size_t row = 0; row < rows; row += rows_per_tile) {
     quarrow::TileReport report;
-    quarrow::QuantizeTile tile;
+    quarrow::EncodeTile tile;
     tile.input = {.data = data + row * row_bytes,
                   .dtype = kTypes[type],
                   .rows = std::min(rows_per_tile, rows - row),
@@ -89,7 +89,7 @@ extern "C" bool quarrow_kernels_quantize(std::size_t which, std::size_t where, s
     place(Role::kCodes, codes + row * code_row, code_row);
     place(Role::kScales, scales + row * groups, groups * sizeof(float));
     if (!format.rule.symmetric) place(Role::kZeroPoints, zero_points + row * groups, groups);
-    kernels.quantize(tile, report);
+    kernels.encode(tile, report);
   }
   return kernels.target_name == name_of(target);
 }

@@ -43,6 +43,8 @@ class Format:
         How values between two codes are rounded.
     seed : a whole number from 0 to 2**64 - 1
         Of stochastic rounding; the layer's name counts too.
+    scaled : True or False
+        A scale for the tensor; else values are cast as they are, and clamped.
 
     Raises
     ------
@@ -60,9 +62,9 @@ class Format:
     True
     """
 
-    def __init__(self, name: str, *, group_size: int | str | None = None, symmetric: bool | None = None, scale_dtype: str | None = None, packed: bool | None = None, rounding: str | None = None, seed: int | None = None) -> None: ...
+    def __init__(self, name: str, *, group_size: int | str | None = None, symmetric: bool | None = None, scale_dtype: str | None = None, packed: bool | None = None, rounding: str | None = None, seed: int | None = None, scaled: bool | None = None) -> None: ...
 
-    def replace(self, *, group_size: int | str | None = None, symmetric: bool | None = None, scale_dtype: str | None = None, packed: bool | None = None, rounding: str | None = None, seed: int | None = None) -> Format:
+    def replace(self, *, group_size: int | str | None = None, symmetric: bool | None = None, scale_dtype: str | None = None, packed: bool | None = None, rounding: str | None = None, seed: int | None = None, scaled: bool | None = None) -> Format:
         """The same format with the given fields changed."""
 
     @property
@@ -117,9 +119,13 @@ class Format:
     def seed(self) -> int | None:
         """Of stochastic rounding; the layer's name counts too."""
 
-def runtime_of(format: str) -> str:
+    @property
+    def scaled(self) -> bool | None:
+        """A scale for the tensor; else values are cast as they are, and clamped."""
+
+def runtime_of(format: Format) -> str:
     """
-    Whose loader decides what a file of that format may hold quantized, or 'none'.
+    Whose loader decides what a file of that format may hold quantized, or 'none'; 'any' where every loader of that dtype reads it.
     """
 
 def file_fields() -> list[quarrow.descriptions.FieldDescription]:
@@ -138,7 +144,7 @@ def formats() -> list[quarrow.descriptions.FormatDescription]:
     --------
     >>> import quarrow as qr
     >>> [each.name for each in qr.formats()]
-    ['int8', 'int4', 'int2', 'int8_rowwise']
+    ['int8', 'int4', 'int2', 'int8_rowwise', 'fp8_e4m3', 'fp8_e5m2']
     """
 
 class QuantizedTensor:
@@ -151,10 +157,11 @@ class QuantizedTensor:
     Parameters
     ----------
     codes : numpy.ndarray
-        uint8 (int8 for signed 8-bit codes), [rows, bytes of a row], C-contiguous. rows is shape[0]; a
-        1-D tensor is one row.
-    scales : numpy.ndarray
+        uint8 (int8 for signed 8-bit codes, ml_dtypes' float8 or uint8 for floats), [rows, bytes of a
+        row], C-contiguous. rows is shape[0]; a 1-D tensor is one row.
+    scales : numpy.ndarray or None
         float32, or float16 where the format says so, [rows, groups]; [1, 1] for one scale per tensor.
+        None when the format has none.
     zero_points : numpy.ndarray or None
         uint8, of the shape of the scales; None when the format has none.
     format : Format
@@ -165,6 +172,10 @@ class QuantizedTensor:
         Of the tensor that was quantized.
     name : str, optional
         Of the layer, for messages.
+    tensor_scale : numpy.ndarray, optional
+        float32, 0-d: the scale of the tensor, of formats that have one.
+    channel_scales, codebook : numpy.ndarray, optional
+        [rows], and the values that codes stand for: of formats that have them.
 
     Raises
     ------
@@ -180,21 +191,47 @@ class QuantizedTensor:
     True
     """
 
-    def __init__(self, codes: numpy.typing.NDArray[Any], scales: numpy.typing.NDArray[Any], zero_points: numpy.typing.NDArray[numpy.uint8] | None, format: str | Format, shape: Sequence[int], dtype: str = 'float32', name: str | None = None) -> None: ...
+    def __init__(self, codes: numpy.typing.NDArray[Any], scales: numpy.typing.NDArray[Any] | None, zero_points: numpy.typing.NDArray[numpy.uint8] | None, format: str | Format, shape: Sequence[int], dtype: str = 'float32', name: str | None = None, *, tensor_scale: numpy.typing.NDArray[numpy.float32] | None = None, channel_scales: numpy.typing.NDArray[numpy.float32] | None = None, codebook: numpy.typing.NDArray[numpy.float32] | None = None) -> None: ...
+
+    @property
+    def parts(self) -> dict[str, numpy.typing.NDArray[Any]]:
+        """The arrays that the format has, as stored, by name and in its order."""
+
+    @property
+    def part_dtypes(self) -> dict[str, str]:
+        """
+        What their elements are, as safetensors spells it: without ml_dtypes arrays of 'F8_E4M3' are uint8.
+        """
 
     @property
     def codes(self) -> numpy.typing.NDArray[Any]:
-        """uint8 (int8 for signed 8-bit codes), [rows, bytes of a row]."""
+        """
+        uint8 (int8 for signed 8-bit codes; floats are ml_dtypes', without it uint8), [rows, bytes of a row].
+        """
 
     @property
-    def scales(self) -> numpy.typing.NDArray[Any]:
+    def scales(self) -> numpy.typing.NDArray[Any] | Any:
         """
-        float32 or float16, [rows, groups]. bfloat16 scales are float32; float16 scales are a read-only copy.
+        float32 or float16, [rows, groups]. bfloat16 scales are float32; float16 scales are a read-only copy. None when the format has none.
         """
 
     @property
     def zero_points(self) -> numpy.typing.NDArray[numpy.uint8] | None:
-        """uint8, of the shape of the scales; None when symmetric."""
+        """uint8, of the shape of the scales; None when the format has none."""
+
+    @property
+    def tensor_scale(self) -> numpy.typing.NDArray[numpy.float32] | None:
+        """float32, 0-d: the scale of the tensor; None when the format has none."""
+
+    @property
+    def channel_scales(self) -> numpy.typing.NDArray[numpy.float32] | None:
+        """
+        float32, [rows], beside the scales of groups; None when the format has none.
+        """
+
+    @property
+    def codebook(self) -> numpy.typing.NDArray[numpy.float32] | None:
+        """The values that codes stand for; None when the format has none."""
 
     @property
     def format(self) -> Format:
@@ -216,7 +253,7 @@ class QuantizedTensor:
 
     @property
     def nbytes(self) -> int:
-        """Of codes, scales and zero points together."""
+        """Of its parts together."""
 
     @property
     def name(self) -> str | None:
@@ -304,7 +341,17 @@ class QuantizedTensor:
 
     def __repr__(self) -> str: ...
 
-def quantize(w: object, format: str | Format, *, name: str | None = None, out: QuantizedTensor | tuple[numpy.typing.NDArray[Any], numpy.typing.NDArray[Any], numpy.typing.NDArray[numpy.uint8] | None] | None = None, copy: bool = False, nonfinite: str = 'raise', threads: int | None = None, group_size: int | str | None = None, symmetric: bool | None = None, scale_dtype: str | None = None, packed: bool | None = None, rounding: str | None = None, seed: int | None = None) -> QuantizedTensor:
+def format_parts(format: str | Format, shape: Sequence[int]) -> list[tuple[str, str, tuple[int, ...]]]:
+    """
+    Name, dtype and shape of each array that the format makes of a tensor of that shape.
+    """
+
+def tensor_of_parts(parts: Mapping[str, numpy.typing.NDArray[Any]], format: str | Format, shape: Sequence[int], dtype: str = 'float32', name: str | None = None) -> QuantizedTensor:
+    """
+    A QuantizedTensor over ``QuantizedTensor.parts``, as pickles hold them.
+    """
+
+def quantize(w: object, format: str | Format, *, name: str | None = None, out: QuantizedTensor | tuple[numpy.typing.NDArray[Any] | None, ...] | Mapping[str, numpy.typing.NDArray[Any]] | None = None, copy: bool = False, nonfinite: str = 'raise', threads: int | None = None, group_size: int | str | None = None, symmetric: bool | None = None, scale_dtype: str | None = None, packed: bool | None = None, rounding: str | None = None, seed: int | None = None, scaled: bool | None = None) -> QuantizedTensor:
     """
     Quantize one tensor.
 
@@ -322,10 +369,11 @@ def quantize(w: object, format: str | Format, *, name: str | None = None, out: Q
         (``group_size``...) are keywords too; None leaves the format's own value.
     name : str, optional
         Of the layer, for messages; stochastic rounding depends on it.
-    out : QuantizedTensor or tuple, optional
-        Where to write: a QuantizedTensor of this format and shape, which is returned, or a tuple
-        ``(codes, scales, zero_points)`` of writable C-contiguous numpy arrays. It must not overlap
-        ``w``. Its contents are unspecified after an error.
+    out : QuantizedTensor, tuple or mapping, optional
+        Where to write: a QuantizedTensor of this format and shape, which is returned, or its ``parts``:
+        writable C-contiguous numpy arrays by name, or a tuple of them in the format's order, such as
+        ``(codes, scales, zero_points)``. It must not overlap ``w``. Its contents are unspecified after
+        an error.
     copy : bool
         Permits a copy of an input that cannot be read in place; ``stats.bytes_copied`` shows it.
     nonfinite : "raise" or "saturate"
@@ -479,7 +527,7 @@ class BatchResult:
 
     def __repr__(self) -> str: ...
 
-def quantize_batch(layers: Mapping[str, Any] | Iterable[tuple[str, Any]], format: str | Format, *, rules: Mapping[Any, str | Format | None] | Iterable[tuple[Any, str | Format | None]] | Callable[[str], str | Format | None] | None = None, on_error: str = 'raise', progress: Callable[[int, int, str], object] | None = None, copy: bool = False, nonfinite: str = 'raise', threads: int | None = None, group_size: int | str | None = None, symmetric: bool | None = None, scale_dtype: str | None = None, packed: bool | None = None, rounding: str | None = None, seed: int | None = None) -> BatchResult:
+def quantize_batch(layers: Mapping[str, Any] | Iterable[tuple[str, Any]], format: str | Format, *, rules: Mapping[Any, str | Format | None] | Iterable[tuple[Any, str | Format | None]] | Callable[[str], str | Format | None] | None = None, on_error: str = 'raise', progress: Callable[[int, int, str], object] | None = None, copy: bool = False, nonfinite: str = 'raise', threads: int | None = None, group_size: int | str | None = None, symmetric: bool | None = None, scale_dtype: str | None = None, packed: bool | None = None, rounding: str | None = None, seed: int | None = None, scaled: bool | None = None) -> BatchResult:
     """
     Quantize many tensors in one call.
 

@@ -14,6 +14,7 @@ from quarrow.arrow import exported, is_stream, pyarrow
 from quarrow.exceptions import InvalidInputError, QuarrowError
 from quarrow.files import check_word
 from quarrow.safe_repr import safe_repr
+from quarrow.stored_dtypes import numpy_dtype
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -130,21 +131,32 @@ def _schema(dtype: str) -> "pa.Schema":
 def _stored_types() -> dict[str, "pa.DataType"]:
     """Return the type in which each column is read; others are cast to it."""
     pa = pyarrow()
+    floats = pa.large_list(pa.float32())
     return {
         "layer_name": pa.string(),
         "codes": pa.large_binary(),
-        "scales": pa.large_list(pa.float32()),
+        "scales": floats,
         "zero_points": pa.large_list(pa.uint8()),
         "shape": pa.large_list(pa.int64()),
         "format": pa.string(),
         "params": pa.string(),
+        "tensor_scale": pa.float32(),
+        "scale_codes": pa.large_binary(),
+        "channel_scales": floats,
+        "codebook": floats,
     }
+
+
+# What every format has, and what those had that were there first: data without the other columns
+# are whole.
+_REQUIRED = ("layer_name", "codes", "scales", "zero_points", "shape", "format", "params")
+_DESCRIPTIONS = ("layer_name", "shape", "format", "params")
 
 
 def _check_columns(schema: "pa.Schema") -> None:
     for name in _stored_types():
         count = schema.names.count(name)
-        if count != 1:
+        if count > 1 or (count == 0 and name in _REQUIRED):
             found = "there is no such column" if count == 0 else "there are two columns of it"
             msg = f"column {name!r}: {found}; the columns are: {', '.join(schema.names)}"
             raise InvalidInputError(msg)
@@ -185,14 +197,19 @@ class _Rows:
         except pyarrow().ArrowInvalid as error:
             msg = f"the Arrow data are damaged: {error}"
             raise InvalidInputError(msg) from error
-        columns = {name: _cast(batch, name, kind) for name, kind in _stored_types().items()}
+        names = batch.schema.names
+        columns = {
+            name: _cast(batch, name, kind)
+            for name, kind in _stored_types().items()
+            if name in names
+        }
         self.names = columns["layer_name"]
-        self._codes = columns["codes"]
-        self._scales = columns["scales"]
-        self._zero_points = columns["zero_points"]
         self._shape = columns["shape"]
         self._format = columns["format"]
         self._params = columns["params"]
+        self._parts = {
+            name: column for name, column in columns.items() if name not in _DESCRIPTIONS
+        }
         self._formats: dict[tuple[str, str], tuple[_core.Format, str]] = {}
 
     def layer(self, row: int) -> tuple[list[int], _core.QuantizedTensor | None]:
@@ -209,26 +226,8 @@ class _Rows:
             format, dtype = self._format_of(row)
             if 0 in shape:
                 return shape, None
-            rows = shape[0] if len(shape) > 1 else 1
-            codes = self._bytes(row)
-            if format.symmetric and (format.bits == 8 or not format.packed):
-                codes = codes.view(np.int8)
-            scales = self._list("scales", self._scales, row)
-            zero_points = None
-            if self._zero_points[row].is_valid:
-                points = self._list("zero_points", self._zero_points, row)
-                zero_points = points.reshape(_matrix(points, rows))
-            if format.scale_dtype == "float16":
-                scales = scales.astype(np.float16)
-            return shape, _core.QuantizedTensor(
-                codes.reshape(_matrix(codes, rows)),
-                scales.reshape(_matrix(scales, rows)),
-                zero_points,
-                format,
-                shape,
-                dtype,
-                name,
-            )
+            parts = self._parts_of(row, format, shape)
+            return shape, _core.tensor_of_parts(parts, format, shape, dtype, name)
         except (QuarrowError, ValueError) as error:
             msg = f"row {self._first + row}: {error}"
             raise InvalidInputError(msg, name=name) from error
@@ -249,11 +248,37 @@ class _Rows:
             known = self._formats[name, params] = (_core.Format(name, **fields), dtype)
         return known
 
-    def _bytes(self, row: int) -> npt.NDArray[np.uint8]:
-        if not self._codes[row].is_valid:
-            msg = "'codes' is null"
+    def _parts_of(
+        self, row: int, format: _core.Format, shape: list[int]
+    ) -> dict[str, npt.NDArray[Any]]:
+        rows = shape[0] if len(shape) > 1 else 1
+        left = {name for name, column in self._parts.items() if column[row].is_valid}
+        parts = {}
+        for name, stored, wanted in _core.format_parts(format, shape):
+            is_wide = name == "scales" and stored not in ("F32", "F16")
+            column = "scale_codes" if is_wide else name
+            if column not in left:
+                msg = f"{column!r} is null"
+                raise ValueError(msg)
+            left.remove(column)
+            values = self._values(column, row, stored)
+            fits = values.size == math.prod(wanted)
+            parts[name] = values.reshape(wanted if fits else _matrix(values, rows))
+        if left:
+            msg = f"{min(left)!r} must be null: {format.name} has none"
             raise ValueError(msg)
-        return np.frombuffer(self._codes[row].as_buffer(), np.uint8)
+        return parts
+
+    def _values(self, name: str, row: int, stored: str) -> npt.NDArray[Any]:
+        column = self._parts[name]
+        if name == "tensor_scale":
+            return np.array(column[row].as_py(), np.float32)
+        if name in ("codes", "scale_codes"):
+            data = np.frombuffer(column[row].as_buffer(), np.uint8)
+            dtype = numpy_dtype(stored)
+            return data if dtype is None else data.view(dtype)
+        values = self._list(name, column, row)
+        return values.astype(np.float16) if stored == "F16" else values
 
     def _list(self, name: str, column: Any, row: int) -> npt.NDArray[Any]:
         values = column[row].values

@@ -101,9 +101,10 @@ def quantize_file(
         Report the plan with all sizes, but write nothing: only the header of the source is read.
     runtime : "comfyui" or "none", optional
         Whose loader decides what is quantized: the format's own unless named, which is ComfyUI for
-        int8_rowwise and nobody for the others. What ComfyUI would misread (ControlNets, models in
-        diffusers' names, CLIP, VAEs) stays as it is unless a rule names a format for it; a file of
-        which it would load nothing quantized is copied, with a warning, or refused when
+        int8_rowwise and fp8 with a scale, and nobody for the others. What ComfyUI would misread
+        (ControlNets, models in diffusers' names, CLIP, VAEs) stays as it is unless a rule names a
+        format for it; a file of which it would load nothing quantized is copied, with a warning, or
+        refused when
         ``runtime="comfyui"`` is named. "none" holds nothing back: for a loader of your own.
     **fields
         Of the format.
@@ -147,7 +148,7 @@ def quantize_file(
         check_options(progress, sync=sync, measure_error=measure_error, dry_run=dry_run)
         check_word("nonfinite", nonfinite, "raise", "saturate")
         check_word("on_error", on_error, "raise", "skip")
-        check_runtime(runtime, deciding.formats[0].name)
+        check_runtime(runtime, deciding.formats[0])
         if dry_run and measure_error:
             msg = "measure_error needs the values, and dry_run reads the header alone; ask for one"
             raise InvalidInputError(msg)
@@ -186,7 +187,7 @@ def quantize_file(
         opened.release()
 
         warnings = deciding.unmatched()
-        warnings += file_warnings(job, deciding.formats[0].name, runtime)
+        warnings += file_warnings(job, deciding.formats[0], runtime)
         warnings += quantizing_warnings(job)
         refusal = nothing_loads(job) or nothing_quantized(job)
         if refusal is not None:

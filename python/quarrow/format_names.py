@@ -15,7 +15,7 @@ _NOT_YET = tuple(
     (re.compile(pattern), family)
     for pattern, family in (
         (r"gguf.*|ggml.*|(i?q|tq)[1-8](_.*)?", "GGUF"),
-        (r"(fp|f|float)_?8.*|e4m3.*|e5m2.*", "FP8"),
+        (r"((fp|f|float)_?8_?)?(e4m3|e5m2)_?fnuz|((fp|f|float)_?8_?)?e8m0.*", "that kind of FP8"),
         (r"mx.*", "MX"),
         (r"nv_?fp_?4.*", "NVFP4"),
         (r"(fp|f|float)_?4.*|e2m1.*", "FP4"),
@@ -27,6 +27,14 @@ _NOT_YET = tuple(
         (r"exl[23].*", "EXL"),
         (r"svdq.*|nunchaku.*", "SVDQuant"),
         (r"int8_convrot.*|convrot.*", "int8_convrot"),
+    )
+)
+# What others call the formats that there are.
+_SAME = tuple(
+    (re.compile(pattern), name)
+    for pattern, name in (
+        (r"((fp|f|float)_?8_?)?e4m3_?(fn)?|(fp|f|float)_?8(_?scaled)?", "fp8_e4m3"),
+        (r"((fp|f|float)_?8_?)?e5m2", "fp8_e5m2"),
     )
 )
 _FLOATS = re.compile(r"(float|fp|f)_?(16|32|64)|half|bfloat_?16|bf_?16")
@@ -47,11 +55,12 @@ def unknown_format(name: str, known: Iterable[str]) -> str:
     names = list(known)
     listed = ", ".join(names)
     for pattern, family in _NOT_YET:
-        if pattern.fullmatch(typed):
+        if pattern.fullmatch(typed) and typed not in names:
             return f": {family} is not supported yet; supported are {listed}"
     if _FLOATS.fullmatch(typed):
         return f": that is a type of floats, and nothing to quantize to; supported are {listed}"
-    near = difflib.get_close_matches(typed, names, n=1, cutoff=_CLOSE)
+    near = [name for pattern, name in _SAME if pattern.fullmatch(typed)]
+    near = near or difflib.get_close_matches(typed, names, n=1, cutoff=_CLOSE)
     if near:
         return f"; did you mean '{near[0]}'? Known formats: {listed}"
     return f"; known formats: {listed}"

@@ -23,16 +23,18 @@ _NO_RULES = (
 )
 
 
-def check_runtime(runtime: object, format_name: str) -> None:
+def check_runtime(runtime: object, format: _core.Format) -> None:
     """Raise InvalidInputError for an unknown runtime, or a format that it does not read."""
     if runtime is None:
         return
     if not isinstance(runtime, str) or runtime not in ("comfyui", "none"):
         msg = f"runtime must be 'comfyui', 'none' or None, not {safe_repr(runtime)}"
         raise InvalidInputError(msg)
-    if runtime not in ("none", _core.runtime_of(format_name)):
-        read = [each.name for each in _core.formats() if _core.runtime_of(each.name) == runtime]
-        msg = f"{runtime} does not read {format_name}; of these formats it reads {', '.join(read)}"
+    own = _core.runtime_of(format)
+    if own != "any" and runtime not in ("none", own):
+        names = [each.name for each in _core.formats()]
+        read = [name for name in names if _core.runtime_of(_core.Format(name)) == runtime]
+        msg = f"{runtime} does not read {format.name}; of these formats it reads {', '.join(read)}"
         raise InvalidInputError(msg)
 
 
@@ -52,13 +54,13 @@ def refuse(job: _core.FileJob, runtime: str | None) -> str | None:
     return refusal
 
 
-def runtime_warnings(job: _core.FileJob, format_name: str, runtime: str | None) -> list[str]:
+def runtime_warnings(job: _core.FileJob, format: _core.Format, runtime: str | None) -> list[str]:
     """Return what the caller should know of a plan that quantizes something."""
     _, _, _, overruled, reason = job.runtime_rules
     if not job.quantized:
         return []
     if runtime == "none":
-        return [] if _core.runtime_of(format_name) == "none" else [_NO_RULES]
+        return [] if _core.runtime_of(format) in ("none", "any") else [_NO_RULES]
     if overruled:
         layers = f"{counted(overruled, 'layer')} {verb(overruled, 'is', 'are')}"
         return [f"{layers} quantized by a rule, and would be read as noise: {reason}"]
@@ -75,9 +77,9 @@ def adapter_warnings(job: _core.FileJob) -> list[str]:
     return [text + "adapters, this file is an archive"]
 
 
-def file_warnings(job: _core.FileJob, format_name: str, runtime: str | None) -> list[str]:
+def file_warnings(job: _core.FileJob, format: _core.Format, runtime: str | None) -> list[str]:
     """Return the same, and what the names of a whole file say of it."""
-    warnings = runtime_warnings(job, format_name, runtime)
+    warnings = runtime_warnings(job, format, runtime)
     if adapters := adapter_warnings(job):
         return [*adapters, *warnings]
     name, known, _, _, _ = job.runtime_rules

@@ -130,7 +130,7 @@ def quantize_state_dict(
         check_options(progress, strict=strict)
         check_word("nonfinite", nonfinite, "raise", "saturate")
         check_word("on_error", on_error, "raise", "skip")
-        check_runtime(runtime, deciding.formats[0].name)
+        check_runtime(runtime, deciding.formats[0])
         entries = _entries(state_dict, metadata, strict=strict)
         job = _core.FileJob(entries.opened)
         deciding.decide(job.source_size, lambda: entries.opened.names)
@@ -156,7 +156,7 @@ def quantize_state_dict(
 
         skipped = run_skipping(run_once, deciding.choices)
         told = deciding.unmatched()
-        told += runtime_warnings(job, deciding.formats[0].name, runtime)
+        told += runtime_warnings(job, deciding.formats[0], runtime)
         told += quantizing_warnings(job)
         result = _result(job, entries)
         refusal = nothing_loads(job) or nothing_quantized(job)

@@ -20,6 +20,8 @@ std::string_view name_of(StatusCode code) noexcept {
       return "beyond_f32";
     case StatusCode::kTooManyDimensions:
       return "too_many_dimensions";
+    case StatusCode::kPartialBlock:
+      return "partial_block";
     case StatusCode::kSizeOverflow:
       return "size_overflow";
     case StatusCode::kWrongLayerCount:

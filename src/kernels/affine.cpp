@@ -18,10 +18,9 @@
 #define HWY_TARGET_INCLUDE "kernels/affine.cpp"
 #include <hwy/foreach_target.h>
 // foreach_target.h comes first.
-#include "kernels/dequantize-inl.h"
-#include "kernels/quantize-inl.h"
-#include "kernels/store-inl.h"
+#include "kernels/decode-inl.h"
 #include "kernels/target_table.h"
+#include "kernels/walk-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace quarrow {
@@ -84,6 +83,8 @@ HWY_INLINE void affine_parameters(const CodeRule& rule, GroupBlock& block) {
 }
 
 struct AffineRule {
+  static constexpr Role kScales = Role::kScales;
+  static constexpr bool kNarrowRows = true;
   static constexpr bool kDivides = false;
   static HWY_NOINLINE void parameters(const CodeRule& rule, GroupBlock& block) {
     switch (rule.scale_dtype) {
@@ -96,23 +97,22 @@ struct AffineRule {
         return affine_parameters<DType::kF32>(rule, block);
     }
   }
+
+  template <class With>
+  static HWY_INLINE void with_step(const CodeRule& rule, bool careful, With with) {
+    with_integer_step<kDivides>(rule, careful, with);
+  }
 };
 
-void quantize(const QuantizeTile& tile, TileReport& report) noexcept {
-  quantize_tile<AffineRule>(tile, tile.rule, report);
+void encode(const EncodeTile& tile, TileReport& report) noexcept {
+  encode_tile<AffineRule>(tile, tile.rule, report);
 }
 
-void dequantize(const DequantizeTile& tile) noexcept { dequantize_tile(tile); }
-
-bool range_overflows(const CodeRule& rule, const Range& range) noexcept {
-  return !rule.symmetric && !is_finite(range.hi - range.lo);
-}
+void decode(const DecodeTile& tile) noexcept { decode_integers(tile); }
 
 const FormatKernels& affine() {
-  static constexpr FormatKernels kKernels{.target_name = QUARROW_COMPILED_TARGET,
-                                          .quantize = quantize,
-                                          .dequantize = dequantize,
-                                          .range_overflows = range_overflows};
+  static constexpr FormatKernels kKernels{
+      .target_name = QUARROW_COMPILED_TARGET, .encode = encode, .decode = decode};
   return kKernels;
 }
 

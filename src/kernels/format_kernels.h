@@ -40,6 +40,7 @@ struct CodeRule {
   bool packed = false;          // several codes in a byte, low bits first
   bool unsigned_codes = false;  // symmetric codes plus half of the codes, as some files store them
   DType scale_dtype = DType::kF32;
+  bool scaled = true;     // floats: with a scale for the tensor
   bool saturate = false;  // see NonFinitePolicy; otherwise non-finite values are counted, and the
                           // outputs of their groups are unspecified
   bool stochastic = false;
@@ -70,9 +71,9 @@ struct PartInput {
 };
 
 // group_size columns share a scale (the last group of the tile may be shorter); group_size >= cols
-// for a row, a tensor, or a piece of a group. Rows without columns still have one group each, all
-// zero.
-struct QuantizeTile {
+// for a row, a tensor, a piece of a group, or where there are no scales. Rows without columns still
+// have one group each, all zero.
+struct EncodeTile {
   InputTile input;
   std::size_t group_size = 1;
   CodeRule rule;
@@ -87,7 +88,7 @@ struct QuantizeTile {
   bool fetch_ahead = true;
 };
 
-struct DequantizeTile {
+struct DecodeTile {
   PerRole<PartInput> parts;
   std::size_t rows = 0;
   std::size_t cols = 0;
@@ -101,11 +102,10 @@ struct DequantizeTile {
 // One format on one target.
 struct FormatKernels {
   std::string_view target_name;  // the target that these functions were compiled for
-  // Ranges, scales, zero points and codes of a tile.
-  void (*quantize)(const QuantizeTile& tile, TileReport& report) noexcept;
-  void (*dequantize)(const DequantizeTile& tile) noexcept;
-  // True when range_overflow can be reported for this range (asked after a range pass).
-  bool (*range_overflows)(const CodeRule& rule, const Range& range) noexcept;
+  // From values to the parts of a tile: ranges where the tile brings none, scales, codes.
+  void (*encode)(const EncodeTile& tile, TileReport& report) noexcept;
+  // Back to values.
+  void (*decode)(const DecodeTile& tile) noexcept;
 };
 
 // Sums over pairs of an original and its restored value, the i-th pair in lane i % 8: a fixed order
@@ -127,9 +127,9 @@ struct SharedKernels {
   // The range of all elements of a tile; non-finite ones are counted and left out of the range.
   void (*range)(const InputTile& tile, Range& range, TileReport& report) noexcept;
   // x to f32, as the quantizers read it: `count` contiguous elements.
-  void (*decode)(const std::byte* data, DType dtype, std::size_t count, float* values) noexcept;
+  void (*to_f32)(const std::byte* data, DType dtype, std::size_t count, float* values) noexcept;
   // f32 to f32, f16 or bf16, to nearest even: `count` contiguous elements of any alignment.
-  void (*encode)(const float* values, std::size_t count, DType dtype, std::byte* data) noexcept;
+  void (*from_f32)(const float* values, std::size_t count, DType dtype, std::byte* data) noexcept;
   // Adds `count` pairs, the first one in lane 0.
   void (*add_errors)(const float* originals, const float* restored, std::size_t count,
                      ErrorLanes& lanes) noexcept;

@@ -35,9 +35,9 @@ inline constexpr float kMagic = 0x1.8p23F;
 inline constexpr std::int32_t kMagicBits = std::bit_cast<std::int32_t>(kMagic);
 
 // A tile of codes with a scale, and perhaps a zero point, for each group: its parts by name, rows
-// of scales counted in elements.
+// of scales counted in elements. The scales are the part `role`.
 struct GroupedTile {
-  GroupedTile(const QuantizeTile& tile, const CodeRule& rule_of_codes)
+  GroupedTile(const EncodeTile& tile, const CodeRule& rule_of_codes, Role role)
       : input(tile.input),
         group_size(tile.group_size),
         rule(rule_of_codes),
@@ -46,9 +46,9 @@ struct GroupedTile {
         codes_row_bytes(tile.parts[Role::kCodes].row_stride),
         stream_codes(tile.stream_codes),
         fetch_ahead(tile.fetch_ahead),
-        scales(reinterpret_cast<float*>(tile.parts[Role::kScales].data)),
+        scales(reinterpret_cast<float*>(tile.parts[role].data)),
         zero_points(reinterpret_cast<std::uint8_t*>(tile.parts[Role::kZeroPoints].data)),
-        scales_row_stride(tile.parts[Role::kScales].row_stride / sizeof(float)) {}
+        scales_row_stride(tile.parts[role].row_stride / sizeof(float)) {}
 
   InputTile input;
   std::size_t group_size;
@@ -72,7 +72,7 @@ struct GroupSpan {
 };
 
 struct GroupBlock {
-  bool fetch_ahead = true;  // see QuantizeTile
+  bool fetch_ahead = true;  // see EncodeTile
   std::size_t count = 0;
   std::size_t bytes = 0;  // of input
   // Whole encoding steps, one behind the other in one row, each of one group or of two. Then only
@@ -287,10 +287,13 @@ inline void use_range(const Range& range, GroupBlock& block) {
   block.non_finite = true;
 }
 
-inline void report_overflow(const InputTile& input, const GroupBlock& block, TileReport& report) {
+// Reports the first group of the block that overflows.
+template <class Overflows>
+void report_overflow(const InputTile& input, const GroupBlock& block, TileReport& report,
+                     Overflows overflows) {
   if (report.range_overflow) return;
   for (std::size_t g = 0; g < block.count; ++g) {
-    if (is_finite(block.hi[g] - block.lo[g])) continue;
+    if (!overflows(g)) continue;
     report.range_overflow = true;
     report.first_overflow = flat_index(input, block.span(g));
     return;

@@ -5,7 +5,7 @@
 //   scale = max(max |x| / 127, 1e-30)
 //   code = clamp(RNE(RN(x / scale)), -128, 127), an i8
 //
-// RN(x / scale) is a true division; encode-inl.h says how it is had without one.
+// RN(x / scale) is a true division; integer_step-inl.h says how it is had without one.
 // |x - restored| <= (1/2 + 2^-16) * scale.
 #include "kernels/int8_rowwise.h"
 
@@ -13,9 +13,9 @@
 #define HWY_TARGET_INCLUDE "kernels/int8_rowwise.cpp"
 #include <hwy/foreach_target.h>
 // foreach_target.h comes first.
-#include "kernels/dequantize-inl.h"
-#include "kernels/quantize-inl.h"
+#include "kernels/decode-inl.h"
 #include "kernels/target_table.h"
+#include "kernels/walk-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace quarrow {
@@ -23,6 +23,8 @@ namespace HWY_NAMESPACE {
 namespace {
 
 struct Int8RowwiseRule {
+  static constexpr Role kScales = Role::kScales;
+  static constexpr bool kNarrowRows = true;
   static constexpr bool kDivides = true;
   static HWY_NOINLINE void parameters(const CodeRule& /*rule*/, GroupBlock& block) {
     const FloatTag df;
@@ -40,6 +42,11 @@ struct Int8RowwiseRule {
     }
     block.bounded = hn::AllTrue(df, hn::Le(greatest_quotient, hn::Set(df, kMaxQuotient)));
   }
+
+  template <class With>
+  static HWY_INLINE void with_step(const CodeRule& rule, bool careful, With with) {
+    with_integer_step<kDivides>(rule, careful, with);
+  }
 };
 
 // What the format fixes, whatever the caller filled in.
@@ -51,23 +58,19 @@ CodeRule fixed(CodeRule rule) {
   return rule;
 }
 
-void quantize(const QuantizeTile& tile, TileReport& report) noexcept {
-  quantize_tile<Int8RowwiseRule>(tile, fixed(tile.rule), report);
+void encode(const EncodeTile& tile, TileReport& report) noexcept {
+  encode_tile<Int8RowwiseRule>(tile, fixed(tile.rule), report);
 }
 
-void dequantize(const DequantizeTile& tile) noexcept {
-  DequantizeTile job = tile;
+void decode(const DecodeTile& tile) noexcept {
+  DecodeTile job = tile;
   job.rule = fixed(tile.rule);
-  dequantize_tile(job);
+  decode_integers(job);
 }
-
-bool range_overflows(const CodeRule& /*rule*/, const Range& /*range*/) noexcept { return false; }
 
 const FormatKernels& int8_rowwise() {
-  static constexpr FormatKernels kKernels{.target_name = QUARROW_COMPILED_TARGET,
-                                          .quantize = quantize,
-                                          .dequantize = dequantize,
-                                          .range_overflows = range_overflows};
+  static constexpr FormatKernels kKernels{
+      .target_name = QUARROW_COMPILED_TARGET, .encode = encode, .decode = decode};
   return kKernels;
 }
 

@@ -34,6 +34,7 @@ using UintTag = hn::RebindToUnsigned<FloatTag>;
 using ByteTag = hn::Repartition<std::uint8_t, FloatTag>;
 using Uint16Tag = hn::Repartition<std::uint16_t, FloatTag>;
 using HalfUint16Tag = hn::Rebind<std::uint16_t, FloatTag>;  // as many lanes as FloatTag
+using CodeTag = hn::Rebind<std::uint8_t, FloatTag>;         // the same
 using Floats = hn::Vec<FloatTag>;
 using Ints = hn::Vec<IntTag>;
 using Uints = hn::Vec<UintTag>;
@@ -68,6 +69,14 @@ HWY_INLINE Floats decode_f16(Uints pattern) {
   return hn::BitCast(df, hn::Or(bits, sign));
 }
 
+HWY_INLINE Floats widen_f16(hn::Vec<HalfUint16Tag> pattern) {
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || (HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64)
+  return hn::PromoteTo(FloatTag(), hn::BitCast(hn::Rebind<hwy::float16_t, FloatTag>(), pattern));
+#else
+  return decode_f16(hn::PromoteTo(UintTag(), pattern));
+#endif
+}
+
 template <DType kDType>
 struct Source;
 
@@ -93,12 +102,7 @@ struct Source<DType::kF16> {
   static constexpr DType kDType = DType::kF16;
   static constexpr std::size_t kBytes = 2;
   static HWY_INLINE Floats load(const std::byte* data) {
-    const auto pattern = load_bytes(HalfUint16Tag(), data);
-#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || (HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64)
-    return hn::PromoteTo(FloatTag(), hn::BitCast(hn::Rebind<hwy::float16_t, FloatTag>(), pattern));
-#else
-    return decode_f16(hn::PromoteTo(UintTag(), pattern));
-#endif
+    return widen_f16(load_bytes(HalfUint16Tag(), data));
   }
 };
 

@@ -106,6 +106,11 @@ HWY_INLINE Bytes restore_pair_order(Bytes codes) {
   }
 }
 
+// The codes of four vectors, each a lane of 0 to 255, as bytes in their order.
+HWY_INLINE Bytes join_codes(Ints c0, Ints c1, Ints c2, Ints c3) {
+  return restore_order(narrow_16(narrow_32(c0, c1), narrow_32(c2, c3)));
+}
+
 // Joins neighbouring bytes that hold kBits bits each: one vector from two.
 template <int kBits>
 HWY_INLINE Bytes join_bytes(Bytes first, Bytes second) {

@@ -11,7 +11,7 @@
 #define QUARROW_KERNELS_NARROW_ROWS_INL_H_
 #endif
 
-#include "kernels/encode-inl.h"
+#include "kernels/integer_step-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace quarrow {
@@ -102,9 +102,8 @@ HWY_INLINE Bytes encode_elements(const std::byte* data, const ElementParameters&
     const auto rounded = hn::Add(quotient, hn::Set(df, kMagic));
     return hn::Sub(hn::BitCast(di, rounded), hn::LoadU(di, each.bias + first + vector * kLanes));
   };
-  const auto low = narrow_32(code(q0, 0), code(q1, 1));
-  const auto high = narrow_32(code(q2, 2), code(q3, 3));
-  return hn::Sub(hn::Min(restore_order(narrow_16(low, high)), levels), offset);
+  const auto codes = join_codes(code(q0, 0), code(q1, 1), code(q2, 2), code(q3, 3));
+  return hn::Sub(hn::Min(codes, levels), offset);
 }
 
 // All rows of the block, one code a byte, to `codes`: `readable` elements lie from the first on,

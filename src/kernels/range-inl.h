@@ -208,13 +208,12 @@ inline void note_beyond_f32(double value, std::uint64_t index, TileReport& repor
 }
 
 // Goes through a group known to hold values that are not finite in f32, one by one: adds them to
-// the report and returns the range of the rest. `first_index` is the flat index of the group's
+// the report and returns `range` with the rest. `first_index` is the flat index of the group's
 // first element.
 template <DType kDType>
 HWY_NOINLINE Range finite_range(const std::byte* data, std::size_t count, std::uint64_t first_index,
-                                TileReport& report) {
+                                TileReport& report, Range range = {}) {
   constexpr std::size_t kBytes = Source<kDType>::kBytes;
-  Range range;
   for (std::size_t i = 0; i < count; i += kLanes) {
     const std::size_t here = std::min(kLanes, count - i);
     alignas(64) std::byte padded[kLanes * kBytes] = {};

@@ -46,7 +46,7 @@ void range(const InputTile& tile, Range& range, TileReport& report) noexcept {
 }
 
 template <DType kDType>
-HWY_NOINLINE void decode_from(const std::byte* data, std::size_t count, float* values) {
+HWY_NOINLINE void widen_from(const std::byte* data, std::size_t count, float* values) {
   constexpr std::size_t kBytes = Source<kDType>::kBytes;
   const FloatTag df;
   std::size_t i = 0;
@@ -61,13 +61,13 @@ HWY_NOINLINE void decode_from(const std::byte* data, std::size_t count, float* v
   std::memcpy(values + i, last, (count - i) * sizeof(float));
 }
 
-void decode(const std::byte* data, DType dtype, std::size_t count, float* values) noexcept {
+void to_f32(const std::byte* data, DType dtype, std::size_t count, float* values) noexcept {
   with_source(dtype, [&](auto source)
-                         HWY_ATTR { decode_from<decltype(source)::kDType>(data, count, values); });
+                         HWY_ATTR { widen_from<decltype(source)::kDType>(data, count, values); });
 }
 
 template <DType kDType>
-HWY_NOINLINE void encode_to(const float* values, std::size_t count, std::byte* data) {
+HWY_NOINLINE void narrow_to(const float* values, std::size_t count, std::byte* data) {
   constexpr std::size_t kBytes = Sink<kDType>::kBytes;
   const FloatTag df;
   std::size_t i = 0;
@@ -82,16 +82,9 @@ HWY_NOINLINE void encode_to(const float* values, std::size_t count, std::byte* d
   std::memcpy(data + i * kBytes, last, (count - i) * kBytes);
 }
 
-void encode(const float* values, std::size_t count, DType dtype, std::byte* data) noexcept {
-  switch (dtype) {
-    case DType::kF16:
-      return encode_to<DType::kF16>(values, count, data);
-    case DType::kBF16:
-      return encode_to<DType::kBF16>(values, count, data);
-    case DType::kF32:
-    case DType::kF64:  // not offered: SharedKernels::encode
-      return encode_to<DType::kF32>(values, count, data);
-  }
+void from_f32(const float* values, std::size_t count, DType dtype, std::byte* data) noexcept {
+  with_sink(dtype,
+            [&](auto sink) HWY_ATTR { narrow_to<decltype(sink)::kDType>(values, count, data); });
 }
 
 using DoubleTag = hn::CappedTag<double, ErrorLanes::kCount>;
@@ -154,8 +147,8 @@ void add_errors(const float* originals, const float* restored, std::size_t count
 const SharedKernels& shared() {
   static constexpr SharedKernels kKernels{.target_name = QUARROW_COMPILED_TARGET,
                                           .range = range,
-                                          .decode = decode,
-                                          .encode = encode,
+                                          .to_f32 = to_f32,
+                                          .from_f32 = from_f32,
                                           .add_errors = add_errors};
   return kKernels;
 }

@@ -67,6 +67,7 @@ struct Sink;
 
 template <>
 struct Sink<DType::kF32> {
+  static constexpr DType kDType = DType::kF32;
   static constexpr std::size_t kBytes = 4;
   static HWY_INLINE void store(Floats values, std::byte* output) {
     hn::StoreU(hn::BitCast(ByteTag(), values), ByteTag(), reinterpret_cast<std::uint8_t*>(output));
@@ -81,6 +82,7 @@ HWY_INLINE void store_low_halves(Uints patterns, std::byte* output) {
 
 template <>
 struct Sink<DType::kF16> {
+  static constexpr DType kDType = DType::kF16;
   static constexpr std::size_t kBytes = 2;
   static HWY_INLINE void store(Floats values, std::byte* output) {
     store_low_halves(encode_f16(values), output);
@@ -89,11 +91,26 @@ struct Sink<DType::kF16> {
 
 template <>
 struct Sink<DType::kBF16> {
+  static constexpr DType kDType = DType::kBF16;
   static constexpr std::size_t kBytes = 2;
   static HWY_INLINE void store(Floats values, std::byte* output) {
     store_low_halves(encode_bf16(values), output);
   }
 };
+
+// Calls body(Sink<dtype>()) of f32, f16 or bf16.
+template <class Body>
+HWY_INLINE void with_sink(DType dtype, Body body) {
+  switch (dtype) {
+    case DType::kF16:
+      return body(Sink<DType::kF16>());
+    case DType::kBF16:
+      return body(Sink<DType::kBF16>());
+    case DType::kF32:
+    case DType::kF64:  // never written
+      return body(Sink<DType::kF32>());
+  }
+}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace quarrow

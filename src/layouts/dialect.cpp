@@ -12,6 +12,8 @@
 namespace quarrow {
 
 constexpr Dialect kCompressedTensorsDialect{"compressed-tensors", kReaderCompressedTensors};
+// No scales at all: values that were cast, which loaders cast back whatever else the file holds.
+constexpr Dialect kPlainFloat8Dialect{"FP8 without scales", {}};
 
 namespace {
 
@@ -41,8 +43,6 @@ constexpr Dialect kInt8{"int8 with scales", "int8 with scales"};
 constexpr Dialect kPacked{"packed weights with scales", "packed weights with scales"};
 // Scales beside a float weight: somebody has restored it, and left them.
 constexpr Dialect kScaledFloats{"float weights with scales", {}};
-// No scales at all: values that were cast, which loaders cast back whatever else the file holds.
-constexpr Dialect kPlainFloat8{"FP8 without scales", {}};
 // Integers whose meaning no tensor beside them tells.
 constexpr Dialect kIntegers{"weights of an integer type", {}};
 
@@ -218,7 +218,7 @@ DialectLayers::DialectLayers(const TensorTable& file) {
       const std::string_view module = layer.ends_with(kWeightSuffix) ? layer_of(layer) : layer;
       if (mark->when != If::kAlone && !module.empty()) layers_.push_back({module, mark->dialect});
     } else if (is_narrow_float(tensor.dtype) && tensor.shape.size() >= 2) {
-      layers_.push_back({is_weight ? layer : tensor.name, &kPlainFloat8});
+      layers_.push_back({is_weight ? layer : tensor.name, &kPlainFloat8Dialect});
     } else if (is_weight && may_be_codes(tensor.dtype)) {
       layers_.push_back({layer, &kIntegers});
     }
@@ -233,7 +233,7 @@ DialectLayers::DialectLayers(const TensorTable& file) {
   }
   // Scales of a type of their own, and fused experts, belong to the layer that they stand in.
   std::erase_if(layers_, [this](const DialectLayer& layer) {
-    if (layer.dialect != &kPlainFloat8) return layer.dialect == &kScaledFloats;
+    if (layer.dialect != &kPlainFloat8Dialect) return layer.dialect == &kScaledFloats;
     const DialectLayer* above = find(split(layer.name).layer);
     return above != nullptr && !above->dialect->reader.empty();
   });

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "layouts/comfy_int8.h"
+#include "layouts/comfy_scheme.h"
 #include "layouts/compressed_tensors.h"
 #include "layouts/description.h"
 #include "layouts/layer_names.h"

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <vector>
 
 #include "layouts/model_edges.h"
 #include "quarrow/layouts/layout.h"
@@ -67,14 +68,12 @@ bool has_entry(const TensorTable& file, std::string_view layer, std::string_view
 std::span<const TensorEntry* const> present(const TensorTable& file, std::string_view layer,
                                             std::span<const std::string_view> suffixes,
                                             std::pmr::memory_resource& memory) {
-  std::pmr::polymorphic_allocator<const TensorEntry*> pointers(&memory);
-  const TensorEntry** const found = pointers.allocate(suffixes.size());
-  std::size_t count = 0;
+  std::vector<const TensorEntry*> found;
   for (const std::string_view suffix : suffixes) {
     const TensorEntry* entry = file.find(std::string(layer).append(suffix));
-    if (entry != nullptr) found[count++] = entry;
+    if (entry != nullptr) found.push_back(entry);
   }
-  return {found, count};
+  return keep(found, memory);
 }
 
 std::string_view keep(std::string_view text, std::pmr::memory_resource& memory) {
@@ -89,6 +88,14 @@ std::span<const std::uint64_t> keep(std::span<const std::uint64_t> shape,
       static_cast<std::uint64_t*>(memory.allocate(shape.size_bytes(), alignof(std::uint64_t)));
   std::copy(shape.begin(), shape.end(), copy);
   return {copy, shape.size()};
+}
+
+std::span<const TensorEntry* const> keep(std::span<const TensorEntry* const> entries,
+                                         std::pmr::memory_resource& memory) {
+  std::pmr::polymorphic_allocator<const TensorEntry*> pointers(&memory);
+  const TensorEntry** const copy = pointers.allocate(entries.size());
+  std::ranges::copy(entries, copy);
+  return {copy, entries.size()};
 }
 
 }  // namespace quarrow

@@ -37,5 +37,7 @@ std::span<const TensorEntry* const> present(const TensorTable& file, std::string
 std::string_view keep(std::string_view text, std::pmr::memory_resource& memory);
 std::span<const std::uint64_t> keep(std::span<const std::uint64_t> shape,
                                     std::pmr::memory_resource& memory);
+std::span<const TensorEntry* const> keep(std::span<const TensorEntry* const> entries,
+                                         std::pmr::memory_resource& memory);
 
 }  // namespace quarrow

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
 
-#include "layouts/comfy_int8.h"
+#include "layouts/comfy_scheme.h"
 #include "layouts/compressed_tensors.h"
 #include "layouts/packing.h"
+#include "layouts/plain_float8.h"
 #include "quarrow/layouts/layout.h"
 
 namespace quarrow {
@@ -17,20 +18,28 @@ constexpr Layout compressed_tensors(std::string_view format) {
   return layout;
 }
 
+bool is_scaled(const Format& format) { return format.scaled; }
+bool is_cast(const Format& format) { return !format.scaled; }
+
 constexpr std::array kLayouts = {
     compressed_tensors("int8"),
     compressed_tensors("int4"),
     compressed_tensors("int2"),
-    Layout{"int8_rowwise", Container::kSafetensors, &kComfyInt8Scheme, {}},
+    Layout{"int8_rowwise", Container::kSafetensors, &kComfyScheme, {}},
+    Layout{"fp8_e4m3", Container::kSafetensors, &kComfyScheme, {}, is_scaled},
+    Layout{"fp8_e4m3", Container::kSafetensors, &kPlainFloat8Scheme, {}, is_cast},
+    Layout{"fp8_e5m2", Container::kSafetensors, &kComfyScheme, {}, is_scaled},
+    Layout{"fp8_e5m2", Container::kSafetensors, &kPlainFloat8Scheme, {}, is_cast},
 };
 
 }  // namespace
 
 std::span<const Layout> layouts() noexcept { return kLayouts; }
 
-const Layout* find_layout(std::string_view format, Container container) noexcept {
+const Layout* find_layout(const Format& format, Container container) noexcept {
   for (const Layout& layout : kLayouts) {
-    if (layout.format == format && layout.container == container) return &layout;
+    const bool fits = layout.format == format.spec->name && layout.container == container;
+    if (fits && (layout.takes == nullptr || layout.takes(format))) return &layout;
   }
   return nullptr;
 }

@@ -160,8 +160,8 @@ ConvertTiles::Converted ConvertTiles::convert(std::size_t tile, std::size_t tens
                                         result.count * size_of(from), mine.input.get());
   const SharedKernels& kernels = shared_kernels(target_);
   const auto count = static_cast<std::size_t>(result.count);
-  kernels.decode(input, from, count, mine.values.get());
-  kernels.encode(mine.values.get(), count, to, mine.output.get());
+  kernels.to_f32(input, from, count, mine.values.get());
+  kernels.from_f32(mine.values.get(), count, to, mine.output.get());
   for (std::size_t i = 0; i < count; ++i) {
     const bool fits = std::abs(mine.values[i]) < smallest_infinite(to);
     if (fits || !is_finite(input, from, i)) continue;

@@ -173,7 +173,7 @@ class QuantizePlanner {
     check_dtype(options);
     for (Format& format : formats_) {
       check_format(format);
-      const Layout* layout = find_layout(format.spec->name, Container::kSafetensors);
+      const Layout* layout = find_layout(format, Container::kSafetensors);
       if (layout == nullptr) throw std::invalid_argument("no safetensors layout");
       layouts_.push_back(layout);
       // Whatever the format does in memory: no file has a byte for each narrow code.
@@ -263,7 +263,10 @@ class QuantizePlanner {
 
   // kNone also for what the caller chose to quantize.
   StayReason runtime_reason(const TensorEntry& tensor, const Layout* layout, bool by_default) {
-    if (runtime_of(layout) != Runtime::kComfyUi) return StayReason::kNone;
+    // What anybody reads has no scales that a loader could lose.
+    if (runtime_of(layout) != Runtime::kComfyUi || layout->scheme->reader.empty()) {
+      return StayReason::kNone;
+    }
     const StayReason reason = comfy_->misread_reason(tensor.name);
     if (reason == StayReason::kNone) return reason;
     if (plan_.rules.reason == StayReason::kNone) plan_.rules.reason = reason;
@@ -287,7 +290,9 @@ class QuantizePlanner {
 
   void find_readers() {
     if (to_encode_.empty()) return;
-    for (const Layout* layout : layout_of_layer_) plan_.readers.push_back(layout->scheme->reader);
+    for (const Layout* layout : layout_of_layer_) {
+      if (!layout->scheme->reader.empty()) plan_.readers.push_back(layout->scheme->reader);
+    }
     for (const DialectLayer& layer : dialects_.layers()) {
       if (!layer.dialect->reader.empty()) plan_.readers.push_back(layer.dialect->reader);
     }

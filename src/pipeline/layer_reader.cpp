@@ -24,7 +24,7 @@ const std::byte* LayerReader::part(const PartSpec& part, const Tile& tile,
   const std::uint64_t stored_bytes = bytes_as(part, entry.dtype, bytes);
   const std::byte* stored =
       file_.read(entry, offset, stored_bytes, buffer + (bytes - stored_bytes));
-  shared_kernels(target_).decode(stored, *float_dtype(entry.dtype), bytes / sizeof(float),
+  shared_kernels(target_).to_f32(stored, *float_dtype(entry.dtype), bytes / sizeof(float),
                                  reinterpret_cast<float*>(buffer));
   return buffer;
 }

@@ -48,7 +48,7 @@ void QuantizeTiles::finish_first_pass(std::size_t tensor) {
   }
   for (std::size_t index = 0; index < tiles.size(); ++index) {
     ranges[index] = joined[range_index(layer, tiles[index])];
-    if (starts_span(layer, tiles[index]) && range_overflows(layer, ranges[index], target_)) {
+    if (starts_span(layer, tiles[index]) && range_overflows(layer, ranges[index])) {
       reports[index].range_overflow = true;
       reports[index].first_overflow = tiles[index].row * layer.cols + tiles[index].col;
     }

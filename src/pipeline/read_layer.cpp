@@ -40,7 +40,7 @@ void read_values(const Checkpoint& file, const TensorEntry& tensor, Target targe
     const std::uint64_t piece = std::min(step, count - done);
     const std::byte* data =
         file.read(tensor, (first + done) * size_of(dtype), piece * size_of(dtype), buffer.get());
-    shared_kernels(target).decode(data, dtype, static_cast<std::size_t>(piece), values + done);
+    shared_kernels(target).to_f32(data, dtype, static_cast<std::size_t>(piece), values + done);
   }
 }
 

@@ -32,12 +32,28 @@ PartSpec of_groups(Role role, ElementType type, const PartSpec& groups) {
   return {role, type, bytes, groups.rows, *row_bytes, groups.step_cols};
 }
 
+// Codes that are elements of a type, in whole blocks.
+PartSpec blocks_of(ElementType type, std::uint64_t rows, std::uint64_t cols) {
+  const ElementBlock block = block_of(type);
+  const auto row_bytes = checked_product(cols / block.elements, block.bytes);
+  if (!row_bytes || !checked_product(rows, *row_bytes)) {
+    throw StatusError(Status{.code = StatusCode::kSizeOverflow});
+  }
+  return {.role = Role::kCodes,
+          .type = type,
+          .step_bytes = block.bytes,
+          .rows = rows,
+          .row_bytes = *row_bytes,
+          .step_cols = block.elements};
+}
+
 }  // namespace
 
 Encoding grouped_encoding(const Format& format, std::uint64_t rows, std::uint64_t cols) {
   Encoding encoding;
   encoding.add(codes_of(format, rows, cols));
   encoding.block_cols = std::max<std::uint64_t>(cols, 1);
+  encoding.needs_width = !format.symmetric;
   PartSpec groups{.rows = rows, .row_bytes = 1, .step_cols = 0};  // a byte each
   switch (format.group_size.kind) {
     case GroupSize::Kind::kColumns:
@@ -56,6 +72,35 @@ Encoding grouped_encoding(const Format& format, std::uint64_t rows, std::uint64_
   }
   encoding.add(of_groups(Role::kScales, ElementType::kF32, groups));
   if (!format.symmetric) encoding.add(of_groups(Role::kZeroPoints, ElementType::kU8, groups));
+  return encoding;
+}
+
+Encoding elementwise_encoding(ElementType type, bool tensor_scale, std::uint64_t rows,
+                              std::uint64_t cols) {
+  Encoding encoding;
+  encoding.block_cols = std::max<std::uint64_t>(cols, 1);
+  encoding.range_span = tensor_scale ? RangeSpan::kTensor : RangeSpan::kNone;
+  encoding.add(blocks_of(type, rows, cols));
+  if (tensor_scale) {
+    encoding.add({.role = Role::kTensorScale,
+                  .type = ElementType::kF32,
+                  .step_bytes = sizeof(float),
+                  .rows = 1,
+                  .row_bytes = sizeof(float),
+                  .step_cols = 0});
+  }
+  return encoding;
+}
+
+Encoding block_encoding(ElementType type, std::uint64_t rows, std::uint64_t cols) {
+  const std::uint64_t elements = block_of(type).elements;
+  if (cols % elements != 0) {
+    throw StatusError(Status{.code = StatusCode::kPartialBlock, .count = elements});
+  }
+  Encoding encoding;
+  encoding.block_cols = elements;
+  encoding.range_span = RangeSpan::kNone;
+  encoding.add(blocks_of(type, rows, cols));
   return encoding;
 }
 

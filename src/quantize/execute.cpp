@@ -107,7 +107,7 @@ class QuantizeJob {
     for (std::size_t t = layer.first_tile; t < layer.first_tile + layer.tile_count; ++t) {
       const Tile& tile = plan_.tiles[t];
       if (!starts_span(layer, tile)) continue;
-      if (range_overflows(layer, range_of(layer, tile), context_.target)) {
+      if (range_overflows(layer, range_of(layer, tile))) {
         reports_[t].range_overflow = true;
         reports_[t].first_overflow = tile.row * layer.cols + tile.col;
         return;

@@ -137,6 +137,16 @@ constexpr auto kFields = std::to_array<FieldSpec>({
      get_seed,
      set_seed,
      seed_matters},
+    {FormatField::kScaled,
+     "scaled",
+     FieldKind::kTruth,
+     FieldUse::kStored,
+     {},
+     {},
+     "A scale for the tensor; else values are cast as they are, and clamped.",
+     get_truth<&Format::scaled>,
+     set_truth<&Format::scaled>,
+     always},
 });
 
 }  // namespace

@@ -35,7 +35,7 @@ class Tiler {
     if (layer_.cols <= columns_) {
       cut_whole_rows(columns_ / layer_.cols);
     } else if (can_cut_groups()) {
-      layer_.range_pass = true;
+      layer_.range_pass = encoding.range_span != RangeSpan::kNone;
       cut_pieces_of_groups();
     } else {
       cut_whole_groups();

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "kernels/affine.h"
+#include "kernels/fp8.h"
 #include "kernels/int8_rowwise.h"
 #include "quantize/encodings.h"
 #include "quarrow/core/status.h"
@@ -11,24 +12,40 @@
 namespace quarrow {
 namespace {
 
-// Every field that there is.
-constexpr std::uint8_t kAllFields = FormatField::kGroupSize | FormatField::kSymmetric |
-                                    FormatField::kScaleDType | FormatField::kRounding |
-                                    FormatField::kPacked;
+constexpr std::uint8_t kIntegerFields = FormatField::kGroupSize | FormatField::kSymmetric |
+                                        FormatField::kScaleDType | FormatField::kRounding |
+                                        FormatField::kPacked;
+constexpr auto kFloatFields = static_cast<std::uint8_t>(FormatField::kScaled);
 
 constexpr Format kRowwise8{.group_size = GroupSize::row(), .packed = false};
 constexpr Format kGroups128{.group_size = GroupSize::of(128)};
 constexpr Format kComfyInt8{.group_size = GroupSize::row(), .symmetric = true, .packed = false};
 
 constexpr auto kRegistry = std::to_array<FormatSpec>({
-    {"int8", "8-bit affine codes, a scale and zero point per row", 8, kAllFields, 0, kRowwise8,
+    {"int8", "8-bit affine codes, a scale and zero point per row", 8, kIntegerFields, 0, kRowwise8,
      grouped_encoding, affine_kernels},
-    {"int4", "4-bit affine codes, a scale and zero point per group of 128", 4, kAllFields, 0,
+    {"int4", "4-bit affine codes, a scale and zero point per group of 128", 4, kIntegerFields, 0,
      kGroups128, grouped_encoding, affine_kernels},
-    {"int2", "2-bit affine codes, a scale and zero point per group of 128", 2, kAllFields, 0,
+    {"int2", "2-bit affine codes, a scale and zero point per group of 128", 2, kIntegerFields, 0,
      kGroups128, grouped_encoding, affine_kernels},
-    {"int8_rowwise", "ComfyUI's int8: signed codes, a scale per row", 8, 0, kAllFields, kComfyInt8,
-     grouped_encoding, int8_rowwise_kernels},
+    {"int8_rowwise", "ComfyUI's int8: signed codes, a scale per row", 8, 0, kIntegerFields,
+     kComfyInt8, grouped_encoding, int8_rowwise_kernels},
+    {"fp8_e4m3",
+     "8-bit floats (E4M3), a scale per tensor or a plain cast",
+     8,
+     kFloatFields,
+     0,
+     {},
+     float8_encoding<ElementType::kF8E4M3>,
+     fp8_e4m3_kernels},
+    {"fp8_e5m2",
+     "8-bit floats (E5M2), a scale per tensor or a plain cast",
+     8,
+     kFloatFields,
+     0,
+     {},
+     float8_encoding<ElementType::kF8E5M2>,
+     fp8_e5m2_kernels},
 });
 
 // Whether the fields that the format does not let anybody set have its own values.
@@ -44,7 +61,7 @@ bool is_sound(const Format& format) noexcept {
   const bool known = format.spec != nullptr && size.kind <= GroupSize::Kind::kTensor &&
                      is_written(format.scale_dtype) && format.rounding <= Rounding::kStochastic;
   if (!known || (size.kind == GroupSize::Kind::kColumns && size.columns == 0)) return false;
-  return format.spec->fields == kAllFields || keeps_own(format);
+  return keeps_own(format);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 namespace quarrow {
 namespace {
@@ -14,6 +15,7 @@ CodeRule code_rule(const LayerPlan& layer, NonFinitePolicy policy) noexcept {
           .packed = format.packed && format.spec->bits < 8,
           .unsigned_codes = layer.unsigned_codes,
           .scale_dtype = format.scale_dtype,
+          .scaled = format.scaled,
           .saturate = policy == NonFinitePolicy::kSaturate,
           .stochastic = format.rounding == Rounding::kStochastic,
           .random_key = layer.random_key};
@@ -31,6 +33,22 @@ InputTile as_one_row(InputTile input) noexcept {
     input.rows = 1;
   }
   return input;
+}
+
+// Whether neither rows nor parts of them have scales of their own.
+bool has_no_groups(const LayerPlan& layer) noexcept {
+  const Encoding& encoding = layer.encoding;
+  return encoding.range_span == RangeSpan::kTensor ||
+         (encoding.range_span == RangeSpan::kNone && encoding.block_cols >= layer.cols &&
+          encoding.codes().step_cols == 1);
+}
+
+// Whether the codes of a tile's rows, each of them whole bytes, lie one behind the other.
+bool codes_follow(const LayerPlan& layer, const InputTile& input,
+                  const TileOutput& output) noexcept {
+  const PartSpec& codes = layer.encoding.codes();
+  return input.cols % codes.step_cols == 0 &&
+         input.cols / codes.step_cols * codes.step_bytes == output.parts[Role::kCodes].row_stride;
 }
 
 }  // namespace
@@ -79,34 +97,31 @@ void find_range(const InputTile& input, Target target, Range& range, TileReport&
 void quantize_tile(const LayerPlan& layer, const InputTile& input, const TileOutput& output,
                    const Range* range, NonFinitePolicy policy, Target target,
                    TileReport& report) noexcept {
-  QuantizeTile tile{.input = input,
-                    .group_size = layer.encoding.block_cols,
-                    .rule = code_rule(layer, policy),
-                    .range = range,
-                    .parts = output.parts,
-                    .stream_codes = output.stream_codes,
-                    .fetch_ahead = output.fetch_ahead};
-  const std::size_t code_bits =
-      input.cols * (tile.rule.packed ? static_cast<std::size_t>(tile.rule.bits) : 8);
-  const bool codes_follow = code_bits == output.parts[Role::kCodes].row_stride * 8;
-  if (layer.encoding.range_span == RangeSpan::kTensor && codes_follow) {
+  EncodeTile tile{.input = input,
+                  .group_size = layer.encoding.block_cols,
+                  .rule = code_rule(layer, policy),
+                  .range = range,
+                  .parts = output.parts,
+                  .stream_codes = output.stream_codes,
+                  .fetch_ahead = output.fetch_ahead};
+  if (has_no_groups(layer) && codes_follow(layer, input, output)) {
     tile.input = as_one_row(input);
     tile.group_size = std::max(tile.group_size, tile.input.cols);
   }
-  layer.format.spec->kernels(target).quantize(tile, report);
+  layer.format.spec->kernels(target).encode(tile, report);
 }
 
 void dequantize_tile(const LayerPlan& layer, const Tile& tile, const PerRole<PartInput>& stored,
                      Target target, const DequantizedSpan& output, std::size_t row_bytes) noexcept {
-  const DequantizeTile job{.parts = stored,
-                           .rows = tile.rows,
-                           .cols = tile.cols,
-                           .group_size = layer.encoding.block_cols,
-                           .rule = code_rule(layer, NonFinitePolicy::kRaise),
-                           .output = output.data,
-                           .dtype = output.dtype,
-                           .output_row_bytes = row_bytes};
-  layer.format.spec->kernels(target).dequantize(job);
+  const DecodeTile job{.parts = stored,
+                       .rows = tile.rows,
+                       .cols = tile.cols,
+                       .group_size = layer.encoding.block_cols,
+                       .rule = code_rule(layer, NonFinitePolicy::kRaise),
+                       .output = output.data,
+                       .dtype = output.dtype,
+                       .output_row_bytes = row_bytes};
+  layer.format.spec->kernels(target).decode(job);
 }
 
 void measure_tile(const LayerPlan& layer, const InputTile& original,
@@ -124,7 +139,7 @@ void measure_tile(const LayerPlan& layer, const InputTile& original,
         original.data + static_cast<std::ptrdiff_t>(row) * original.row_stride_bytes;
     for (std::size_t col = 0; col < original.cols; col += kStretch) {
       const std::size_t count = std::min(kStretch, original.cols - col);
-      kernels.decode(data + col * size_of(original.dtype), original.dtype, count, originals.data());
+      kernels.to_f32(data + col * size_of(original.dtype), original.dtype, count, originals.data());
       kernels.add_errors(originals.data(), restored + row * original.cols + col, count, lanes);
     }
   }
@@ -150,6 +165,7 @@ std::uint64_t range_count(const LayerPlan& layer) noexcept {
 std::uint64_t range_index(const LayerPlan& layer, const Tile& tile) noexcept {
   switch (layer.encoding.range_span) {
     case RangeSpan::kTensor:
+    case RangeSpan::kNone:  // has no range pass
       return 0;
     case RangeSpan::kRow:
       return tile.row;
@@ -166,9 +182,8 @@ void widen(Range& range, const Range& other) noexcept {
   range.hi = std::max(range.hi, other.hi);
 }
 
-bool range_overflows(const LayerPlan& layer, const Range& range, Target target) noexcept {
-  return layer.format.spec->kernels(target).range_overflows(
-      code_rule(layer, NonFinitePolicy::kRaise), range);
+bool range_overflows(const LayerPlan& layer, const Range& range) noexcept {
+  return layer.encoding.needs_width && !std::isfinite(range.hi - range.lo);
 }
 
 void add_report(TileReport& total, const TileReport& tile) noexcept {

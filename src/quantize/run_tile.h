@@ -25,7 +25,7 @@ void find_range(const InputTile& input, Target target, Range& range, TileReport&
 // when the layer has no range pass.
 struct TileOutput {
   PerRole<PartOutput> parts;
-  bool stream_codes = false;  // see QuantizeTile
+  bool stream_codes = false;  // see EncodeTile
   bool fetch_ahead = true;
 };
 // Whether the codes of a job in memory are written past the caches: of a larger one the next reader
@@ -68,7 +68,7 @@ std::uint64_t range_index(const LayerPlan& layer, const Tile& tile) noexcept;
 void widen(Range& range, const Range& other) noexcept;
 
 // Whether a range found by the range pass is beyond the format (its hi - lo overflows f32).
-bool range_overflows(const LayerPlan& layer, const Range& range, Target target) noexcept;
+bool range_overflows(const LayerPlan& layer, const Range& range) noexcept;
 
 // The status of a layer from the reports of its tiles, given in tile order.
 void add_report(TileReport& total, const TileReport& tile) noexcept;

@@ -32,6 +32,10 @@ def test_the_schema_is_documented_types() -> None:
         "shape": pa.list_(pa.int64()),
         "format": pa.string(),
         "params": pa.string(),
+        "tensor_scale": pa.float32(),
+        "scale_codes": pa.large_binary(),
+        "channel_scales": pa.list_(pa.float32()),
+        "codebook": pa.list_(pa.float32()),
     }
 
 

@@ -92,7 +92,9 @@ def of_ways(format: qr.Format, folder: Path) -> Iterator[tuple[str, str]]:
         }
     )
     table = pa.table(qr.quantize_arrow(rows, format))
-    yield f"arrow {format!r}", digest(repr(each).encode() for each in table.to_pylist())
+    # Columns that came later are null for these formats.
+    columns = table.select(table.column_names[:7])
+    yield f"arrow {format!r}", digest(repr(each).encode() for each in columns.to_pylist())
     save_file(tensors, folder / "in.safetensors")
     if format.group_size != "tensor":
         state = qr.quantize_state_dict(tensors, format)

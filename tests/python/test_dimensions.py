@@ -57,7 +57,7 @@ class Forged:
 
     def __reduce__(self) -> tuple[Any, ...]:
         function, arguments = build((8, 64)).__reduce__()
-        return function, (*arguments[:4], self._shape, *arguments[5:])
+        return function, (*arguments[:2], self._shape, *arguments[3:])
 
 
 def exported(dimensions: int, **options: Any) -> DlpackProducer:

@@ -84,7 +84,7 @@ def test_a_plain_file_has_nothing_to_restore(tmp_path: Path) -> None:
 
 def fp8_file(path: Path) -> Path:
     header = {
-        "q.weight": {"dtype": "F8_E4M3", "shape": [64, 64], "data_offsets": [0, 4096]},
+        "q.weight": {"dtype": "F8_E4M3FNUZ", "shape": [64, 64], "data_offsets": [0, 4096]},
         "q.bias": {"dtype": "F16", "shape": [64], "data_offsets": [4096, 4224]},
     }
     path.write_bytes(header_bytes(header) + bytes(4224))

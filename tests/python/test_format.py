@@ -9,11 +9,15 @@ import pytest
 import quarrow as qr
 from quarrow.format_names import unknown_format
 
-DEFAULTS = {
+KNOWN = ", ".join(each.name for each in qr.formats())
+
+DEFAULTS: dict[str, dict[str, object]] = {
     "int8": {"group_size": "row", "symmetric": False, "scale_dtype": "float32"},
     "int4": {"group_size": 128, "symmetric": False, "scale_dtype": "float32", "packed": True},
     "int2": {"group_size": 128, "symmetric": False, "scale_dtype": "float32", "packed": True},
     "int8_rowwise": {"group_size": "row", "symmetric": True, "packed": False},
+    "fp8_e4m3": {"scaled": True},
+    "fp8_e5m2": {"scaled": True},
 }
 
 VARIANTS = [
@@ -21,6 +25,8 @@ VARIANTS = [
     qr.Format("int4", group_size=64, symmetric=True, scale_dtype="float16", packed=False),
     qr.Format("int8", group_size="tensor", rounding="stochastic", seed=2**64 - 1),
     qr.Format("int8_rowwise"),
+    qr.Format("fp8_e4m3"),
+    qr.Format("fp8_e5m2", scaled=False),
 ]
 
 
@@ -30,13 +36,13 @@ def test_defaults(name: str) -> None:
     for field, value in DEFAULTS[name].items():
         assert getattr(made, field) == value
     assert made.name == name
-    assert made.rounding == "nearest"
-    assert made.seed == 0
+    integers = "symmetric" in DEFAULTS[name]
+    assert (made.rounding, made.seed) == (("nearest", 0) if integers else (None, None))
 
 
 def test_the_list_describes_every_format() -> None:
     described = {each.name: each for each in qr.formats()}
-    assert list(described) == ["int8", "int4", "int2", "int8_rowwise"]
+    assert list(described)[:5] == ["int8", "int4", "int2", "int8_rowwise", "fp8_e4m3"]
     for name, each in described.items():
         assert each.defaults == qr.Format(name)
         assert each.bits == each.defaults.bits
@@ -100,8 +106,7 @@ def test_a_name_that_is_close_is_offered(name: str) -> None:
     with pytest.raises(qr.UnsupportedFormatError) as caught:
         qr.Format(name)
     assert str(caught.value) == (
-        f"unknown format '{name}'; did you mean 'int8_rowwise'? "
-        "Known formats: int8, int4, int2, int8_rowwise"
+        f"unknown format '{name}'; did you mean 'int8_rowwise'? Known formats: {KNOWN}"
     )
 
 
@@ -109,7 +114,7 @@ def test_a_name_that_is_close_is_offered(name: str) -> None:
 def test_a_name_that_is_close_to_none_gets_no_guess(name: str) -> None:
     with pytest.raises(qr.UnsupportedFormatError) as caught:
         qr.quantize(np.ones(4, np.float32), name)
-    assert str(caught.value).endswith("; known formats: int8, int4, int2, int8_rowwise")
+    assert str(caught.value).endswith(f"; known formats: {KNOWN}")
     assert "did you mean" not in str(caught.value)
     assert len(str(caught.value)) < 400
 
@@ -117,8 +122,8 @@ def test_a_name_that_is_close_to_none_gets_no_guess(name: str) -> None:
 @pytest.mark.parametrize(
     ("family", "names"),
     [
-        ("GGUF", ["gguf", "GGUF", "q4_0", "Q8_0", "q4_K_M", "iq4_nl", "tq1_0"]),
-        ("FP8", ["fp8", "fp8_e4m3", "FP8-E4M3FN", "float8_e5m2", "e4m3"]),
+        ("GGUF", ["gguf", "GGUF", "q8_1", "q4_K_M", "iq4_nl", "tq1_0"]),
+        ("that kind of FP8", ["float8_e4m3fnuz", "e8m0"]),
         ("MX", ["mxfp4", "mxfp8", "mxint8"]),
         ("NVFP4", ["nvfp4", "NV-FP4"]),
         ("NF4", ["nf4", "bnb-4bit"]),
@@ -133,9 +138,21 @@ def test_what_people_ask_for_is_said_to_be_missing(family: str, names: list[str]
             with pytest.raises(qr.UnsupportedFormatError) as caught:
                 call(name)
             assert str(caught.value) == (
-                f"unknown format '{name}': {family} is not supported yet; "
-                "supported are int8, int4, int2, int8_rowwise"
+                f"unknown format '{name}': {family} is not supported yet; supported are {KNOWN}"
             )
+
+
+@pytest.mark.parametrize(
+    ("meant", "names"),
+    [
+        ("fp8_e4m3", ["fp8", "FP8-E4M3FN", "float8_e4m3fn", "e4m3", "float8"]),
+        ("fp8_e5m2", ["float8_e5m2", "e5m2", "FP8 E5M2"]),
+    ],
+)
+def test_other_names_of_a_format_lead_to_it(meant: str, names: list[str]) -> None:
+    for name in names:
+        with pytest.raises(qr.UnsupportedFormatError, match=f"did you mean '{meant}'"):
+            qr.Format(name)
 
 
 @pytest.mark.parametrize("name", ["float16", "fp16", "bf16", "bfloat16", "float64", "half"])

@@ -44,6 +44,7 @@ def assert_rows_are(result: pa.Table, expected: dict[str, qr.QuantizedTensor]) -
     result.validate(full=True)
     assert result.schema.names == [
         "layer_name", "codes", "scales", "zero_points", "shape", "format", "params",
+        "tensor_scale", "scale_codes", "channel_scales", "codebook",
     ]  # fmt: skip
     assert result["layer_name"].to_pylist() == list(expected)
     for row, q in zip(result.to_pylist(), expected.values(), strict=True):

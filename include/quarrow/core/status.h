@@ -15,12 +15,13 @@ enum class StatusCode : std::uint8_t {
   kOk,
   kCancelled,      // the poll asked to stop
   kNonFinite,      // position: flat index of the first NaN or Inf; count: how many; kind: the first
-  kRangeOverflow,  // position: flat index where the first group whose max - min overflows f32
-                   // starts
+  kRangeOverflow,  // position: flat index where the first group starts whose max - min overflows
+                   // f32, or whose scale overflows the type that the format stores it in
   kValueOverflow,  // position: flat index of the first finite value that the new dtype cannot hold
   kBeyondF32,      // position: flat index of the first finite f64 value that is Inf in f32; value:
                    // that value; count: how many
   kTooManyDimensions,  // more than kMaxDimensions; count: how many
+  kPartialBlock,       // rows are not whole blocks of the format; count: columns of a block
   kSizeOverflow,       // the shape's product or an output's size does not fit in 63 bits
   // The call makes no sense, and nothing was done. The layer says where; of what is no layer's
   // fault it is 0.

@@ -23,6 +23,7 @@ inline constexpr std::string_view kReaderComfyUi = "ComfyUI";
 inline constexpr std::string_view kReaderCompressedTensors = "compressed-tensors";
 
 extern const Dialect kCompressedTensorsDialect;
+extern const Dialect kPlainFloat8Dialect;
 
 // A quantized layer of a file. Borrows from its table.
 struct DialectLayer {

@@ -106,7 +106,7 @@ struct Scheme {
   void (*decode)(const Checkpoint& file, StoredLayers& layers);
   // Whose rules hold unless the caller names others'.
   Runtime runtime = Runtime::kNone;
-  // Who loads these layers; a file with those of several readers is loaded by none.
+  // Who loads these layers; a file with those of several readers is loaded by none. Empty: anybody.
   std::string_view reader;
   // The key of the metadata that describe() adds; empty when it adds none.
   std::string_view config_key = {};
@@ -118,13 +118,14 @@ struct Layout {
   Container container;
   const Scheme* scheme;
   Storage storage;
+  bool (*takes)(const Format& format) = nullptr;  // null: the format whatever its fields
 };
 
 // Every layout. A new one is a source file and a line in registry.cpp.
 std::span<const Layout> layouts() noexcept;
 
 // Null when no file of that container can carry the format.
-const Layout* find_layout(std::string_view format, Container container) noexcept;
+const Layout* find_layout(const Format& format, Container container) noexcept;
 
 // Whether the name is that of a factor of a low-rank adapter: no
 // runtime loads those quantized, so that the file is an archive.

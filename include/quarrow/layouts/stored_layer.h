@@ -47,10 +47,10 @@ struct StoredLayer {
   const Storage* storage = nullptr;
   // Entries of the file. Their dtypes and shapes fit the format's encoding; null are those that it
   // does not have.
-  PerRole<const TensorEntry*> parts;
+  PerRole<const TensorEntry*> parts = {};
   const TensorEntry* description = nullptr;  // null when the scheme has none
   // Entries that mean nothing once the layer has values again: scales of its activations...
-  std::span<const TensorEntry* const> others;
+  std::span<const TensorEntry* const> others = {};
 
   const TensorEntry* codes() const noexcept { return parts[Role::kCodes]; }
   const TensorEntry* scales() const noexcept { return parts[Role::kScales]; }

@@ -33,8 +33,8 @@ struct PartSpec {
   std::uint64_t columns() const noexcept { return row_bytes / block_of(type).bytes; }
 };
 
-// Which part of a tensor one range (and so one scale) covers.
-enum class RangeSpan : std::uint8_t { kGroup, kRow, kTensor };
+// Which part of a tensor one range (and so one scale) covers. kNone: no range is needed.
+enum class RangeSpan : std::uint8_t { kGroup, kRow, kTensor, kNone };
 
 // A file has a hundred thousand layers, each with room for so many.
 inline constexpr std::size_t kMaxParts = 4;
@@ -43,6 +43,7 @@ inline constexpr std::size_t kMaxParts = 4;
 struct Encoding {
   std::uint64_t block_cols = 1;  // columns of a full group (a block), at least 1
   RangeSpan range_span = RangeSpan::kGroup;
+  bool needs_width = false;  // hi - lo of a range must fit in f32: codes count from lo
 
   // At most kMaxParts.
   void add(const PartSpec& part) noexcept {

@@ -40,6 +40,7 @@ struct Format {
   bool packed = true;               // 4 and 2 bits: several codes in a byte
   Rounding rounding = Rounding::kNearest;
   std::uint64_t seed = 0;  // of stochastic rounding
+  bool scaled = true;      // floats: with a scale for the tensor, else a plain cast
 
   friend bool operator==(const Format&, const Format&) = default;
 };
@@ -50,6 +51,7 @@ enum class FormatField : std::uint8_t {
   kScaleDType = 4,
   kPacked = 8,
   kRounding = 16,  // and the seed
+  kScaled = 32,
 };
 
 constexpr std::uint8_t operator|(FormatField a, FormatField b) noexcept {

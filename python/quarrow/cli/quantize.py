@@ -54,9 +54,9 @@ def quantize(
             "--format",
             "-f",
             metavar="FORMAT",
-            help="int8_rowwise, as ComfyUI (0.27 and newer) reads it in diffusion models under "
-            "their original names and in large text encoders; int8, int4 or int2, as "
-            "compressed-tensors reads them.",
+            help="int8_rowwise, fp8_e4m3 or fp8_e5m2, as ComfyUI (0.27 and newer) reads them in "
+            "diffusion models under their original names and in large text encoders; int8, int4 "
+            "or int2, as compressed-tensors reads them.",
             autocompletion=complete_format,
             rich_help_panel=FORMAT,
         ),
@@ -94,7 +94,7 @@ def quantize(
             help="Whose loader decides what is quantized: what ComfyUI would misread stays, and a "
             "file of which it would load nothing quantized is refused; 'none' holds nothing back, "
             "for a loader of your own.",
-            show_default="comfyui for int8_rowwise, none for the others",
+            show_default="comfyui for the formats that it reads, none for the others",
             rich_help_panel=LAYERS,
         ),
     ] = None,

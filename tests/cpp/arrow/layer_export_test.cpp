@@ -57,7 +57,7 @@ TEST(LayerExport, CodesAreThoseOfTheEngine) {
   Rows rows{"int4", "int8_rowwise", "int8"};
   ArrowOwner<ArrowArray> array;
   export_rows(rows.rows(), array.get());
-  ASSERT_EQ(array->n_children, 7);
+  ASSERT_EQ(array->n_children, 11);
   EXPECT_EQ(array->length, 3);
   const ArrowArray& codes = *array->children[1];
   EXPECT_EQ(codes.buffers[2], rows.codes());

@@ -116,8 +116,6 @@ TEST_P(Int8Rowwise, PiecesOfARowAndEmptyRows) {
   empty.rows = 2;
   empty.rule = kRule;
   check(empty, {});
-  EXPECT_FALSE(int8_rowwise_kernels(target()).range_overflows(
-      kRule, {-std::numeric_limits<float>::max(), std::numeric_limits<float>::max()}));
 }
 
 }  // namespace

@@ -81,25 +81,28 @@ struct CodesLayout {
 reference::Result run_quantize_into(const FormatKernels& kernels, const reference::Job& job,
                                     const InputTile& input, const CodesLayout& layout) {
   const std::size_t row_bytes = job.code_row_bytes();
-  const std::size_t scale_count = job.rows * job.groups();
+  const bool is_scaled = job.block_bytes == 0 && (job.scales == Role::kScales || job.rule.scaled);
+  const std::size_t scale_count = is_scaled ? job.scale_rows() * job.groups() : 0;
   GuardedBuffer codes(layout.bytes, 0, kCanary);
   GuardedBuffer scales(scale_count * sizeof(float), 0, kCanary);
   GuardedBuffer zero_points(scale_count, 0, kCanary);
-  QuantizeTile tile{.input = input,
-                    .group_size = job.group_size,
-                    .rule = job.rule,
-                    .range = job.range ? &*job.range : nullptr,
-                    .parts = {},
-                    .stream_codes = layout.stream};
+  EncodeTile tile{.input = input,
+                  .group_size = job.group_size,
+                  .rule = job.rule,
+                  .range = job.range ? &*job.range : nullptr,
+                  .parts = {},
+                  .stream_codes = layout.stream};
   tile.parts[Role::kCodes] = {reinterpret_cast<std::byte*>(codes.data()), layout.stride};
-  tile.parts[Role::kScales] = {reinterpret_cast<std::byte*>(scales.data()),
-                               job.groups() * sizeof(float)};
+  if (is_scaled) {
+    tile.parts[job.scales] = {reinterpret_cast<std::byte*>(scales.data()),
+                              job.scales == Role::kTensorScale ? 0 : job.groups() * sizeof(float)};
+  }
   if (!job.rule.symmetric) {
     tile.parts[Role::kZeroPoints] = {reinterpret_cast<std::byte*>(zero_points.data()),
                                      job.groups()};
   }
   reference::Result result;
-  kernels.quantize(tile, result.report);
+  kernels.encode(tile, result.report);
   EXPECT_TRUE(codes.surroundings_untouched());
   EXPECT_TRUE(scales.surroundings_untouched());
   EXPECT_TRUE(zero_points.surroundings_untouched());
@@ -152,23 +155,25 @@ std::vector<std::uint8_t> run_dequantize(const FormatKernels& kernels, const ref
   GuardedBuffer codes(stored.codes.size(), 0, kCanary);
   std::copy(stored.codes.begin(), stored.codes.end(), codes.data());
   GuardedBuffer output(job.rows == 0 ? 0 : job.rows * stride - kCodeRowGap, 1, kCanary);
-  DequantizeTile tile{.parts = {},
-                      .rows = job.rows,
-                      .cols = job.cols,
-                      .group_size = job.group_size,
-                      .rule = job.rule,
-                      .output = output.data(),
-                      .dtype = dtype,
-                      .output_row_bytes = stride};
+  DecodeTile tile{.parts = {},
+                  .rows = job.rows,
+                  .cols = job.cols,
+                  .group_size = job.group_size,
+                  .rule = job.rule,
+                  .output = output.data(),
+                  .dtype = dtype,
+                  .output_row_bytes = stride};
   const auto bytes_of = [](auto& values) {
     return reinterpret_cast<const std::byte*>(values.data());
   };
   tile.parts[Role::kCodes] = {bytes_of(codes), job.code_row_bytes()};
-  tile.parts[Role::kScales] = {bytes_of(stored.scales), job.groups() * sizeof(float)};
+  if (!stored.scales.empty()) {
+    tile.parts[job.scales] = {bytes_of(stored.scales), job.groups() * sizeof(float)};
+  }
   if (!job.rule.symmetric) {
     tile.parts[Role::kZeroPoints] = {bytes_of(stored.zero_points), job.groups()};
   }
-  kernels.dequantize(tile);
+  kernels.decode(tile);
   EXPECT_TRUE(output.surroundings_untouched());
   std::vector<std::uint8_t> bytes;
   for (std::size_t row = 0; row < job.rows; ++row) {

@@ -163,20 +163,7 @@ Result quantize(const Job& job, bool divide, bool can_overflow, MakeParameters m
       const std::size_t last = std::min(first + job.group_size, job.cols);
       const std::uint64_t row_index = job.first_index + row * job.layer_cols;
       Range range = job.range.value_or(Range{});
-      for (std::size_t col = first; col < last && !job.range; ++col) {
-        const double exact = job.values[row * job.cols + col];
-        const auto x = static_cast<float>(exact);
-        if (std::isfinite(exact) && !std::isfinite(x)) {
-          note_beyond_f32(exact, row_index + col, result.report);
-          continue;
-        }
-        if (!std::isfinite(x)) {
-          note_non_finite(x, row_index + col, result.report);
-          continue;
-        }
-        range.lo = std::min(range.lo, x);
-        range.hi = std::max(range.hi, x);
-      }
+      if (!job.range) widen_range(job, row, first, last, range, result.report);
       if (can_overflow && !job.range && !result.report.range_overflow &&
           !std::isfinite(range.hi - range.lo)) {
         result.report.range_overflow = true;
@@ -195,6 +182,23 @@ Result quantize(const Job& job, bool divide, bool can_overflow, MakeParameters m
 }
 
 }  // namespace
+
+void widen_range(const Job& job, std::size_t row, std::size_t first, std::size_t last, Range& range,
+                 TileReport& report) {
+  const std::uint64_t row_index = job.first_index + row * job.layer_cols;
+  for (std::size_t col = first; col < last; ++col) {
+    const double exact = job.values[row * job.cols + col];
+    const auto x = static_cast<float>(exact);
+    if (std::isfinite(exact) && !std::isfinite(x)) {
+      note_beyond_f32(exact, row_index + col, report);
+    } else if (!std::isfinite(x)) {
+      note_non_finite(x, row_index + col, report);
+    } else {
+      range.lo = std::min(range.lo, x);
+      range.hi = std::max(range.hi, x);
+    }
+  }
+}
 
 double f16_value(std::uint16_t pattern) { return value_of(kF16, pattern); }
 double bf16_value(std::uint16_t pattern) { return value_of(kBF16, pattern); }
@@ -217,6 +221,7 @@ std::uint32_t philox_word(std::uint64_t key, std::uint64_t counter) {
 }
 
 std::size_t Job::code_row_bytes() const {
+  if (block_bytes != 0) return cols / kGgmlElements * block_bytes;
   if (!packs(rule)) return cols;
   return (cols * static_cast<std::size_t>(rule.bits) + 7) / 8;
 }
@@ -228,6 +233,67 @@ Result quantize_affine(const Job& job) {
 
 Result quantize_int8_rowwise(const Job& job) {
   return quantize(job, /*divide=*/true, /*can_overflow=*/false, rowwise_parameters);
+}
+
+double float8_value(const Float8& type, std::uint8_t code) {
+  const int magnitude = code & 0x7F;
+  const int bias = (1 << (type.exponent_bits - 1)) - 1;
+  const int exponent = magnitude >> type.mantissa_bits;
+  const int mantissa = magnitude & ((1 << type.mantissa_bits) - 1);
+  const int whole = exponent == 0 ? mantissa : mantissa + (1 << type.mantissa_bits);
+  const double value = std::ldexp(whole, std::max(exponent, 1) - bias - type.mantissa_bits);
+  const double sign = code >= 0x80 ? -1.0 : 1.0;
+  if (value <= type.largest) return sign * value;
+  const bool infinite = type.exponent_bits == 5 && mantissa == 0;
+  return infinite ? sign * std::numeric_limits<double>::infinity()
+                  : std::numeric_limits<double>::quiet_NaN();
+}
+
+std::uint8_t nearest_float8(const Float8& type, double value) {
+  if (std::isnan(value)) return 0;
+  const double magnitude = std::min(std::fabs(value), type.largest);
+  int best = 0;
+  for (int code = 1; code < 0x80; ++code) {
+    const double candidate = float8_value(type, static_cast<std::uint8_t>(code));
+    if (!std::isfinite(candidate)) break;
+    const double distance = std::fabs(candidate - magnitude);
+    const double shortest =
+        std::fabs(float8_value(type, static_cast<std::uint8_t>(best)) - magnitude);
+    if (distance < shortest || (distance == shortest && code % 2 == 0)) best = code;
+  }
+  return static_cast<std::uint8_t>(best | (std::signbit(value) ? 0x80 : 0));
+}
+
+Result quantize_float8(const Float8& type, const Job& job) {
+  Result result;
+  Range range;
+  for (std::size_t row = 0; row < job.rows; ++row) {
+    widen_range(job, row, 0, job.cols, range, result.report);
+  }
+  if (job.range) {
+    range = *job.range;
+    result.report = {};
+  }
+  const float reach = std::max(-range.lo, range.hi);
+  const float scale = !job.rule.scaled || reach == 0.0F
+                          ? 1.0F
+                          : std::max(reach / static_cast<float>(type.largest), 0x1p-126F);
+  const float inverse = 1.0F / scale;
+  for (const double value : job.values) {
+    const float quotient = static_cast<float>(value) * inverse;
+    result.codes.push_back(nearest_float8(type, static_cast<double>(quotient)));
+  }
+  if (job.rule.scaled) result.scales.push_back(scale);
+  return result;
+}
+
+std::vector<float> dequantize_float8(const Float8& type, const Result& result) {
+  const float scale = result.scales.empty() ? 1.0F : result.scales[0];
+  std::vector<float> values;
+  for (const std::uint8_t code : result.codes) {
+    values.push_back(static_cast<float>(float8_value(type, code)) * scale);
+  }
+  return values;
 }
 
 std::vector<float> dequantize(const Job& job, const Result& result) {

@@ -17,7 +17,7 @@ class Decode : public EachTarget {
     GuardedBuffer output(count * sizeof(float), 0, 0xA5);
     const SharedKernels& kernels = shared_kernels(target());
     EXPECT_EQ(kernels.target_name, name_of(target()));
-    kernels.decode(reinterpret_cast<const std::byte*>(input.data()), dtype, count,
+    kernels.to_f32(reinterpret_cast<const std::byte*>(input.data()), dtype, count,
                    reinterpret_cast<float*>(output.data()));
     EXPECT_TRUE(output.surroundings_untouched());
     std::vector<float> values(count);
@@ -106,8 +106,8 @@ class Encode : public EachTarget {
     GuardedBuffer input(values.size() * sizeof(float), 0, 0xFF);
     std::copy(values.begin(), values.end(), reinterpret_cast<float*>(input.data()));
     GuardedBuffer output(values.size() * size_of(dtype), 1, 0xA5);
-    shared_kernels(target()).encode(reinterpret_cast<const float*>(input.data()), values.size(),
-                                    dtype, reinterpret_cast<std::byte*>(output.data()));
+    shared_kernels(target()).from_f32(reinterpret_cast<const float*>(input.data()), values.size(),
+                                      dtype, reinterpret_cast<std::byte*>(output.data()));
     EXPECT_TRUE(output.surroundings_untouched());
     return {output.data(), output.data() + output.size()};
   }

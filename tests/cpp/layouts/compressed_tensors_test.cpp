@@ -30,7 +30,8 @@ class CompressedTensors : public ::testing::Test {
     return {entry.shape.begin(), entry.shape.end()};
   }
 
-  const Layout* layout_ = find_layout("int4", Container::kSafetensors);
+  const Layout* layout_ =
+      find_layout(default_format(*find_format("int4")), Container::kSafetensors);
   Format format_ = default_format(*find_format("int4"));
   TensorTable table_;
   std::uint64_t end_ = 0;

@@ -32,7 +32,7 @@ struct Encoded {
 
 Encoded encoded(std::string_view format_name, std::size_t dimensions) {
   const Format format = default_format(*find_format(format_name));
-  const Scheme& scheme = *find_layout(format_name, Container::kSafetensors)->scheme;
+  const Scheme& scheme = *find_layout(format, Container::kSafetensors)->scheme;
   TensorEntry tensor;
   tensor.name = kName;
   tensor.shape = std::span(kShape).first(dimensions);

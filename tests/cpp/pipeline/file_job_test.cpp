@@ -35,7 +35,7 @@ TEST_F(RunFileJob, WritesWhatTheEngineMakesInMemory) {
   std::size_t quantized = 0;
   for (const TestTensor& tensor : checkpoint.tensors) {
     const TensorEntry& entry = *source.tensors.find(tensor.name);
-    if (find_layout("int8_rowwise", Container::kSafetensors)
+    if (find_layout(int8_rowwise(), Container::kSafetensors)
             ->scheme->stay_reason(entry, source.tensors, int8_rowwise()) != StayReason::kNone) {
       EXPECT_TRUE(data_of(tensor.name) == tensor.data) << tensor.name;
       EXPECT_EQ(result.tensors.find(tensor.name)->dtype, tensor.dtype);

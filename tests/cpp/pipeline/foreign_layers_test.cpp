@@ -123,16 +123,16 @@ TEST_F(ForeignLayers, OfComfyUiMayBeDescribedByTheMetadata) {
   source_.add("l.input_scale", kF32, {}, f32({1}));
   source_.metadata = {{"_quantization_metadata",
                        R"({"layers": {"l": {"format": "int8_tensorwise"},
-                                      "m": {"format": "float8_e4m3fn"}, "x": {}}})"}};
+                                      "m": {"format": "mxfp8"}, "x": {}}})"}};
   const Checkpoint out = restored(DType::kF32);
   EXPECT_EQ(values(out, "l.weight"), (std::vector<float>{0.5F, 1, 1.5F, -2, -4, -256}));
   EXPECT_EQ(out.tensors.size(), 3U);
   EXPECT_EQ(out.tensors.find("m.weight")->dtype, kF8E4M3);
-  EXPECT_THAT(layers_.left(), ElementsAre(Pair("ComfyUI's float8_e4m3fn", 1)));
+  EXPECT_THAT(layers_.left(), ElementsAre(Pair("ComfyUI's mxfp8", 1)));
   const auto& metadata = *out.tensors.metadata();
   ASSERT_EQ(metadata.size(), 2U);
   EXPECT_EQ(nlohmann::json::parse(metadata[0].second),
-            nlohmann::json::parse(R"({"layers": {"m": {"format": "float8_e4m3fn"}}})"));
+            nlohmann::json::parse(R"({"layers": {"m": {"format": "mxfp8"}}})"));
   EXPECT_EQ(metadata[1], TensorTable::Metadata::value_type("format", "pt"));
 }
 

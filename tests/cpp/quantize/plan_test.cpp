@@ -49,10 +49,32 @@ void expect_tiles_cover(const Plan& plan) {
     const bool whole_groups = tile.col % group == 0 && (tile.col + tile.cols) % group == 0;
     const bool ends_row = tile.col % group == 0 && tile.col + tile.cols == layer.cols;
     const bool piece = layer.range_pass && (tile.col / group == (tile.col + tile.cols - 1) / group);
-    EXPECT_TRUE(whole_groups || ends_row || piece);
+    const bool anywhere = layer.encoding.range_span == RangeSpan::kNone;
+    EXPECT_TRUE(whole_groups || ends_row || piece || anywhere);
   }
   EXPECT_EQ(next_element, layer.elements());
   EXPECT_EQ(next_code, layer.encoding.codes().bytes());
+}
+
+TEST(Plan, FloatsNeedARangeWhereTheyAreScaledAlone) {
+  const std::uint64_t columns = kTileBytes / sizeof(float);
+  for (const bool scaled : {true, false}) {
+    Format floats = default_format(*find_format("fp8_e4m3"));
+    floats.scaled = scaled;
+    for (const Shape shape : {Shape{5, 7}, Shape{2, columns * 3 + 5}}) {
+      const Plan plan = plan_one(floats, shape.rows, shape.cols);
+      EXPECT_EQ(plan.range_pass, scaled);
+      expect_tiles_cover(plan);
+      EXPECT_EQ(plan.layers[0].encoding.bytes_of(Role::kTensorScale), scaled ? 4U : 0U);
+    }
+  }
+}
+
+TEST(Plan, WidthsOfRangesCountWhereCodesBeginAtTheLowestValue) {
+  for (const FormatSpec& spec : registry()) {
+    const Encoding encoding = plan_one(default_format(spec), 4, 128).layers[0].encoding;
+    EXPECT_EQ(encoding.needs_width, encoding.find(Role::kZeroPoints) != nullptr) << spec.name;
+  }
 }
 
 TEST(Plan, TilesCoverEveryElementAndEveryCodeOnce) {

@@ -79,7 +79,10 @@ def test_options_stand_in_groups(run_cli: RunCli) -> None:
     for group, options in (
         (
             "Format",
-            ["--format", "--group-size", "--symmetric", "--scale-dtype", "--rounding", "--seed"],
+            [
+                *("--format", "--group-size", "--symmetric", "--scale-dtype", "--rounding"),
+                *("--seed", "--scaled"),
+            ],
         ),
         ("Which layers", ["--include", "--exclude", "--rule", "--runtime"]),
         ("Values", ["--dtype", "--nonfinite", "--on-error"]),
@@ -101,7 +104,7 @@ def test_a_mistyped_command_names_the_near_one(run_cli: RunCli) -> None:
     [
         ("gguf", "GGUF is not supported yet"),
         ("q4_k_m", "GGUF is not supported yet"),
-        ("fp8", "FP8 is not supported yet"),
+        ("fp8", "did you mean 'fp8_e4m3'?"),
         ("int8_rowise", "did you mean 'int8_rowwise'?"),
     ],
 )

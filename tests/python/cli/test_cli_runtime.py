@@ -79,5 +79,6 @@ def test_wrong_runtimes_are_one_line(run_cli: RunCli) -> None:
     assert "'forge' is not one of 'comfyui', 'none'" in result.stderr
     result = run_cli(*QUANTIZE[:-1], "int8", "--runtime", "comfyui")
     assert result.stderr == (
-        "quarrow: error: comfyui does not read int8; of these formats it reads int8_rowwise\n"
+        "quarrow: error: comfyui does not read int8; of these formats it reads int8_rowwise, "
+        "fp8_e4m3, fp8_e5m2\n"
     )

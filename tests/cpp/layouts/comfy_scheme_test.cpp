@@ -9,7 +9,7 @@
 namespace quarrow {
 namespace {
 
-class ComfyInt8 : public ::testing::Test {
+class ComfyScheme : public ::testing::Test {
  protected:
   void add(std::string_view name, ElementType dtype, std::vector<std::uint64_t> shape) {
     bool partial_byte = false;
@@ -27,21 +27,21 @@ class ComfyInt8 : public ::testing::Test {
     return reason(name);
   }
 
-  const Layout* layout_ = find_layout("int8_rowwise", Container::kSafetensors);
   const Format format_ = default_format(*find_format("int8_rowwise"));
+  const Layout* layout_ = find_layout(format_, Container::kSafetensors);
   TensorTable table_;
   std::uint64_t end_ = 0;
   std::pmr::monotonic_buffer_resource memory_;
 };
 
-TEST_F(ComfyInt8, TakesMatricesOfEveryFloatType) {
+TEST_F(ComfyScheme, TakesMatricesOfEveryFloatType) {
   for (const ElementType dtype :
        {ElementType::kF16, ElementType::kBF16, ElementType::kF32, ElementType::kF64}) {
     EXPECT_EQ(reason_of(std::string(name_of(dtype)) + ".weight", dtype, {2, 3}), StayReason::kNone);
   }
 }
 
-TEST_F(ComfyInt8, LeavesWhatComfyUiDoesNotLoadQuantized) {
+TEST_F(ComfyScheme, LeavesWhatComfyUiDoesNotLoadQuantized) {
   EXPECT_EQ(reason_of("conv.weight", ElementType::kF16, {2, 3, 3, 3}), StayReason::kConvolution);
   EXPECT_EQ(reason_of("conv1x1.weight", ElementType::kF16, {2, 3, 1, 1}), StayReason::kConvolution);
   EXPECT_EQ(reason_of("norm.weight", ElementType::kF16, {3}), StayReason::kNotMatrix);
@@ -55,14 +55,14 @@ TEST_F(ComfyInt8, LeavesWhatComfyUiDoesNotLoadQuantized) {
   EXPECT_EQ(reason_of("empty.weight", ElementType::kF32, {0, 4}), StayReason::kEmpty);
 }
 
-TEST_F(ComfyInt8, NeverMakesTwoEntriesOfOneName) {
+TEST_F(ComfyScheme, NeverMakesTwoEntriesOfOneName) {
   add("a.weight_scale", ElementType::kF32, {});
   EXPECT_EQ(reason_of("a.weight", ElementType::kF32, {3, 4}), StayReason::kNameTaken);
   add("b.comfy_quant", ElementType::kU8, {1});
   EXPECT_EQ(reason_of("b.weight", ElementType::kF32, {3, 4}), StayReason::kNameTaken);
 }
 
-TEST_F(ComfyInt8, WritesTheEntriesThatComfyUiReads) {
+TEST_F(ComfyScheme, WritesTheEntriesThatComfyUiReads) {
   add("blocks.0.weight", ElementType::kF16, {5, 7});
   table_.seal();
   const auto entries = layout_->scheme->encode({&table_[0], &format_}, memory_);
@@ -86,7 +86,7 @@ TEST_F(ComfyInt8, WritesTheEntriesThatComfyUiReads) {
             R"({"format": "int8_tensorwise", "orig_dtype": "torch.float16", "per_row": true})");
 }
 
-TEST_F(ComfyInt8, DescriptionIsJsonWithTheSourcesDType) {
+TEST_F(ComfyScheme, DescriptionIsJsonWithTheSourcesDType) {
   const std::vector<std::pair<ElementType, std::string>> dtypes = {
       {ElementType::kF16, "torch.float16"},
       {ElementType::kBF16, "torch.bfloat16"},
@@ -103,11 +103,34 @@ TEST_F(ComfyInt8, DescriptionIsJsonWithTheSourcesDType) {
   }
 }
 
+TEST_F(ComfyScheme, WritesFloatsWithOneScaleWithoutDimensions) {
+  Format format = default_format(*find_format("fp8_e4m3"));
+  const Layout* scaled = find_layout(format, Container::kSafetensors);
+  const std::array<std::uint64_t, 2> shape = {5, 7};
+  const TensorEntry tensor{"l.weight", shape, ElementType::kBF16, 0, 0, 70};
+  const auto entries = scaled->scheme->encode({&tensor, &format}, memory_);
+  ASSERT_EQ(entries.size(), 3U);
+  EXPECT_EQ(entries[0].dtype, ElementType::kF8E4M3);
+  EXPECT_EQ(entries[1].name, "l.weight_scale");
+  EXPECT_EQ(entries[1].role, Role::kTensorScale);
+  EXPECT_TRUE(entries[1].shape.empty());
+  EXPECT_EQ(entries[2].constant, R"({"format": "float8_e4m3fn", "orig_dtype": "torch.bfloat16"})");
+
+  format.scaled = false;
+  const Layout* cast = find_layout(format, Container::kSafetensors);
+  const auto alone = cast->scheme->encode({&tensor, &format}, memory_);
+  ASSERT_EQ(alone.size(), 1U);
+  EXPECT_EQ(alone[0].name, "l.weight");
+  EXPECT_EQ(alone[0].dtype, ElementType::kF8E4M3);
+  EXPECT_EQ(cast->scheme->stay_reason(tensor, table_, format), StayReason::kNone);
+}
+
 TEST(Layouts, AreFoundByFormatAndContainer) {
   for (const Layout& layout : layouts()) {
-    EXPECT_EQ(find_layout(layout.format, layout.container), &layout);
+    Format format = default_format(*find_format(layout.format));
+    if (layout.takes != nullptr && !layout.takes(format)) format.scaled = false;
+    EXPECT_EQ(find_layout(format, layout.container), &layout);
   }
-  EXPECT_EQ(find_layout("int5", Container::kSafetensors), nullptr);
 }
 
 }  // namespace

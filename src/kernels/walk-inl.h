@@ -1,40 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A tile from values to scales, zero points and codes, for formats of one scale a group. The format
-// brings the arithmetic of its parameters:
+// A tile from values to parameters and codes, for formats of a byte or less an element and one
+// scale a group: the walk over its groups, their tails, packing, prefetch and dtypes. The format
+// brings the arithmetic:
 //
 //   struct Rule {
-//     static constexpr bool kDivides;                        // x / scale instead of x * inverse
+//     static constexpr Role kScales;        // the part that block.scale goes to
+//     static constexpr bool kNarrowRows;    // integer codes: see narrow_rows-inl.h
+//     static constexpr bool kDivides;       // the same: x / scale instead of x * inverse
 //     static void parameters(const CodeRule&, GroupBlock&);  // lo, hi -> scale, inverse, ...
+//     // Calls with(Step()), the step for a block. `careful`: NaN, Inf or too large quotients.
+//     static void with_step(const CodeRule&, bool careful, With with);
+//   };
+//   struct Step {
+//     using Group = ...;  // what it needs of a group: an aggregate of vectors
+//     static Group group(const TileCode&, const GroupBlock&, std::size_t g);
+//     // kEncodeStep codes, a byte each, of four vectors: the first two of the group `low`, the
+//     // others of `high`, which may be the same. `index`: the flat index of the first.
+//     static Bytes encode(Floats, Floats, Floats, Floats, const Group& low, const Group& high,
+//                         std::uint64_t index);
 //   };
 
-#if defined(QUARROW_KERNELS_QUANTIZE_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef QUARROW_KERNELS_QUANTIZE_INL_H_
-#undef QUARROW_KERNELS_QUANTIZE_INL_H_
+#if defined(QUARROW_KERNELS_WALK_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef QUARROW_KERNELS_WALK_INL_H_
+#undef QUARROW_KERNELS_WALK_INL_H_
 #else
-#define QUARROW_KERNELS_QUANTIZE_INL_H_
+#define QUARROW_KERNELS_WALK_INL_H_
 #endif
 
-#include "kernels/encode-inl.h"
 #include "kernels/narrow_rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace quarrow {
 namespace HWY_NAMESPACE {
-
-constexpr bool is_packed(const CodeRule& rule) { return rule.packed && rule.bits < 8; }
-
-// Half of the codes: what separates signed from unsigned ones.
-constexpr std::uint8_t sign_offset(const CodeRule& rule) {
-  const bool is_signed = rule.symmetric && !rule.unsigned_codes;
-  return static_cast<std::uint8_t>(is_signed ? 1U << (rule.bits - 1) : 0U);
-}
-
-// The sign bits of all codes in a packed byte: flipping them turns unsigned codes into two's
-// complement, and back.
-constexpr std::uint8_t sign_flip(const CodeRule& rule) {
-  return static_cast<std::uint8_t>(sign_offset(rule) * (rule.bits == 4 ? 0x11U : 0x55U));
-}
 
 // The packed codes of a row: gathered one a byte, written when enough are there, so that groups
 // need not start on a byte.
@@ -85,40 +83,70 @@ class PackedRow {
   alignas(64) std::uint8_t codes_[2 * kChunk + kPackStep<2>];
 };
 
-// What the codes of a tile have in common.
-struct TileCode {
-  Bytes levels;
-  Bytes offset;
-  std::uint64_t key;
-};
-
-HWY_INLINE TileCode tile_code(const CodeRule& rule) {
-  const ByteTag d8;
-  return {.levels = hn::Set(d8, static_cast<std::uint8_t>((1U << rule.bits) - 1)),
-          .offset = hn::Set(d8, is_packed(rule) ? std::uint8_t{0} : sign_offset(rule)),
-          .key = rule.random_key};
+// A step's codes of kEncodeStep elements at `data`.
+template <class Step, DType kDType>
+HWY_INLINE Bytes encode_step(const std::byte* data, const typename Step::Group& low,
+                             const typename Step::Group& high, std::uint64_t index) {
+  using In = Source<kDType>;
+  constexpr std::size_t kVectorBytes = kLanes * In::kBytes;
+  return Step::encode(In::load(data), In::load(data + kVectorBytes),
+                      In::load(data + 2 * kVectorBytes), In::load(data + 3 * kVectorBytes), low,
+                      high, index);
 }
 
-HWY_INLINE GroupCode group_code(const TileCode& common, const GroupBlock& block, std::size_t g) {
-  const FloatTag df;
-  return {.scale = hn::Set(df, block.scale[g]),
-          .inverse = hn::Set(df, block.inverse[g]),
-          .bias = hn::Set(IntTag(), kMagicBits - block.zero_point[g]),
-          .levels = common.levels,
-          .offset = common.offset,
-          .key = common.key};
+// Elements of one group, whole or in part.
+struct EncodeSpan {
+  const std::byte* data;
+  std::uintptr_t ahead;  // to fetch meanwhile, see fetch_for_step()
+  std::size_t count;
+  std::size_t readable;  // elements from `data` to the end of the row
+  std::uint64_t index;   // the flat index of the first
+  std::uint8_t* codes;   // one a byte
+  bool stream;           // past the caches, see EncodeTile
+  std::size_t writable;  // bytes from `codes` on; those beyond `count` are overwritten
+};
+
+template <class Step, DType kDType>
+HWY_INLINE void encode_span(const EncodeSpan& span, const typename Step::Group& code) {
+  constexpr std::size_t kBytes = Source<kDType>::kBytes;
+  const ByteTag d8;
+  const bool stream = span.stream && can_stream(span.codes);
+  std::uintptr_t ahead = span.ahead;
+  std::size_t i = 0;
+  for (; i + kEncodeStep <= span.count; i += kEncodeStep) {
+    ahead = fetch_for_step<kEncodeStep * kBytes>(ahead);
+    store_codes(encode_step<Step, kDType>(span.data + i * kBytes, code, code, span.index + i),
+                span.codes + i, stream);
+  }
+  if (i == span.count) return;
+  alignas(64) std::byte padded[kEncodeStep * kBytes];
+  const std::byte* data = span.data + i * kBytes;
+  if (span.readable - i < kEncodeStep) {
+    std::memset(padded, 0, sizeof padded);
+    std::memcpy(padded, data, (span.count - i) * kBytes);
+    data = padded;
+  }
+  const Bytes codes = encode_step<Step, kDType>(data, code, code, span.index + i);
+  if (span.writable - i >= kEncodeStep) {
+    hn::StoreU(codes, d8, span.codes + i);
+    return;
+  }
+  alignas(64) std::uint8_t last[kEncodeStep];
+  hn::Store(codes, d8, last);
+  std::memcpy(span.codes + i, last, span.count - i);
 }
 
 // The groups of a dense block, one code a byte, to `codes`; `index` is that of the first element.
-template <Encode kEncode, DType kDType>
+template <class Step, DType kDType>
 HWY_INLINE void encode_dense(const GroupBlock& block, const TileCode& common, std::uint64_t index,
                              std::uint8_t* codes, bool stream) {
   constexpr std::size_t kStepBytes = kEncodeStep * Source<kDType>::kBytes;
   const std::byte* data = block.spans[0].data;
   std::uintptr_t ahead = fetched_by_encode(block, data);
-  const auto step = [&](const GroupCode& low, const GroupCode& high) HWY_ATTR {
+  const auto step = [&](const typename Step::Group& low,
+                        const typename Step::Group& high) HWY_ATTR {
     ahead = fetch_for_step<kStepBytes>(ahead);
-    store_codes(encode_step<kEncode, kDType>(data, low, high, index), codes, stream);
+    store_codes(encode_step<Step, kDType>(data, low, high, index), codes, stream);
     data += kStepBytes;
     codes += kEncodeStep;
     index += kEncodeStep;
@@ -126,17 +154,17 @@ HWY_INLINE void encode_dense(const GroupBlock& block, const TileCode& common, st
   const std::size_t group_size = block.spans[0].count;
   if (group_size < kEncodeStep) {
     for (std::size_t g = 0; g < block.count; g += 2) {
-      step(group_code(common, block, g), group_code(common, block, g + 1));
+      step(Step::group(common, block, g), Step::group(common, block, g + 1));
     }
     return;
   }
   for (std::size_t g = 0; g < block.count; ++g) {
-    const GroupCode code = group_code(common, block, g);
+    const auto code = Step::group(common, block, g);
     for (std::size_t i = 0; i < group_size; i += kEncodeStep) step(code, code);
   }
 }
 
-template <Encode kEncode, DType kDType>
+template <class Step, DType kDType>
 HWY_NOINLINE void encode_dense_block(const GroupedTile& tile, const GroupBlock& block,
                                      PackedRow& packed) {
   const TileCode common = tile_code(tile.rule);
@@ -147,24 +175,24 @@ HWY_NOINLINE void encode_dense_block(const GroupedTile& tile, const GroupBlock& 
   if (!is_packed(tile.rule)) {
     std::uint8_t* const codes = row + first.col;
     const bool stream = tile.stream_codes && can_stream(codes);
-    encode_dense<kEncode, kDType>(block, common, index, codes, stream);
+    encode_dense<Step, kDType>(block, common, index, codes, stream);
     return;
   }
   if (first.col == 0) packed.start(row);
-  encode_dense<kEncode, kDType>(block, common, index, packed.space(), /*stream=*/false);
+  encode_dense<Step, kDType>(block, common, index, packed.space(), /*stream=*/false);
   packed.add(count);
   if (first.col + count == tile.input.cols) packed.finish();
 }
 
-template <Encode kEncode, DType kDType>
+template <class Step, DType kDType>
 HWY_NOINLINE void encode_block(const GroupedTile& tile, const GroupBlock& block,
                                PackedRow& packed) {
-  if (block.is_dense) return encode_dense_block<kEncode, kDType>(tile, block, packed);
+  if (block.is_dense) return encode_dense_block<Step, kDType>(tile, block, packed);
   const TileCode common = tile_code(tile.rule);
   const bool is_tile_packed = is_packed(tile.rule);
   for (std::size_t g = 0; g < block.count; ++g) {
     const GroupSpan& span = block.spans[g];
-    const GroupCode code = group_code(common, block, g);
+    const auto code = Step::group(common, block, g);
     std::uint8_t* row = tile.codes + span.row * tile.codes_row_bytes;
     EncodeSpan part{.data = span.data,
                     .ahead = fetched_by_encode(block, span.data),
@@ -175,7 +203,7 @@ HWY_NOINLINE void encode_block(const GroupedTile& tile, const GroupBlock& block,
                     .stream = tile.stream_codes && !is_tile_packed,
                     .writable = tile.input.cols - span.col};
     if (!is_tile_packed) {
-      encode_span<kEncode, kDType>(part, code);
+      encode_span<Step, kDType>(part, code);
       continue;
     }
     if (span.col == 0) packed.start(row);
@@ -183,7 +211,7 @@ HWY_NOINLINE void encode_block(const GroupedTile& tile, const GroupBlock& block,
     for (std::size_t done = 0; done < span.count; done += PackedRow::kChunk) {
       part.count = std::min(PackedRow::kChunk, span.count - done);
       part.codes = packed.space();
-      encode_span<kEncode, kDType>(part, code);
+      encode_span<Step, kDType>(part, code);
       packed.add(part.count);
       part.data += part.count * Source<kDType>::kBytes;
       part.ahead = fetched_by_encode(block, part.data);
@@ -201,15 +229,9 @@ inline bool is_careful(const GroupedTile& tile, const GroupBlock& block) {
 
 template <class Rule, DType kDType>
 HWY_INLINE void encode(const GroupedTile& tile, const GroupBlock& block, PackedRow& packed) {
-  const bool careful = is_careful(tile, block);
-  if constexpr (Rule::kDivides) {
-    if (careful) return encode_block<Encode::kCarefulDivide, kDType>(tile, block, packed);
-    encode_block<Encode::kDivide, kDType>(tile, block, packed);
-  } else {
-    if (tile.rule.stochastic) return encode_block<Encode::kStochastic, kDType>(tile, block, packed);
-    if (careful) return encode_block<Encode::kCareful, kDType>(tile, block, packed);
-    encode_block<Encode::kMultiply, kDType>(tile, block, packed);
-  }
+  Rule::with_step(tile.rule, is_careful(tile, block), [&](auto step) HWY_ATTR {
+    encode_block<decltype(step), kDType>(tile, block, packed);
+  });
 }
 
 // The blocks of a tile whose rows are a run: their packed codes are one row.
@@ -269,10 +291,10 @@ inline GroupedTile with_joined_rows(GroupedTile tile) {
 }
 
 template <class Rule, DType kDType>
-HWY_NOINLINE void quantize_from(const GroupedTile& given, TileReport& report) {
+HWY_NOINLINE void encode_from(const GroupedTile& given, TileReport& report) {
   const GroupedTile joined = with_joined_rows(given);
   const bool is_dense = joined.input.rows == 1 && makes_steps(joined.group_size);
-  const bool is_narrow = rows_are_a_run(given) && !is_dense;
+  const bool is_narrow = Rule::kNarrowRows && rows_are_a_run(given) && !is_dense;
   const GroupedTile& tile = is_narrow ? given : joined;
   GroupWalk walk(tile);
   GroupBlock block;
@@ -286,23 +308,28 @@ HWY_NOINLINE void quantize_from(const GroupedTile& given, TileReport& report) {
       find_ranges<kDType>(tile.input, block, report);
     }
     Rule::parameters(tile.rule, block);
-    if (block.overflow && tile.range == nullptr) report_overflow(tile.input, block, report);
-    write_parameters(tile, block);
-    if (is_narrow) {
-      narrow_rows.encode_block(block);
-    } else if (tile.input.cols != 0) {
-      encode<Rule, kDType>(tile, block, packed);
+    if (block.overflow && tile.range == nullptr) {
+      report_overflow(tile.input, block, report,
+                      [&block](std::size_t g) { return !is_finite(block.hi[g] - block.lo[g]); });
     }
+    write_parameters(tile, block);
+    if constexpr (Rule::kNarrowRows) {
+      if (is_narrow) {
+        narrow_rows.encode_block(block);
+        continue;
+      }
+    }
+    if (tile.input.cols != 0) encode<Rule, kDType>(tile, block, packed);
   }
   narrow_rows.finish();
   if (tile.stream_codes) hwy::FlushStream();
 }
 
 template <class Rule>
-HWY_INLINE void quantize_tile(const QuantizeTile& job, const CodeRule& rule, TileReport& report) {
-  const GroupedTile tile(job, rule);
+HWY_INLINE void encode_tile(const EncodeTile& job, const CodeRule& rule, TileReport& report) {
+  const GroupedTile tile(job, rule, Rule::kScales);
   with_source(tile.input.dtype, [&](auto source) HWY_ATTR {
-    quantize_from<Rule, decltype(source)::kDType>(tile, report);
+    encode_from<Rule, decltype(source)::kDType>(tile, report);
   });
 }
 
@@ -310,4 +337,4 @@ HWY_INLINE void quantize_tile(const QuantizeTile& job, const CodeRule& rule, Til
 }  // namespace quarrow
 HWY_AFTER_NAMESPACE();
 
-#endif  // QUARROW_KERNELS_QUANTIZE_INL_H_
+#endif  // QUARROW_KERNELS_WALK_INL_H_

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The int8 layers of a file for ComfyUI, whoever wrote it.
+// The layers of a file for ComfyUI, whoever wrote it.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -9,9 +9,10 @@
 #include <utility>
 #include <vector>
 
-#include "layouts/comfy_int8.h"
+#include "layouts/comfy_scheme.h"
 #include "layouts/description.h"
 #include "layouts/layer_names.h"
+#include "layouts/usual_dtype.h"
 
 namespace quarrow {
 namespace {
@@ -21,29 +22,23 @@ constexpr Storage kStorage;
 constexpr std::uint64_t kMaxDescriptionBytes = 4096;
 constexpr std::size_t kMaxDescriptionValues = 64;
 
-constexpr std::array kDTypes = {
-    std::pair<std::string_view, ElementType>{"torch.float16", ElementType::kF16},
-    std::pair<std::string_view, ElementType>{"torch.bfloat16", ElementType::kBF16},
-    std::pair<std::string_view, ElementType>{"torch.float32", ElementType::kF32},
-    std::pair<std::string_view, ElementType>{"torch.float64", ElementType::kF64},
-};
-
 // The formats of ComfyUI's registry (QUANT_ALGOS) that are not decoded. What a file says is not
 // repeated to people unless it is one of these.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kOtherFormats = {{
-    {"float8_e4m3fn", "ComfyUI's float8_e4m3fn"},
-    {"float8_e5m2", "ComfyUI's float8_e5m2"},
+constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kOtherFormats = {{
     {"mxfp8", "ComfyUI's mxfp8"},
     {"nvfp4", "ComfyUI's nvfp4"},
     {"convrot_w4a4", "ComfyUI's convrot_w4a4"},
     {"asym_w4a8_int8", "ComfyUI's asym_w4a8_int8"},
     {"awq_w4a16", "ComfyUI's awq_w4a16"},
 }};
+// Of the older scheme, below a model's prefix or without one.
+constexpr std::string_view kOldMarker = "scaled_fp8";
 constexpr std::string_view kUnknownFormat = "ComfyUI, in a format that is not known here";
 
 class Decoder {
  public:
-  Decoder(const Checkpoint& file, StoredLayers& layers) : file_(file), layers_(layers) {}
+  Decoder(const Checkpoint& file, StoredLayers& layers)
+      : file_(file), layers_(layers), usual_(file) {}
 
   void run() {
     for (const TensorEntry& entry : file_.tensors.entries()) {
@@ -52,6 +47,7 @@ class Decoder {
     }
     if (file_.tensors.metadata()) add_listed(*file_.tensors.metadata());
     add_listed(file_.differing_metadata);
+    add_old();
   }
 
  private:
@@ -89,43 +85,101 @@ class Decoder {
   void add(std::string_view layer, const JsonValue& description, const TensorEntry* entry) {
     const std::string_view other = other_format(description);
     if (!other.empty()) return layers_.leave(layer, other);
+    const ComfyFormat& stored = *find_stored(description);
     const TensorEntry& codes = companion(entry, layer, kWeightSuffix);
     const TensorEntry& scales = companion(entry, layer, kComfyScale);
     if (codes.shape.size() != 2) {
       throw_layer_fault(FileRule::kLayerShape, file_, &codes, "it must have two dimensions");
     }
-    check_entry(file_, codes, ElementType::kI8, {codes.shape[0], codes.shape[1]});
-    StoredLayer stored{.name = codes.name,
-                       .shape = codes.shape,
-                       .dtype = dtype_of(layer, description, entry),
-                       .format = format_of(codes, scales),
-                       .storage = &kStorage,
-                       .parts = {{&codes, &scales}},
-                       .description = entry,
-                       .others = present(file_.tensors, layer, kOthers, layers_.memory())};
-    bool partial_byte = false;
-    if (!tensor_bytes(stored.dtype, codes.shape, partial_byte)) {
-      throw_layer_fault(FileRule::kLayerShape, file_, &codes, "its values overflow 63 bits");
+    check_entry(file_, codes, stored.codes, {codes.shape[0], codes.shape[1]});
+    StoredLayer found{.name = codes.name,
+                      .shape = codes.shape,
+                      .dtype = dtype_of(layer, description, entry),
+                      .format = format_of(stored, codes, scales),
+                      .storage = &kStorage,
+                      .description = entry,
+                      .others = present(file_.tensors, layer, kOthers, layers_.memory())};
+    found.parts[Role::kCodes] = &codes;
+    found.parts[stored.scale] = &scales;
+    check_size(found, codes);
+    layers_.add(found);
+  }
+
+  // Layers of the older scheme. What its marker says of all of them has no meaning without them.
+  void add_old() {
+    for (const TensorEntry& scale : file_.tensors.entries()) {
+      if (!scale.name.ends_with(kComfyOldScale)) continue;
+      const std::string_view layer =
+          scale.name.substr(0, scale.name.size() - kComfyOldScale.size());
+      const TensorEntry* codes = file_.tensors.find(std::string(layer).append(kWeightSuffix));
+      const ComfyFormat* stored = codes == nullptr ? nullptr : find_float8(codes->dtype);
+      if (stored == nullptr || codes->shape.size() != 2) continue;
+      StoredLayer found{.name = codes->name,
+                        .shape = codes->shape,
+                        .dtype = usual_.of(layer),
+                        .format = format_of(*stored, *codes, scale),
+                        .storage = &kStorage,
+                        .others = old_others(layer)};
+      found.parts[Role::kCodes] = codes;
+      found.parts[Role::kTensorScale] = &scale;
+      check_size(found, *codes);
+      layers_.add(found);
     }
-    layers_.add(stored);
+  }
+
+  std::span<const TensorEntry* const> old_others(std::string_view layer) {
+    static constexpr std::array<std::string_view, 1> kOldOthers = {".scale_input"};
+    const auto others = present(file_.tensors, layer, kOldOthers, layers_.memory());
+    if (std::exchange(marker_is_taken_, true)) return others;
+    std::vector<const TensorEntry*> all(others.begin(), others.end());
+    for (const TensorEntry& entry : file_.tensors.entries()) {
+      const bool is_marker = entry.name == kOldMarker ||
+                             (entry.name.ends_with(kOldMarker) &&
+                              entry.name[entry.name.size() - kOldMarker.size() - 1] == '.');
+      if (is_marker) all.push_back(&entry);
+    }
+    return keep(all, layers_.memory());
+  }
+
+  void check_size(const StoredLayer& stored, const TensorEntry& codes) const {
+    bool partial_byte = false;
+    if (tensor_bytes(stored.dtype, codes.shape, partial_byte)) return;
+    throw_layer_fault(FileRule::kLayerShape, file_, &codes, "its values overflow 63 bits");
   }
 
   // Of activations.
   static constexpr std::array<std::string_view, 1> kOthers = {".input_scale"};
 
-  // How a layer is stored that is not int8 as it is; else empty.
+  static const ComfyFormat* find_stored(const JsonValue& description) {
+    const std::string* name = text_member(description, "format");
+    if (name == nullptr) return nullptr;
+    const auto formats = comfy_formats();
+    const auto found = std::ranges::find(formats, *name, &ComfyFormat::name);
+    return found == formats.end() ? nullptr : &*found;
+  }
+
+  static const ComfyFormat* find_float8(ElementType codes) {
+    const auto formats = comfy_formats();
+    const auto found = std::ranges::find(formats, codes, &ComfyFormat::codes);
+    return found == formats.end() || !is_narrow_float(codes) ? nullptr : &*found;
+  }
+
+  // How a layer is stored that is not decoded; else empty.
   static std::string_view other_format(const JsonValue& description) {
+    if (const ComfyFormat* stored = find_stored(description)) {
+      const bool is_int8 = stored->codes == ElementType::kI8;
+      if (description.member("num_experts") != nullptr) {
+        return is_int8 ? "ComfyUI's int8_tensorwise of experts" : "ComfyUI's FP8 of experts";
+      }
+      return is_set(description, "convrot") ? "ComfyUI's int8_tensorwise with ConvRot"
+                                            : std::string_view();
+    }
     const std::string* format = text_member(description, "format");
     if (format == nullptr) return kUnknownFormat;
-    if (*format != "int8_tensorwise") {
-      for (const auto& [name, words] : kOtherFormats) {
-        if (name == *format) return words;
-      }
-      return kUnknownFormat;
+    for (const auto& [name, words] : kOtherFormats) {
+      if (name == *format) return words;
     }
-    if (description.member("num_experts") != nullptr) return "ComfyUI's int8_tensorwise of experts";
-    if (is_set(description, "convrot")) return "ComfyUI's int8_tensorwise with ConvRot";
-    return {};
+    return kUnknownFormat;
   }
 
   // As Python takes a value for true; fields may stand one level below.
@@ -141,7 +195,8 @@ class Decoder {
     return true;
   }
 
-  Format format_of(const TensorEntry& codes, const TensorEntry& scales) const {
+  Format format_of(const ComfyFormat& stored, const TensorEntry& codes,
+                   const TensorEntry& scales) const {
     if (scales.dtype != ElementType::kF32 && scales.dtype != ElementType::kBF16 &&
         scales.dtype != ElementType::kF16) {
       check_entry(file_, scales, ElementType::kF32, {codes.shape[0], 1});
@@ -150,9 +205,13 @@ class Decoder {
                            (scales.shape.size() == 1 && scales.shape[0] == 1) ||
                            (scales.shape.size() == 2 && scales.shape[0] == 1 &&
                             scales.shape[1] == 1 && codes.shape[0] != 1);
+    if (stored.scale == Role::kTensorScale) {
+      if (!one_scale) check_entry(file_, scales, scales.dtype, {});
+      return default_format(*find_format(stored.format));
+    }
     if (!one_scale) check_entry(file_, scales, scales.dtype, {codes.shape[0], 1});
     const bool is_ours = !one_scale && scales.dtype == ElementType::kF32;
-    Format format = default_format(*find_format(is_ours ? "int8_rowwise" : "int8"));
+    Format format = default_format(*find_format(is_ours ? stored.format : "int8"));
     format.symmetric = true;
     format.group_size = one_scale ? GroupSize::tensor() : GroupSize::row();
     format.scale_dtype = *float_dtype(scales.dtype);
@@ -162,32 +221,13 @@ class Decoder {
   ElementType dtype_of(std::string_view layer, const JsonValue& description,
                        const TensorEntry* entry) {
     const JsonValue* value = description.member("orig_dtype");
-    if (value == nullptr) return usual_dtype(layer);
+    if (value == nullptr) return usual_.of(layer);
     const std::string* name = value->text();
     if (name == nullptr) fail(entry, "'orig_dtype' is not a string");
-    for (const auto& [torch_name, dtype] : kDTypes) {
+    for (const auto& [torch_name, dtype] : kComfyDTypes) {
       if (torch_name == *name) return dtype;
     }
     fail(entry, "'orig_dtype' is no float type: " + *name);
-  }
-
-  // Of a layer that does not say what it was: that of its bias, else of most values of the file
-  // that were left in floats, else what ComfyUI computes in by default.
-  ElementType usual_dtype(std::string_view layer) {
-    const TensorEntry* bias = file_.tensors.find(std::string(layer).append(".bias"));
-    if (bias != nullptr && float_dtype(bias->dtype)) return bias->dtype;
-    if (usual_) return *usual_;
-    std::array<std::pair<std::uint64_t, ElementType>, 3> values = {
-        {{0, ElementType::kBF16}, {0, ElementType::kF16}, {0, ElementType::kF32}}};
-    for (const TensorEntry& tensor : file_.tensors.entries()) {
-      if (tensor.name.ends_with(kComfyScale)) continue;
-      for (auto& [count, dtype] : values) {
-        if (dtype == tensor.dtype) count += tensor.bytes() / block_of(dtype).bytes;
-      }
-    }
-    usual_ =
-        std::ranges::max_element(values, {}, [](const auto& each) { return each.first; })->second;
-    return *usual_;
   }
 
   const TensorEntry& companion(const TensorEntry* entry, std::string_view layer,
@@ -204,13 +244,12 @@ class Decoder {
 
   const Checkpoint& file_;
   StoredLayers& layers_;
-  std::optional<ElementType> usual_;
+  UsualDType usual_;
+  bool marker_is_taken_ = false;
 };
 
 }  // namespace
 
-void decode_comfy_int8(const Checkpoint& file, StoredLayers& layers) {
-  Decoder(file, layers).run();
-}
+void decode_comfy(const Checkpoint& file, StoredLayers& layers) { Decoder(file, layers).run(); }
 
 }  // namespace quarrow

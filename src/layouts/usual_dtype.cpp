@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "layouts/usual_dtype.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "layouts/comfy_scheme.h"
+
+namespace quarrow {
+
+ElementType UsualDType::of(std::string_view layer) {
+  const TensorEntry* bias = file_.tensors.find(std::string(layer).append(".bias"));
+  if (bias != nullptr && float_dtype(bias->dtype)) return bias->dtype;
+  if (of_file_) return *of_file_;
+  std::array<std::pair<std::uint64_t, ElementType>, 3> values = {
+      {{0, ElementType::kBF16}, {0, ElementType::kF16}, {0, ElementType::kF32}}};
+  for (const TensorEntry& tensor : file_.tensors.entries()) {
+    if (tensor.name.ends_with(kComfyScale) || tensor.name.ends_with(kComfyOldScale)) continue;
+    for (auto& [count, dtype] : values) {
+      if (dtype == tensor.dtype) count += tensor.bytes() / block_of(dtype).bytes;
+    }
+  }
+  of_file_ =
+      std::ranges::max_element(values, {}, [](const auto& each) { return each.first; })->second;
+  return *of_file_;
+}
+
+}  // namespace quarrow
