@@ -144,7 +144,7 @@ def formats() -> list[quarrow.descriptions.FormatDescription]:
     --------
     >>> import quarrow as qr
     >>> [each.name for each in qr.formats()]
-    ['int8', 'int4', 'int2', 'int8_rowwise', 'fp8_e4m3', 'fp8_e5m2']
+    ['int8', 'int4', 'int2', 'int8_rowwise', 'fp8_e4m3', 'fp8_e5m2', 'q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0']
     """
 
 class QuantizedTensor:

@@ -4,6 +4,7 @@
 
 #include "kernels/affine.h"
 #include "kernels/fp8.h"
+#include "kernels/ggml_blocks.h"
 #include "kernels/int8_rowwise.h"
 #include "quantize/encodings.h"
 #include "quarrow/core/status.h"
@@ -46,6 +47,46 @@ constexpr auto kRegistry = std::to_array<FormatSpec>({
      {},
      float8_encoding<ElementType::kF8E5M2>,
      fp8_e5m2_kernels},
+    {"q8_0",
+     "GGUF's blocks of 32: 8-bit codes, a scale",
+     8,
+     0,
+     0,
+     {},
+     block_encoding<ElementType::kQ80>,
+     q8_0_kernels},
+    {"q5_1",
+     "GGUF's blocks of 32: 5-bit codes, a scale and a least value",
+     5,
+     0,
+     0,
+     {},
+     block_encoding<ElementType::kQ51>,
+     q5_1_kernels},
+    {"q5_0",
+     "GGUF's blocks of 32: 5-bit codes, a scale",
+     5,
+     0,
+     0,
+     {},
+     block_encoding<ElementType::kQ50>,
+     q5_0_kernels},
+    {"q4_1",
+     "GGUF's blocks of 32: 4-bit codes, a scale and a least value",
+     4,
+     0,
+     0,
+     {},
+     block_encoding<ElementType::kQ41>,
+     q4_1_kernels},
+    {"q4_0",
+     "GGUF's blocks of 32: 4-bit codes, a scale",
+     4,
+     0,
+     0,
+     {},
+     block_encoding<ElementType::kQ40>,
+     q4_0_kernels},
 });
 
 // Whether the fields that the format does not let anybody set have its own values.

@@ -74,10 +74,13 @@ def _around_middle(x: NDArray[np.float32], levels: int) -> bytes:
 
 def _from_least(x: NDArray[np.float32], levels: int) -> bytes:
     least = x[int(np.argmin(x))]  # the first of several
-    with np.errstate(over="ignore"):
-        d = (x.max() - least) / F32(levels)
-    inverse = _inverse(d)
-    codes = [min(levels, int(step + F32(0.5))) for step in (x - least) * inverse]
+    with np.errstate(over="ignore", invalid="ignore"):
+        # Of two zeros the difference is +0.
+        d = (x.max() - least + F32(0)) / F32(levels)
+        steps = (x - least) * _inverse(d)
+    if not np.isfinite(steps).all():
+        raise ScaleOverflowError
+    codes = [min(levels, int(step + F32(0.5))) for step in steps]
     fifth = _fifth_bits(codes) if levels > 15 else b""
     return _half(d) + _half(least) + fifth + _nibbles(codes)
 
