@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ComfyUI's own loaders make of our int8_rowwise files.
+"""What ComfyUI's own loaders make of our files: int8_rowwise, fp8_e4m3 and fp8_e5m2.
 
 For each kind of file the weights that ComfyUI ends up with are those of the float file, within the
 error of eight bits. Where we hold layers back a file that holds nothing back is loaded too: it must
@@ -128,7 +128,13 @@ def values(tensor: Any) -> torch.Tensor:
     return (tensor.dequantize() if is_quantized(tensor) else tensor).float()
 
 
-def misread(expected: torch.nn.Module, loaded: torch.nn.Module) -> list[str]:
+# The largest error beside the largest value.
+TOLERANCE = {"int8_rowwise": 0.02, "fp8_e4m3": 0.04, "fp8_e5m2": 0.08}
+
+
+def misread(
+    expected: torch.nn.Module, loaded: torch.nn.Module, format_: str = "int8_rowwise"
+) -> list[str]:
     """Return the parameters that are not those of the float file."""
     others = dict(loaded.named_parameters())
     wrong = []
@@ -136,7 +142,7 @@ def misread(expected: torch.nn.Module, loaded: torch.nn.Module) -> list[str]:
         if name.endswith(("text_projection.weight", "logit_scale")):
             continue  # in no file here, so filled at random
         before, after = values(parameter), values(others[name])
-        if not (before - after).abs().max() <= 0.02 * before.abs().max():
+        if not (before - after).abs().max() <= TOLERANCE[format_] * before.abs().max():
             wrong.append(name)
     return wrong
 
@@ -149,15 +155,16 @@ LOADED: dict[str, tuple[Callable[[], Tensors], Loader]] = {
 }
 
 
+@pytest.mark.parametrize("format_", TOLERANCE)
 @pytest.mark.parametrize("kind", LOADED)
-def test_diffusion_models_are_loaded_quantized(tmp_path: Path, kind: str) -> None:
+def test_diffusion_models_are_loaded_quantized(tmp_path: Path, kind: str, format_: str) -> None:
     make, load = LOADED[kind]
-    source, quantized = tmp_path / "model.safetensors", tmp_path / "int8.safetensors"
+    source, quantized = tmp_path / "model.safetensors", tmp_path / "small.safetensors"
     save_file(make(), source)
-    report = qr.quantize_file(source, quantized, "int8_rowwise", runtime="comfyui")
+    report = qr.quantize_file(source, quantized, format_, runtime="comfyui")
     assert report.warnings == []
     model = load(quantized)
-    assert misread(load(source), model) == []
+    assert misread(load(source), model, format_) == []
     names = {layer.name for layer in report.layers if layer.action == "quantized"}
     assert len(names) == 13
     assert sum(map(is_quantized, model.parameters())) == len(names)
@@ -181,6 +188,18 @@ HELD_BACK: dict[str, tuple[Callable[[Path], Path], Loader]] = {
     "Flux of diffusers": (written(flux_of_diffusers), diffusion_model),
     "CLIP-L": (written(clip_l), text_encoder),
 }
+
+
+@pytest.mark.parametrize("format_", ["fp8_e4m3", "fp8_e5m2"])
+@pytest.mark.parametrize("kind", [*LOADED, *HELD_BACK])
+def test_plain_casts_are_loaded_everywhere(tmp_path: Path, kind: str, format_: str) -> None:
+    ways = {name: (written(make), load) for name, (make, load) in LOADED.items()} | HELD_BACK
+    make, load = ways[kind]
+    source, cast = make(tmp_path), tmp_path / "cast.safetensors"
+    report = qr.quantize_file(source, cast, format_, scaled=False, runtime="comfyui")
+    assert report.warnings == []
+    assert any(layer.action == "quantized" for layer in report.layers)
+    assert misread(load(source), load(cast), format_) == []
 
 
 @pytest.mark.parametrize("kind", HELD_BACK)
