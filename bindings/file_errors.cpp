@@ -226,6 +226,8 @@ std::string_view text_of(StayReason reason) noexcept {
       return "left by a rule";
     case StayReason::kNotFloat:
       return "not a float type";
+    case StayReason::kGgmlBlock:
+      return "already quantized, in blocks of ggml";
     case StayReason::kNarrowFloat:
       return "a float type of 8 bits or less, which is not quantized again; start from the file "
              "that it was made from";

@@ -30,9 +30,12 @@ std::optional<std::uint64_t> tensor_bytes(ElementType dtype, std::span<const std
     if (factor > most_elements / elements) return std::nullopt;
     elements *= factor;
   }
-  if (empty) return 0;
-  partial_byte = elements % block.elements != 0;
+  // ggml's blocks end with their row, be there one or none.
+  const std::uint64_t row = shape.empty() ? 1 : shape.back();
+  const std::uint64_t filled = is_ggml_block(dtype) ? row : empty ? 0 : elements;
+  partial_byte = filled % block.elements != 0;
   if (partial_byte) return std::nullopt;
+  if (empty) return 0;
   return elements / block.elements * block.bytes;
 }
 

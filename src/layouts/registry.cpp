@@ -54,6 +54,8 @@ std::string_view name_of(StayReason reason) noexcept {
       return "rule";
     case StayReason::kNotFloat:
       return "not_float";
+    case StayReason::kGgmlBlock:
+      return "ggml_block";
     case StayReason::kNarrowFloat:
       return "narrow_float";
     case StayReason::kAlreadyQuantized:

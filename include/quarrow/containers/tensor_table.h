@@ -32,7 +32,7 @@ struct TensorEntry {
 
 // Bytes of a tensor of that shape. Nothing when its bits do not fit in 63 bits, whatever the order
 // of the dimensions and even beside a dimension of zero, or (partial_byte is set) when the elements
-// do not fill whole bytes.
+// do not fill whole bytes, or a row of ggml's blocks whole blocks.
 std::optional<std::uint64_t> tensor_bytes(ElementType dtype, std::span<const std::uint64_t> shape,
                                           bool& partial_byte) noexcept;
 

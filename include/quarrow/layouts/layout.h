@@ -34,6 +34,7 @@ enum class StayReason : std::uint8_t {
   kNone,              // it is quantized
   kRule,              // a rule of the caller's says so
   kNotFloat,          // only f16, bf16, f32 and f64 are quantized
+  kGgmlBlock,         // blocks of ggml, which GGUF files hold
   kNarrowFloat,       // a float type of at most 8 bits, without a scale
   kAlreadyQuantized,  // part of a quantized layer, whoever wrote it (TensorPlan::stored_as)
   kNotDecoded,        // the same where layers are to be restored
