@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <string>
@@ -189,8 +190,9 @@ void bind_format(nb::module_& m) {
   m.def(
       "runtime_of",
       [](std::string_view format) {
-        const Layout* layout = find_layout(format, Container::kSafetensors);
-        return name_of(layout == nullptr ? Runtime::kNone : layout->scheme->runtime);
+        // A format has one runtime, whatever its container.
+        const auto layout = std::ranges::find(layouts(), format, &Layout::format);
+        return name_of(layout == layouts().end() ? Runtime::kNone : layout->scheme->runtime);
       },
       "format"_a, nb::sig("def runtime_of(format: str) -> str"),
       "Whose loader decides what a file of that format may hold quantized, or 'none'.");

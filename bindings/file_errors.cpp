@@ -28,7 +28,8 @@ std::string text_of(const CheckpointFault& fault) {
   const std::string download = "; it was cut short or damaged: download or copy it again";
   const std::string broken =
       "; the file is damaged or was written wrongly: get it or write it again";
-  const std::string other = "; this is not a safetensors file, and only those can be read";
+  const std::string other =
+      "; this is not a safetensors file, and only those can be read";
   const std::string retry = "; run the job again when nothing else writes to it";
   const std::string mixed = "; the files are not of one set: download or copy all of them again";
   const std::string again = "; the file was damaged or written wrongly: quantize the model again";
@@ -56,7 +57,7 @@ std::string text_of(const CheckpointFault& fault) {
     case FileRule::kJson:
       return "this is a JSON file; name the .safetensors file itself (an index lists its shards)";
     case FileRule::kFolder:
-      return "this is a folder; name a .safetensors file in it";
+      return "this is a folder; name a file in it";
     case FileRule::kDevice:
       return "this is a device, a pipe or a socket; only regular files can be read";
     case FileRule::kLengthTruncated:
@@ -64,7 +65,8 @@ std::string text_of(const CheckpointFault& fault) {
     case FileRule::kHeaderEmpty:
       return "the header length is 0" + other;
     case FileRule::kHeaderTooLarge:
-      return "the header length is over 100 MB" + other;
+      return "the header would be longer than 100 MB, which is not read; the file is damaged, or "
+             "no file that can be read";
     case FileRule::kHeaderPastEnd:
       return "the header ends past the end of the file" + download;
     case FileRule::kHeaderStart:
@@ -93,7 +95,7 @@ std::string text_of(const CheckpointFault& fault) {
     case FileRule::kTooManyDimensions:
       return "the shapes in the header have more than 4 million dimensions" + broken;
     case FileRule::kTooManyKeys:
-      return "the metadata, unknown fields or an index have more keys than are read" + broken;
+      return "the header or an index has more keys or tensors than are read" + broken;
     case FileRule::kShapeOverflow:
       return "the product of the shape overflows 63 bits" + broken;
     case FileRule::kPartialByte:
@@ -148,6 +150,15 @@ std::string text_of(const CheckpointFault& fault) {
   return "the file is damaged";
 }
 
+// The remedy for a type that a container lacks: another one.
+std::string other_kind(const ContainerFault& fault) {
+  const auto type = element_type_from_name(fault.detail);
+  for (const ContainerSpec& each : containers()) {
+    if (type && each.holds(*type)) return "; name the new file " + std::string(each.ending);
+  }
+  return {};
+}
+
 [[noreturn]] void raise(const nb::object& exception) {
   PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
   throw nb::python_error();
@@ -186,9 +197,9 @@ void raise_path_fault(const PathFault& fault) {
                           " is a device, a pipe or a socket; name a regular file");
     case PathRule::kOtherFormat:
       raise_invalid_input("the destination " + path +
-                          " would be a safetensors file, and its name says another format; name it "
-                          ".safetensors, or .safetensors.index.json for several files and their "
-                          "index (other formats are not written)");
+                          " says another format; name it .safetensors, .safetensors.index.json for "
+                          "several files and their index, or .gguf (other formats are not "
+                          "written)");
     case PathRule::kBeingWritten:
       raise_invalid_input("the destination " + path + " is being written by another job");
     case PathRule::kSetClaimed:
@@ -209,6 +220,27 @@ void raise_path_fault(const PathFault& fault) {
   raise_invalid_input("the header of " + path +
                       " would be over 100 MB, or have more than 4 million dimensions or 1 million "
                       "keys, more than readers accept; write several files (max_shard_size)");
+}
+
+void raise_container_fault(const ContainerFault& fault) {
+  const std::string name(name_of(fault.container));
+  const nb::object tensor = text_of_bytes(fault.tensor);
+  switch (fault.rule) {
+    case ContainerRule::kNoType:
+      raise_unsupported_format(name + " files have no type " + fault.detail + other_kind(fault),
+                               tensor);
+    case ContainerRule::kNoName:
+      raise_invalid_input(name + " files have no such names of tensors; rename it", tensor);
+    case ContainerRule::kOneFile:
+      raise_invalid_input("a " + name +
+                          " checkpoint is one file, and max_shard_size asks for several; leave it "
+                          "out, or name the new files .safetensors");
+    case ContainerRule::kMissingKey:
+      break;
+  }
+  raise_invalid_input("loaders of " + name + " files ask for the metadata key '" + fault.detail +
+                      "', which the source does not have; quarrow.save() takes it: metadata={'" +
+                      fault.detail + "': 'flux'}, or what the model is called there");
 }
 
 void raise_os_error(const std::filesystem::filesystem_error& error) {

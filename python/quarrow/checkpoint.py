@@ -13,7 +13,7 @@ from quarrow import _core
 from quarrow.counts import counted
 from quarrow.descriptions import ErrorStats
 from quarrow.exceptions import InvalidInputError
-from quarrow.files import Path, check_word, path_bytes
+from quarrow.file_arguments import Path, check_word, path_bytes
 from quarrow.stored_dtypes import DLPACK_CODES, from_bytes, numpy_dtype
 
 

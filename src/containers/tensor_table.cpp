@@ -55,9 +55,10 @@ const TensorEntry* TensorTable::find(std::string_view name) const noexcept {
   return entry != nullptr && entry->name == name ? entry : nullptr;
 }
 
-bool TensorTable::has_name_twice() const noexcept {
+const TensorEntry* TensorTable::name_twice() const noexcept {
   const auto name = [this](std::uint32_t index) { return entries_[index].name; };
-  return std::ranges::adjacent_find(by_name_, {}, name) != by_name_.end();
+  const auto found = std::ranges::adjacent_find(by_name_, {}, name);
+  return found == by_name_.end() ? nullptr : &entries_[*found];
 }
 
 bool TensorTable::has_prefix(std::string_view prefix) const noexcept {
@@ -67,11 +68,15 @@ bool TensorTable::has_prefix(std::string_view prefix) const noexcept {
 
 void TensorTable::reserve(std::size_t entries) { entries_.reserve(entries); }
 
+std::span<char> TensorTable::room(std::size_t bytes) {
+  if (bytes == 0) return {};
+  return {static_cast<char*>(memory_->allocate(bytes, 1)), bytes};
+}
+
 std::string_view TensorTable::keep(std::string_view text) {
-  if (text.empty()) return {};
-  char* copy = static_cast<char*>(memory_->allocate(text.size(), 1));
-  std::memcpy(copy, text.data(), text.size());
-  return {copy, text.size()};
+  const std::span<char> copy = room(text.size());
+  std::ranges::copy(text, copy.begin());
+  return {copy.data(), copy.size()};
 }
 
 std::span<const std::uint64_t> TensorTable::keep(std::span<const std::uint64_t> shape) {

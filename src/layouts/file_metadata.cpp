@@ -45,7 +45,7 @@ class Rewriter {
     for (const auto& item : before) {
       if (contains(kOfBytes, item.first)) continue;
       if (of_torchao && is_changed(item.first)) continue;
-      const std::optional<std::string_view> value = rewritten(item.first, item.second);
+      const std::optional<MetadataValue> value = rewritten(item.first, item.second);
       if (value) after.emplace_back(item.first, *value);
     }
     return after;
@@ -75,14 +75,14 @@ class Rewriter {
   }
 
   // Nothing: the key is gone. What cannot be read is left as it is.
-  std::optional<std::string_view> rewritten(std::string_view key, std::string_view value) {
+  std::optional<MetadataValue> rewritten(std::string_view key, const MetadataValue& value) {
     const bool of_comfy = key == kComfyMetadata;
     const bool of_config = key == compressed_tensors::kConfig;
     const bool of_ours = key == compressed_tensors::kOurs;
     if (!of_comfy && !of_config && !of_ours && key != kTensorNames) return value;
     constexpr std::size_t kValuesOfLayer = 16;
     const std::optional<JsonValue> parsed =
-        parse_description(value, 1024 + kValuesOfLayer * source_.tensors.size());
+        parse_description(value.text(), 1024 + kValuesOfLayer * source_.tensors.size());
     if (!parsed) return value;
     bool is_same = true;
     std::optional<JsonValue> left;
@@ -209,7 +209,7 @@ std::optional<TensorTable::Metadata> metadata_after(const Checkpoint& source,
   for (const auto& [key, value] : source.differing_metadata) {
     if (key != kComfyMetadata) continue;
     const std::optional<JsonValue> parsed =
-        parse_description(value, 1024 + 16 * source.tensors.size());
+        parse_description(value.text(), 1024 + 16 * source.tensors.size());
     const JsonValue* layers = parsed ? parsed->member("layers") : nullptr;
     if (layers == nullptr) continue;
     for (const auto& [layer, description] : layers->members()) {
@@ -227,14 +227,12 @@ std::optional<TensorTable::Metadata> metadata_after(const Checkpoint& source,
   return Rewriter(source, dialects, std::move(changed), memory).run(before);
 }
 
-void complete_metadata(const Checkpoint& source, std::optional<TensorTable::Metadata>& metadata) {
-  if (!metadata || metadata == source.tensors.metadata()) return;
-  if (metadata->empty()) {
-    metadata.reset();
-    return;
-  }
-  const auto has_format = [](const auto& item) { return item.first == "format"; };
-  if (std::ranges::none_of(*metadata, has_format)) metadata->emplace_back("format", "pt");
+void complete_metadata(const Checkpoint& source, const ContainerSpec& container,
+                       std::optional<TensorTable::Metadata>& metadata,
+                       std::pmr::memory_resource& memory) {
+  const bool is_foreign = source.container != container.container;
+  if (!is_foreign && metadata == source.tensors.metadata()) return;
+  container.complete(metadata, is_foreign, memory);
 }
 
 void check_descriptions(const Checkpoint& source) {

@@ -12,14 +12,13 @@
 #include <string_view>
 #include <vector>
 
+#include "quarrow/containers/checkpoint.h"
 #include "quarrow/containers/tensor_table.h"
 #include "quarrow/layouts/dialect.h"
 #include "quarrow/layouts/stored_layer.h"
 #include "quarrow/quantize/format.h"
 
 namespace quarrow {
-
-enum class Container : std::uint8_t { kSafetensors };
 
 // Whose loader decides which weights may be quantized.
 enum class Runtime : std::uint8_t { kNone, kComfyUi };
