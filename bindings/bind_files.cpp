@@ -202,6 +202,7 @@ class FileJob {
     return nb::bytes(stored_->config_file().data(), stored_->config_file().size());
   }
   std::uint64_t unlisted() const { return source_->unlisted; }
+  std::uint64_t trailing_bytes() const { return source_->trailing_bytes; }
   nb::list differing_keys() const { return quarrow::python::differing_keys(*source_); }
 
   std::uint64_t bytes_in() const { return source_->file_bytes(); }
@@ -379,6 +380,8 @@ void bind_files(nb::module_& m) {
                    "The config.json that described restored layers.")
       .def_prop_ro("unlisted", &FileJob::unlisted,
                    "Tensors of the source's files that its index does not name.")
+      .def_prop_ro("trailing_bytes", &FileJob::trailing_bytes,
+                   "Bytes behind the last tensor of the source that belong to none.")
       .def_prop_ro("differing_keys", &FileJob::differing_keys,
                    nb::sig("def differing_keys(self) -> list[str]"),
                    "Keys of the metadata with other values in other files of the source.")

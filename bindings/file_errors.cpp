@@ -29,7 +29,7 @@ std::string text_of(const CheckpointFault& fault) {
   const std::string broken =
       "; the file is damaged or was written wrongly: get it or write it again";
   const std::string other =
-      "; this is not a safetensors file, and only those can be read";
+      "; this is neither a safetensors nor a GGUF file, and only those can be read";
   const std::string retry = "; run the job again when nothing else writes to it";
   const std::string mixed = "; the files are not of one set: download or copy all of them again";
   const std::string again = "; the file was damaged or written wrongly: quantize the model again";
@@ -53,7 +53,9 @@ std::string text_of(const CheckpointFault& fault) {
     case FileRule::kZeros:
       return "the file starts with zeros: a download that was never completed; download it again";
     case FileRule::kGguf:
-      return "this is a GGUF file; only safetensors files can be read";
+      return "this is a GGUF file, and an index lists safetensors files: name the GGUF file "
+             "itself, "
+             "or download the shards again";
     case FileRule::kJson:
       return "this is a JSON file; name the .safetensors file itself (an index lists its shards)";
     case FileRule::kFolder:
@@ -96,10 +98,34 @@ std::string text_of(const CheckpointFault& fault) {
       return "the shapes in the header have more than 4 million dimensions" + broken;
     case FileRule::kTooManyKeys:
       return "the header or an index has more keys or tensors than are read" + broken;
+    case FileRule::kGgufVersion:
+      return "this is GGUF of version " + fault.detail +
+             ", and 2 and 3 can be read; convert it again with a newer program";
+    case FileRule::kGgufByteOrder:
+      return "this is GGUF for big-endian processors, and only little-endian files can be read; "
+             "convert it with gguf-py's gguf_convert_endian";
+    case FileRule::kCountPastEnd:
+      return "the header announces more " + fault.detail + " than the rest of the file can hold" +
+             download;
+    case FileRule::kValueType:
+      return "a value of the metadata has the unknown type " + fault.detail +
+             "; the file is damaged, or of a newer kind than this version can read";
+    case FileRule::kNestedList:
+      return "the metadata has a list of lists, which ggml does not read either" + broken;
+    case FileRule::kBoolValue:
+      return "a bool of the metadata is neither 0 nor 1" + broken;
+    case FileRule::kAlignment:
+      return "'general.alignment' is no power of two as an unsigned integer of 32 bits" + broken;
+    case FileRule::kTensorName:
+      return "a tensor's name is empty, has a NUL byte, or is longer than 65,535 bytes" + broken;
     case FileRule::kShapeOverflow:
       return "the product of the shape overflows 63 bits" + broken;
     case FileRule::kPartialByte:
       return "the elements do not fill whole bytes" + broken;
+    case FileRule::kPartialBlock:
+      return "a row of " + fault.detail + " is not a whole number of its blocks" + broken;
+    case FileRule::kMisaligned:
+      return "the data does not begin at a multiple of the file's alignment" + broken;
     case FileRule::kOffsetsReversed:
       return "the data ends before it begins" + broken;
     case FileRule::kOffsetsPastEnd:

@@ -823,6 +823,10 @@ class FileJob:
         """Tensors of the source's files that its index does not name."""
 
     @property
+    def trailing_bytes(self) -> int:
+        """Bytes behind the last tensor of the source that belong to none."""
+
+    @property
     def differing_keys(self) -> list[str]:
         """Keys of the metadata with other values in other files of the source."""
 

@@ -6,6 +6,7 @@
 #include <cctype>
 #include <limits>
 
+#include "containers/gguf_container.h"
 #include "containers/safetensors_container.h"
 #include "quarrow/containers/header_limits.h"
 
@@ -28,6 +29,19 @@ constexpr std::array kContainers = {
                   .place = place_safetensors,
                   .write_header = write_safetensors_header,
                   .complete = complete_safetensors_metadata},
+    ContainerSpec{.container = Container::kGguf,
+                  .name = "gguf",
+                  .ending = ".gguf",
+                  .first_bytes = kGgufMagic,
+                  .most_header_bytes = kMaxHeaderBytes,
+                  .most_tensors = kMaxGgufTensors,
+                  .in_shards = false,
+                  .open = read_gguf,
+                  .holds = is_in_gguf,
+                  .takes_name = is_gguf_name,
+                  .place = place_gguf,
+                  .write_header = write_gguf_header,
+                  .complete = complete_gguf_metadata},
 };
 
 constexpr bool indexed_by_value() {

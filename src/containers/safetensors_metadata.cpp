@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <string>
 
+#include "containers/gguf_container.h"
 #include "containers/safetensors_container.h"
 #include "core/utf8.h"
 
@@ -20,10 +21,11 @@ constexpr std::size_t kLongestInWords = std::size_t{64} << 10;
 
 bool is_held(const MetadataValue& value) { return value.is_text() && is_utf8(value.text()); }
 
-// Numbers and lists as texts.
+// Numbers and lists as texts, without what was said of the bytes of the other container.
 void make_texts(TensorTable::Metadata& metadata, std::pmr::memory_resource& memory) {
   std::erase_if(metadata, [](const auto& item) {
-    return item.second.bytes().size() > kLongestInWords && !is_held(item.second);
+    const bool is_long = item.second.bytes().size() > kLongestInWords && !is_held(item.second);
+    return is_long || item.first == kGgufAlignmentKey;
   });
   for (auto& [key, value] : metadata) {
     if (!is_held(value)) value = keep(words_of(value), memory);

@@ -20,10 +20,12 @@ using Metadata = TensorTable::Metadata;
 // Of torchao: a list of tensors, each of which has a key of its own.
 constexpr std::string_view kTensorNames = "tensor_names";
 
-// Said of the very bytes of a file: the hash that readers check (of the model specification), and
-// which part of which tensor torch.distributed.checkpoint saved there. Hashes by which trainers
+// Said of the very bytes of a file: the hash that readers check (of the model specification), which
+// part of which tensor torch.distributed.checkpoint saved there, and which type GGUF's tensors have
+// for the most part. Hashes by which trainers
 // name a model (sshs_model_hash) stay: they tell what the file was made from.
-constexpr std::array<std::string_view, 2> kOfBytes = {"modelspec.hash_sha256", "DCP_SHARDING_INFO"};
+constexpr std::array<std::string_view, 3> kOfBytes = {"modelspec.hash_sha256", "DCP_SHARDING_INFO",
+                                                      "general.file_type"};
 
 bool contains(std::span<const std::string_view> list, std::string_view text) {
   return std::ranges::find(list, text) != list.end();

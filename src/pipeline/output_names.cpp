@@ -21,9 +21,9 @@ constexpr std::string_view kIndex = ".index";
 constexpr std::string_view kJson = ".json";
 
 // By these, loaders take a file for something that it would not be.
-constexpr std::array<std::string_view, 13> kOtherFormats = {
-    ".gguf", ".ggml", ".bin", ".ckpt", ".pt",      ".pth", ".pkl",
-    ".onnx", ".npz",  ".npy", ".h5",   ".msgpack", ".json"};
+constexpr std::array<std::string_view, 12> kOtherFormats = {".ggml", ".bin", ".ckpt",    ".pt",
+                                                            ".pth",  ".pkl", ".onnx",    ".npz",
+                                                            ".npy",  ".h5",  ".msgpack", ".json"};
 
 // What diffusers and transformers look for: for these names alone is the part before the ending
 // known to be a variant, and not a part of the name ("flux1.1").

@@ -18,7 +18,7 @@
 namespace quarrow {
 
 // Each is a line in src/containers/container.cpp.
-enum class Container : std::uint8_t { kSafetensors };
+enum class Container : std::uint8_t { kSafetensors, kGguf };
 
 enum class Io : std::uint8_t {
   kRead,  // pread into the caller's memory
@@ -44,6 +44,7 @@ struct Checkpoint {
   // What shards say of themselves: values of keys that are not the same in all that have the key.
   // They are no part of the metadata of the whole. Borrowed from `tensors`.
   TensorTable::Metadata differing_metadata;
+  std::uint64_t trailing_bytes = 0;  // behind the last tensor, which belong to none
   std::uint64_t unlisted = 0;        // tensors of shards that the index does not place there
 
   const CheckpointFile& file_of(const TensorEntry& tensor) const { return files[tensor.file]; }
