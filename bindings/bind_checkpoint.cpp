@@ -76,7 +76,8 @@ void bind_checkpoint(nb::module_& m) {
                    "quarrow.descriptions.ErrorStats"),
            "The error of another tensor: float tensors or layers of one shape.")
       .def_prop_ro("metadata", &OpenCheckpoint::metadata,
-                   nb::sig("def metadata(self) -> dict[str, str]"), "Of all files.")
+                   nb::sig("def metadata(self) -> dict[str, typing.Any]"),
+                   "Of all files; in GGUF not all are texts.")
       .def_prop_ro("paths", &OpenCheckpoint::paths, nb::sig("def paths(self) -> list[bytes]"),
                    "Of the files that hold tensors.")
       .def_prop_ro("file_bytes", &OpenCheckpoint::file_bytes, "Of all files.");

@@ -11,6 +11,7 @@
 
 #include "bindings.h"
 #include "call_context.h"
+#include "container_argument.h"
 #include "errors.h"
 #include "file_errors.h"
 #include "file_progress.h"
@@ -43,10 +44,12 @@ class FileJob {
   }
 
   void plan(nb::handle chosen_formats, const nb::bytes& choices, nb::handle dtype,
-            std::uint64_t max_shard_bytes, nb::handle runtime, bool in_memory) {
+            std::uint64_t max_shard_bytes, nb::handle runtime, bool in_memory,
+            std::string_view container) {
+    const Container new_files = container_argument(container);
     std::vector<Format> formats;
     for (const nb::handle each : chosen_formats) formats.push_back(nb::cast<const Format&>(each));
-    check_formats(formats);
+    check_formats(formats, new_files);
     const auto* first = reinterpret_cast<const std::uint8_t*>(choices.c_str());
     const std::span<const std::uint8_t> chosen(first, choices.size());
     if (!chosen.empty() && chosen.size() != source_size()) {
@@ -60,16 +63,17 @@ class FileJob {
     formats_ = std::move(formats);
     memory_ = nullptr;
     const FilePlanOptions options{float_dtype_argument(dtype), max_shard_bytes,
-                                  runtime_argument(runtime), in_memory};
+                                  runtime_argument(runtime), in_memory, new_files};
     with_file_errors([&] {
       const UnlockedScope unlocked;
       plan_ = plan_quantized(*source_, formats_, chosen, options);
     });
   }
 
-  void plan_restored(nb::handle dtype, std::uint64_t max_shard_bytes, bool in_memory) {
+  void plan_restored(nb::handle dtype, std::uint64_t max_shard_bytes, bool in_memory,
+                     std::string_view container) {
     const FilePlanOptions options{float_dtype_argument(dtype), max_shard_bytes, std::nullopt,
-                                  in_memory};
+                                  in_memory, container_argument(container)};
     memory_ = nullptr;
     with_file_errors([&] {
       const UnlockedScope unlocked;
@@ -154,7 +158,8 @@ class FileJob {
     check_planned();
     const std::string path(destination.c_str(), destination.size());
     nb::list paths;
-    const auto names = with_file_errors([&] { return shard_paths(path, plan_.outputs.size()); });
+    const auto names =
+        with_file_errors([&] { return shard_paths(path, plan_.outputs.size(), plan_.container); });
     for (const std::string& each : names) {
       paths.append(nb::bytes(each.data(), each.size()));
     }
@@ -197,6 +202,7 @@ class FileJob {
     return nb::bytes(stored_->config_file().data(), stored_->config_file().size());
   }
   std::uint64_t unlisted() const { return source_->unlisted; }
+  std::uint64_t trailing_bytes() const { return source_->trailing_bytes; }
   nb::list differing_keys() const { return quarrow::python::differing_keys(*source_); }
 
   std::uint64_t bytes_in() const { return source_->file_bytes(); }
@@ -276,21 +282,6 @@ class FileJob {
     if (plan_.outputs.empty()) raise_invalid_input("plan() comes first");
   }
 
-  static void check_formats(const std::vector<Format>& formats) {
-    for (const Format& format : formats) {
-      if (find_layout(format, Container::kSafetensors) != nullptr) continue;
-      std::string known;
-      for (const FormatSpec& spec : registry()) {
-        if (find_layout(default_format(spec), Container::kSafetensors) == nullptr) continue;
-        known += known.empty() ? "" : ", ";
-        known += spec.name;
-      }
-      raise_unsupported_format(
-          "format '" + std::string(format.spec->name) +
-          "' cannot be written to files; safetensors files can carry: " + known);
-    }
-  }
-
   [[noreturn]] void raise_layer_fault(const LayerFault& fault) const {
     const TensorPlan& planned = plan_.tensors[fault.tensor];
     const TensorEntry& entry = *planned.source;
@@ -313,6 +304,7 @@ class FileJob {
 }  // namespace
 
 void bind_files(nb::module_& m) {
+  bind_containers(m);
   nb::class_<FileJob>(m, "FileJob", "A job from checkpoint to checkpoint, in its steps.")
       // A source in memory belongs to its OpenCheckpoint.
       .def(nb::init<const OpenCheckpoint&>(), "source"_a, nb::keep_alive<1, 2>())
@@ -321,17 +313,18 @@ void bind_files(nb::module_& m) {
       .def(
           "plan", &FileJob::plan, "formats"_a, "choices"_a, nb::kw_only(), "dtype"_a.none(),
           "max_shard_bytes"_a, "runtime"_a.none(), "in_memory"_a = false,
+          "container"_a = "safetensors",
           nb::sig("def plan(self, formats: collections.abc.Sequence[Format], choices: bytes, *, "
                   "dtype: str | None, max_shard_bytes: int, runtime: str | None, in_memory: bool = "
-                  "False) -> None"),
+                  "False, container: str = 'safetensors') -> None"),
           "Decide on every tensor: a byte each, the index of a format, 254 for the first one "
           "unless the defaults leave the tensor, or 255 to leave it. Empty: 254 for all. The rules "
           "are those of the runtime; None: for each format its own. In memory: for "
           "run_in_memory().")
       .def("plan_restored", &FileJob::plan_restored, nb::kw_only(), "dtype"_a.none(),
-           "max_shard_bytes"_a, "in_memory"_a = false,
+           "max_shard_bytes"_a, "in_memory"_a = false, "container"_a = "safetensors",
            nb::sig("def plan_restored(self, *, dtype: str | None, max_shard_bytes: int, in_memory: "
-                   "bool = False) -> None"),
+                   "bool = False, container: str = 'safetensors') -> None"),
            "Plan that every quantized layer becomes what it was.")
       .def("run", &FileJob::run, "destination"_a, nb::kw_only(), "saturate"_a, "threads"_a.none(),
            "sync"_a, "measure_error"_a, "skip_faults"_a, "progress"_a.none(),
@@ -359,8 +352,8 @@ void bind_files(nb::module_& m) {
       .def("entries", &FileJob::entries,
            nb::sig("def entries(self) -> list[tuple[str, str, bool]]"),
            "Name and dtype of what the new file holds, and whether it is made.")
-      .def_prop_ro("metadata", &FileJob::metadata, nb::sig("def metadata(self) -> dict[str, str]"),
-                   "Of the new file.")
+      .def_prop_ro("metadata", &FileJob::metadata,
+                   nb::sig("def metadata(self) -> dict[str, typing.Any]"), "Of the new file.")
       .def("paths", &FileJob::paths, "destination"_a,
            nb::sig("def paths(self, destination: bytes) -> list[bytes]"),
            "The files that run() writes.")
@@ -387,6 +380,8 @@ void bind_files(nb::module_& m) {
                    "The config.json that described restored layers.")
       .def_prop_ro("unlisted", &FileJob::unlisted,
                    "Tensors of the source's files that its index does not name.")
+      .def_prop_ro("trailing_bytes", &FileJob::trailing_bytes,
+                   "Bytes behind the last tensor of the source that belong to none.")
       .def_prop_ro("differing_keys", &FileJob::differing_keys,
                    nb::sig("def differing_keys(self) -> list[str]"),
                    "Keys of the metadata with other values in other files of the source.")

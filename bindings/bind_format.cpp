@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "errors.h"
 #include "format_argument.h"
 #include "python_function.h"
+#include "quarrow/containers/container.h"
 #include "quarrow/layouts/layout.h"
 
 namespace nb = nanobind;
@@ -189,9 +191,13 @@ void bind_format(nb::module_& m) {
   m.def(
       "runtime_of",
       [](const Format& format) -> std::string_view {
-        const Layout* layout = find_layout(format, Container::kSafetensors);
-        if (layout == nullptr) return name_of(Runtime::kNone);
-        return layout->scheme->reader.empty() ? "any" : name_of(layout->scheme->runtime);
+        // A format has one runtime, whatever its container.
+        for (const ContainerSpec& container : containers()) {
+          const Layout* layout = find_layout(format, container.container);
+          if (layout == nullptr) continue;
+          return layout->scheme->reader.empty() ? "any" : name_of(layout->scheme->runtime);
+        }
+        return name_of(Runtime::kNone);
       },
       "format"_a, nb::sig("def runtime_of(format: Format) -> str"),
       "Whose loader decides what a file of that format may hold quantized, or 'none'; 'any' where "

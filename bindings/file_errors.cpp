@@ -28,7 +28,8 @@ std::string text_of(const CheckpointFault& fault) {
   const std::string download = "; it was cut short or damaged: download or copy it again";
   const std::string broken =
       "; the file is damaged or was written wrongly: get it or write it again";
-  const std::string other = "; this is not a safetensors file, and only those can be read";
+  const std::string other =
+      "; this is neither a safetensors nor a GGUF file, and only those can be read";
   const std::string retry = "; run the job again when nothing else writes to it";
   const std::string mixed = "; the files are not of one set: download or copy all of them again";
   const std::string again = "; the file was damaged or written wrongly: quantize the model again";
@@ -52,11 +53,13 @@ std::string text_of(const CheckpointFault& fault) {
     case FileRule::kZeros:
       return "the file starts with zeros: a download that was never completed; download it again";
     case FileRule::kGguf:
-      return "this is a GGUF file; only safetensors files can be read";
+      return "this is a GGUF file, and an index lists safetensors files: name the GGUF file "
+             "itself, "
+             "or download the shards again";
     case FileRule::kJson:
       return "this is a JSON file; name the .safetensors file itself (an index lists its shards)";
     case FileRule::kFolder:
-      return "this is a folder; name a .safetensors file in it";
+      return "this is a folder; name a file in it";
     case FileRule::kDevice:
       return "this is a device, a pipe or a socket; only regular files can be read";
     case FileRule::kLengthTruncated:
@@ -64,7 +67,8 @@ std::string text_of(const CheckpointFault& fault) {
     case FileRule::kHeaderEmpty:
       return "the header length is 0" + other;
     case FileRule::kHeaderTooLarge:
-      return "the header length is over 100 MB" + other;
+      return "the header would be longer than 100 MB, which is not read; the file is damaged, or "
+             "no file that can be read";
     case FileRule::kHeaderPastEnd:
       return "the header ends past the end of the file" + download;
     case FileRule::kHeaderStart:
@@ -93,11 +97,35 @@ std::string text_of(const CheckpointFault& fault) {
     case FileRule::kTooManyDimensions:
       return "the shapes in the header have more than 4 million dimensions" + broken;
     case FileRule::kTooManyKeys:
-      return "the metadata, unknown fields or an index have more keys than are read" + broken;
+      return "the header or an index has more keys or tensors than are read" + broken;
+    case FileRule::kGgufVersion:
+      return "this is GGUF of version " + fault.detail +
+             ", and 2 and 3 can be read; convert it again with a newer program";
+    case FileRule::kGgufByteOrder:
+      return "this is GGUF for big-endian processors, and only little-endian files can be read; "
+             "convert it with gguf-py's gguf_convert_endian";
+    case FileRule::kCountPastEnd:
+      return "the header announces more " + fault.detail + " than the rest of the file can hold" +
+             download;
+    case FileRule::kValueType:
+      return "a value of the metadata has the unknown type " + fault.detail +
+             "; the file is damaged, or of a newer kind than this version can read";
+    case FileRule::kNestedList:
+      return "the metadata has a list of lists, which ggml does not read either" + broken;
+    case FileRule::kBoolValue:
+      return "a bool of the metadata is neither 0 nor 1" + broken;
+    case FileRule::kAlignment:
+      return "'general.alignment' is no power of two as an unsigned integer of 32 bits" + broken;
+    case FileRule::kTensorName:
+      return "a tensor's name is empty, has a NUL byte, or is longer than 65,535 bytes" + broken;
     case FileRule::kShapeOverflow:
       return "the product of the shape overflows 63 bits" + broken;
     case FileRule::kPartialByte:
       return "the elements do not fill whole bytes" + broken;
+    case FileRule::kPartialBlock:
+      return "a row of " + fault.detail + " is not a whole number of its blocks" + broken;
+    case FileRule::kMisaligned:
+      return "the data does not begin at a multiple of the file's alignment" + broken;
     case FileRule::kOffsetsReversed:
       return "the data ends before it begins" + broken;
     case FileRule::kOffsetsPastEnd:
@@ -148,6 +176,15 @@ std::string text_of(const CheckpointFault& fault) {
   return "the file is damaged";
 }
 
+// The remedy for a type that a container lacks: another one.
+std::string other_kind(const ContainerFault& fault) {
+  const auto type = element_type_from_name(fault.detail);
+  for (const ContainerSpec& each : containers()) {
+    if (type && each.holds(*type)) return "; name the new file " + std::string(each.ending);
+  }
+  return {};
+}
+
 [[noreturn]] void raise(const nb::object& exception) {
   PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
   throw nb::python_error();
@@ -186,9 +223,9 @@ void raise_path_fault(const PathFault& fault) {
                           " is a device, a pipe or a socket; name a regular file");
     case PathRule::kOtherFormat:
       raise_invalid_input("the destination " + path +
-                          " would be a safetensors file, and its name says another format; name it "
-                          ".safetensors, or .safetensors.index.json for several files and their "
-                          "index (other formats are not written)");
+                          " says another format; name it .safetensors, .safetensors.index.json for "
+                          "several files and their index, or .gguf (other formats are not "
+                          "written)");
     case PathRule::kBeingWritten:
       raise_invalid_input("the destination " + path + " is being written by another job");
     case PathRule::kSetClaimed:
@@ -211,6 +248,27 @@ void raise_path_fault(const PathFault& fault) {
                       "keys, more than readers accept; write several files (max_shard_size)");
 }
 
+void raise_container_fault(const ContainerFault& fault) {
+  const std::string name(name_of(fault.container));
+  const nb::object tensor = text_of_bytes(fault.tensor);
+  switch (fault.rule) {
+    case ContainerRule::kNoType:
+      raise_unsupported_format(name + " files have no type " + fault.detail + other_kind(fault),
+                               tensor);
+    case ContainerRule::kNoName:
+      raise_invalid_input(name + " files have no such names of tensors; rename it", tensor);
+    case ContainerRule::kOneFile:
+      raise_invalid_input("a " + name +
+                          " checkpoint is one file, and max_shard_size asks for several; leave it "
+                          "out, or name the new files .safetensors");
+    case ContainerRule::kMissingKey:
+      break;
+  }
+  raise_invalid_input("loaders of " + name + " files ask for the metadata key '" + fault.detail +
+                      "', which the source does not have; quarrow.save() takes it: metadata={'" +
+                      fault.detail + "': 'flux'}, or what the model is called there");
+}
+
 void raise_os_error(const std::filesystem::filesystem_error& error) {
   const nb::object builtins = nb::module_::import_("builtins");
   const int number = error.code().value();
@@ -226,6 +284,8 @@ std::string_view text_of(StayReason reason) noexcept {
       return "left by a rule";
     case StayReason::kNotFloat:
       return "not a float type";
+    case StayReason::kGgmlBlock:
+      return "already quantized, in blocks of ggml";
     case StayReason::kNarrowFloat:
       return "a float type of 8 bits or less, which is not quantized again; start from the file "
              "that it was made from";
@@ -249,6 +309,8 @@ std::string_view text_of(StayReason reason) noexcept {
     case StayReason::kShortGroup:
       return "the rows do not divide into whole groups, and compressed-tensors has no short ones; "
              "choose a group_size that divides their length, or 'row'";
+    case StayReason::kPartialBlock:
+      return "the rows are not whole blocks of 32, as GGUF's formats need";
     case StayReason::kManyDimensions:
       return "more than 64 dimensions";
     case StayReason::kTensorScale:

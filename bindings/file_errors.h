@@ -14,6 +14,7 @@
 #include "errors.h"
 #include "quarrow/containers/atomic_file.h"
 #include "quarrow/containers/checkpoint_fault.h"
+#include "quarrow/containers/container.h"
 #include "quarrow/layouts/layout.h"
 
 namespace quarrow::python {
@@ -22,6 +23,8 @@ namespace quarrow::python {
 [[noreturn]] void raise_checkpoint_fault(const CheckpointFault& fault);
 // InvalidInputError.
 [[noreturn]] void raise_path_fault(const PathFault& fault);
+// InvalidInputError, of a type that the container lacks UnsupportedFormatError.
+[[noreturn]] void raise_container_fault(const ContainerFault& fault);
 // The OSError subclass of its errno, with the file's name.
 [[noreturn]] void raise_os_error(const std::filesystem::filesystem_error& error);
 
@@ -38,6 +41,8 @@ auto with_file_errors(Job&& job) {
     raise_checkpoint_fault(fault);
   } catch (const PathFault& fault) {
     raise_path_fault(fault);
+  } catch (const ContainerFault& fault) {
+    raise_container_fault(fault);
   } catch (const std::filesystem::filesystem_error& error) {
     raise_os_error(error);
   } catch (const AtomicFile::Stopped&) {

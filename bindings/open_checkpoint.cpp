@@ -38,10 +38,39 @@ nb::tuple shape_object(std::span<const std::uint64_t> shape) {
   return nb::tuple(dimensions);
 }
 
+nb::object value_object(const MetadataValue& value) {
+  switch (value.type()) {
+    case ValueType::kText:
+      // Nobody promises that the texts of a GGUF file are UTF-8.
+      return text_of_bytes(value.text());
+    case ValueType::kList: {
+      nb::list items;
+      value.for_each_item([&](const MetadataValue& item) { items.append(value_object(item)); });
+      return items;
+    }
+    case ValueType::kBool:
+      return nb::bool_(value.as_integer() != 0);
+    case ValueType::kF32:
+    case ValueType::kF64:
+      return nb::float_(value.as_float());
+    case ValueType::kI8:
+    case ValueType::kI16:
+    case ValueType::kI32:
+    case ValueType::kI64:
+      return nb::int_(static_cast<std::int64_t>(value.as_integer()));
+    case ValueType::kU8:
+    case ValueType::kU16:
+    case ValueType::kU32:
+    case ValueType::kU64:
+      break;
+  }
+  return nb::int_(value.as_integer());
+}
+
 nb::dict metadata_object(const std::optional<TensorTable::Metadata>& metadata) {
   nb::dict texts;
   if (metadata) {
-    for (const auto& [key, value] : *metadata) texts[text_object(key)] = text_object(value);
+    for (const auto& [key, value] : *metadata) texts[text_object(key)] = value_object(value);
   }
   return texts;
 }

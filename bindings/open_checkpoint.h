@@ -23,6 +23,7 @@ namespace quarrow::python {
 
 nanobind::str text_object(std::string_view text);
 nanobind::tuple shape_object(std::span<const std::uint64_t> shape);
+nanobind::object value_object(const MetadataValue& value);
 nanobind::dict metadata_object(const std::optional<TensorTable::Metadata>& metadata);
 // A one-dimensional uint8 array over memory that `owner` keeps alive.
 nanobind::object bytes_array(std::byte* data, std::uint64_t bytes,

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "file_targets.h"
 #include "header_mutation.h"
-#include "safetensors_target.h"
 
 namespace {
 

@@ -751,8 +751,8 @@ class OpenCheckpoint:
         """The error of another tensor: float tensors or layers of one shape."""
 
     @property
-    def metadata(self) -> dict[str, str]:
-        """Of all files."""
+    def metadata(self) -> dict[str, Any]:
+        """Of all files; in GGUF not all are texts."""
 
     @property
     def paths(self) -> list[bytes]:
@@ -770,6 +770,12 @@ def write_file(path: bytes, data: bytes) -> None:
 def dlpack_array(bytes: numpy.typing.NDArray[numpy.uint8], owner: object, code: int, bits: int, shape: Sequence[int]) -> Any:
     """An object that exports these bytes through DLPack as another type."""
 
+def container_of(path: bytes) -> str | None:
+    """The kind of file that a name asks for by its ending."""
+
+def container_names() -> list[str]:
+    """The kinds of files that can be written."""
+
 class FileJob:
     """A job from checkpoint to checkpoint, in its steps."""
 
@@ -782,12 +788,12 @@ class FileJob:
     def source_name(self, index: int) -> str:
         """Of a tensor of the source."""
 
-    def plan(self, formats: Sequence[Format], choices: bytes, *, dtype: str | None, max_shard_bytes: int, runtime: str | None, in_memory: bool = False) -> None:
+    def plan(self, formats: Sequence[Format], choices: bytes, *, dtype: str | None, max_shard_bytes: int, runtime: str | None, in_memory: bool = False, container: str = 'safetensors') -> None:
         """
         Decide on every tensor: a byte each, the index of a format, 254 for the first one unless the defaults leave the tensor, or 255 to leave it. Empty: 254 for all. The rules are those of the runtime; None: for each format its own. In memory: for run_in_memory().
         """
 
-    def plan_restored(self, *, dtype: str | None, max_shard_bytes: int, in_memory: bool = False) -> None:
+    def plan_restored(self, *, dtype: str | None, max_shard_bytes: int, in_memory: bool = False, container: str = 'safetensors') -> None:
         """Plan that every quantized layer becomes what it was."""
 
     def run(self, destination: bytes, *, saturate: bool, threads: int | None, sync: bool, measure_error: bool, skip_faults: bool, progress: Callable[[int, int, str], object] | None) -> list[tuple[int, Exception]]:
@@ -814,7 +820,7 @@ class FileJob:
         """Name and dtype of what the new file holds, and whether it is made."""
 
     @property
-    def metadata(self) -> dict[str, str]:
+    def metadata(self) -> dict[str, Any]:
         """Of the new file."""
 
     def paths(self, destination: bytes) -> list[bytes]:
@@ -863,6 +869,10 @@ class FileJob:
     @property
     def unlisted(self) -> int:
         """Tensors of the source's files that its index does not name."""
+
+    @property
+    def trailing_bytes(self) -> int:
+        """Bytes behind the last tensor of the source that belong to none."""
 
     @property
     def differing_keys(self) -> list[str]:

@@ -9,7 +9,7 @@ from quarrow import _core
 from quarrow.counts import counted
 from quarrow.descriptions import CallStats
 from quarrow.exceptions import InvalidInputError, QuarrowError
-from quarrow.files import Progress, check_options, check_word, is_text
+from quarrow.file_arguments import Progress, check_options, check_word, is_text
 from quarrow.layer_rules import Rules, as_format, format_chooser
 from quarrow.safe_repr import safe_repr
 

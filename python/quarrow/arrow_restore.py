@@ -12,7 +12,7 @@ import numpy.typing as npt
 from quarrow import _core
 from quarrow.arrow import exported, is_stream, pyarrow
 from quarrow.exceptions import InvalidInputError, QuarrowError
-from quarrow.files import check_word
+from quarrow.file_arguments import check_word
 from quarrow.safe_repr import safe_repr
 from quarrow.stored_dtypes import numpy_dtype
 

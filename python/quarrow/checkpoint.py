@@ -13,7 +13,7 @@ from quarrow import _core
 from quarrow.counts import counted
 from quarrow.descriptions import ErrorStats
 from quarrow.exceptions import InvalidInputError
-from quarrow.files import Path, check_word, path_bytes
+from quarrow.file_arguments import Path, check_word, path_bytes
 from quarrow.stored_dtypes import DLPACK_CODES, from_bytes, numpy_dtype
 
 
@@ -25,7 +25,8 @@ class TensorInfo(NamedTuple):
     name : str
         Any characters.
     dtype : str
-        As safetensors spells it: "BF16". Of a quantized layer, the dtype that it had.
+        As safetensors spells it, and of the blocks in a GGUF file ggml: "BF16", "Q4_K". Of a
+        quantized layer, the dtype that it had.
     shape : tuple of int
         Of a quantized layer, the shape that it had.
     nbytes : int
@@ -74,7 +75,7 @@ class CheckpointTensor:
 
     @property
     def dtype(self) -> str:
-        """As safetensors spells it: "BF16"."""
+        """As safetensors spells it, and of blocks ggml: "BF16", "Q4_K"."""
         return self.info.dtype
 
     @property
@@ -86,7 +87,8 @@ class CheckpointTensor:
         """Return the values.
 
         bfloat16 and float8 have the dtypes of ml_dtypes, and without it the unsigned integers of
-        their width. Elements below a byte come as the bytes that hold them, in one dimension.
+        their width. Elements below a byte, and blocks of GGUF files, come as the bytes that hold
+        them, in one dimension.
 
         Raises
         ------
@@ -143,7 +145,8 @@ class Checkpoint(Mapping[str, "CheckpointTensor | _core.QuantizedTensor"]):
     path : str
         As the caller named it.
     metadata : dict of str to str
-        Of all files.
+        Of all files. The values of a GGUF file are strings, numbers, bools and lists of these;
+        bytes of strings that are not UTF-8 are shown as escapes.
     files : list of str
         Those that hold tensors.
     nbytes : int
@@ -225,7 +228,8 @@ def open(path: Path, *, io: str = "read") -> Checkpoint:
     Parameters
     ----------
     path : path
-        A ``.safetensors`` file, or the ``.safetensors.index.json`` of several.
+        A ``.safetensors`` file, the ``.safetensors.index.json`` of several, or a ``.gguf`` file.
+        What a file is its first bytes say, whatever its name.
     io : "read" or "mmap"
         Tensors are read into memory of their own, or are views of the file. A mapped file that
         another process cuts short ends this process with SIGBUS when the lost part is touched.

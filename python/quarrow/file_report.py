@@ -27,8 +27,8 @@ class LayerReport:
     shape : tuple of int
         As in the source, and for a restored layer as before it was quantized.
     dtype, dtype_out : str
-        Of its values before and after, as safetensors spells it: "BF16". A quantized tensor keeps
-        its dtype: it is what ``dequantize`` restores.
+        Of its values before and after, as safetensors spells it, and of GGUF's blocks ggml: "BF16",
+        "Q4_K". A quantized tensor keeps its dtype: it is what ``dequantize`` restores.
     bytes_in, bytes_out : int
         Of its data before and after, scales and description included.
     error : dict or None
@@ -115,7 +115,7 @@ class FileReport:
     errors : dict of str to QuarrowError
         Of the layers that were left as they are with ``on_error="skip"``.
     metadata : dict of str to str
-        Of the new file.
+        Of the new file; in GGUF not all values are strings.
     dry_run : bool
         Whether this is the plan of a job, and no file was written.
     runtime : "comfyui" or "none"
@@ -134,7 +134,7 @@ class FileReport:
     seconds: float
     layers: Sequence[LayerReport]
     warnings: list[str]
-    metadata: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     errors: dict[str, Exception] = field(default_factory=dict)
     dry_run: bool = False
     runtime: str = "none"

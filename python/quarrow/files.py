@@ -10,6 +10,14 @@ from quarrow import _core
 from quarrow.call_log import warn
 from quarrow.counts import counted, verb
 from quarrow.exceptions import InvalidInputError
+from quarrow.file_arguments import (
+    Path,
+    Progress,
+    check_options,
+    check_word,
+    container_of,
+    path_bytes,
+)
 from quarrow.file_report import FileReport, JobLayers
 from quarrow.job_findings import (
     nothing_quantized,
@@ -19,11 +27,7 @@ from quarrow.job_findings import (
 )
 from quarrow.layer_rules import LEAVE, LayerRules, Rules, as_format
 from quarrow.runtime_rules import check_runtime, file_warnings, nothing_loads, refuse
-from quarrow.safe_repr import safe_repr
 from quarrow.shard_size import shard_bytes
-
-Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
-Progress = Callable[[int, int, str], object]
 
 
 def quantize_file(
@@ -45,7 +49,7 @@ def quantize_file(
     runtime: str | None = None,
     **fields: Any,
 ) -> FileReport:
-    """Write a quantized copy of a safetensors checkpoint.
+    """Write a quantized copy of a checkpoint.
 
     The new file holds what the runtimes of the format read. Tensors that they do not load quantized
     are copied byte for byte, and the report says why; so are norms, embeddings, the layers at the
@@ -61,11 +65,12 @@ def quantize_file(
     Parameters
     ----------
     source : path
-        A ``.safetensors`` file, or the ``.safetensors.index.json`` of several, which says which of
-        their tensors count.
+        A ``.safetensors`` file, the ``.safetensors.index.json`` of several, which says which of
+        their tensors count, or a ``.gguf`` file. What a file is its first bytes say.
     destination : path
         The file to write or to replace. Named ``.safetensors.index.json``, or as one of a variant
-        ``.safetensors.index.fp16.json``, it is the index of files beside it.
+        ``.safetensors.index.fp16.json``, it is the index of files beside it. Named ``.gguf`` it is
+        GGUF, into which no format can be quantized yet.
     format : str or Format
         How to quantize; its fields (``group_size``...) may be given as keywords.
     rules : dict of pattern to format or None, or iterable of such pairs, optional
@@ -116,7 +121,8 @@ def quantize_file(
     Raises
     ------
     UnsupportedFormatError
-        The format is unknown, or no file can carry it.
+        The format is unknown, or no file can carry it, or a type of a tensor that stays (blocks
+        of GGUF in safetensors).
     CheckpointError
         The source is damaged, something else, or changed while it was read.
     NonFiniteError
@@ -168,6 +174,7 @@ def quantize_file(
                 dtype=dtype,
                 max_shard_bytes=most_bytes,
                 runtime=runtime,
+                container=container_of(destination_bytes),
             )
             refuse(job, runtime)
             if dry_run:
@@ -239,7 +246,9 @@ def dequantize_file(
     Parameters
     ----------
     source, destination : path
-        As in ``quantize_file``.
+        As in ``quantize_file``. A new GGUF file holds what is copied, and float32, float16 and
+        bfloat16 of what is restored or converted; made of another kind of file it needs a
+        ``general.architecture`` in the metadata.
     dtype : "float32", "float16" or "bfloat16", optional
         For all float tensors, restored or not, but those of layers that stay quantized.
     progress, threads, io, max_shard_size, sync, dry_run
@@ -253,6 +262,8 @@ def dequantize_file(
     ------
     CheckpointError
         The source is damaged, something else, or changed while it was read.
+    UnsupportedFormatError
+        The new file has no such type: blocks of GGUF in safetensors, bool or FP8 in GGUF.
     InvalidInputError
         The destination is a file of the source, not a file, named as another format, or being
         written by another job; another argument cannot be used.
@@ -281,7 +292,11 @@ def dequantize_file(
         destination_bytes = path_bytes(destination, "destination")
         opened = _open(source_bytes, io)
         job = _core.FileJob(opened)
-        job.plan_restored(dtype=dtype, max_shard_bytes=most_bytes)
+        job.plan_restored(
+            dtype=dtype,
+            max_shard_bytes=most_bytes,
+            container=container_of(destination_bytes),
+        )
         warnings = restoring_warnings(job)
         refusal = nothing_restored(job)
         if refusal is not None:
@@ -341,50 +356,6 @@ def quantized_layers(
         return deciding.reason_to_leave(index)
 
     return JobLayers(job, [each.name for each in deciding.formats], reason_of)
-
-
-def check_options(progress: object, **flags: object) -> None:
-    """Raise InvalidInputError for what is no callable or no truth value."""
-    for name, flag in flags.items():
-        if not isinstance(flag, bool):
-            msg = f"{name} must be True or False, not {safe_repr(flag)}"
-            raise InvalidInputError(msg)
-    if progress is not None and not callable(progress):
-        msg = f"progress must be callable or None, not {safe_repr(progress)}"
-        raise InvalidInputError(msg)
-
-
-def is_text(value: object) -> bool:
-    """Whether it is a str that files and Arrow can hold: lone surrogates are no UTF-8."""
-    if not isinstance(value, str):
-        return False
-    if value.isascii():
-        return True
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def check_word(name: str, value: object, *words: str) -> None:
-    """Raise InvalidInputError for anything but these words."""
-    if not isinstance(value, str) or value not in words:
-        msg = f"{name} must be {' or '.join(map(repr, words))}, not {safe_repr(value)}"
-        raise InvalidInputError(msg)
-
-
-def path_bytes(path: Path, role: str) -> bytes:
-    """Return the path as the operating system takes it, or raise InvalidInputError."""
-    try:
-        encoded = os.fsencode(path)
-    except (TypeError, UnicodeEncodeError):
-        msg = f"{role} must be a path, not {safe_repr(path)}"
-        raise InvalidInputError(msg) from None
-    if b"\0" in encoded:
-        msg = f"{role} must be a path without NUL characters, not {path!r}"
-        raise InvalidInputError(msg)
-    return encoded
 
 
 def _open(path: bytes, io: str) -> _core.OpenCheckpoint:

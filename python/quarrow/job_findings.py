@@ -95,6 +95,11 @@ def _of_source(job: _core.FileJob) -> list[str]:
             f"the index does not name {counted(job.unlisted, 'tensor')} of its files: {are} no "
             "part of the checkpoint, and left out"
         )
+    if job.trailing_bytes:
+        warnings.append(
+            f"behind the last tensor of the source lie {counted(job.trailing_bytes, 'byte')} that "
+            "belong to none: they are left out"
+        )
     if job.differing_keys:
         keys = ", ".join(map(repr, job.differing_keys[:_MOST_REASONS]))
         warnings.append(

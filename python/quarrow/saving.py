@@ -10,8 +10,8 @@ from quarrow import _core
 from quarrow.call_log import warn
 from quarrow.counts import counted
 from quarrow.exceptions import CheckpointError, InvalidInputError, UnsupportedFormatError
+from quarrow.file_arguments import Path, check_options, container_of, is_text, path_bytes
 from quarrow.file_report import FileReport, JobLayers
-from quarrow.files import Path, check_options, is_text, path_bytes
 from quarrow.layer_rules import LEAVE
 from quarrow.runtime_rules import adapter_warnings
 from quarrow.safe_repr import safe_repr
@@ -45,8 +45,9 @@ def save(
         as every runtime calls it; so do name those that ``quarrow.open`` is to find.
     path : path
         The file to write or to replace.
-    container : "safetensors", optional
-        Its kind; without it, the suffix of the path says it.
+    container : "safetensors" or "gguf", optional
+        Its kind; without it, the ending of the path says it, and is of safetensors where it is
+        neither's. GGUF takes arrays alone, and metadata with a ``general.architecture``.
     metadata : mapping of str to str, optional
         Of the file; without it, the ``metadata`` of a ``StateDict``.
     sync : bool
@@ -60,7 +61,8 @@ def save(
     Raises
     ------
     UnsupportedFormatError
-        A layer cannot be stored: it has fewer than two dimensions, a short last group...
+        A layer cannot be stored: it has fewer than two dimensions, a short last group, a dtype
+        that GGUF lacks...
     InvalidInputError
         The result, a name in it, or another argument cannot be used.
     OSError
@@ -79,9 +81,9 @@ def save(
     """
     with _core.CallRecord("save"):
         started = time.perf_counter()
-        _check_container(container)
         check_options(None, sync=sync)
         destination = path_bytes(path, "path")
+        chosen_container = container_of(destination, container)
         texts = file_metadata(result, metadata)
         chosen = _Choices()
         for name, value in _items(result):
@@ -89,7 +91,14 @@ def save(
         opened = _core.OpenCheckpoint(chosen.tensors, texts, _stored)
         _check_metadata(opened)
         job = _core.FileJob(opened)
-        job.plan(chosen.formats, bytes(chosen.choices), dtype=None, max_shard_bytes=0, runtime=None)
+        job.plan(
+            chosen.formats,
+            bytes(chosen.choices),
+            dtype=None,
+            max_shard_bytes=0,
+            runtime=None,
+            container=chosen_container,
+        )
         layers = JobLayers(job, [each.name for each in chosen.formats], lambda _: None)
         _check_stored(layers, chosen)
         job.run(
@@ -187,17 +196,6 @@ def _check_metadata(opened: _core.OpenCheckpoint) -> None:
     except CheckpointError as error:
         msg = f"what describes the layers fits no layer that is saved: {error}"
         raise InvalidInputError(msg) from error
-
-
-def _check_container(container: object) -> None:
-    if container is None or container == "safetensors":
-        return
-    known = "safetensors"
-    if isinstance(container, str) and container.lower() == "gguf":
-        msg = f"GGUF is not supported yet; a file can be {known}"
-    else:
-        msg = f"container must be {known!r} or None, not {safe_repr(container)}"
-    raise UnsupportedFormatError(msg)
 
 
 def _check_stored(layers: JobLayers, chosen: _Choices) -> None:

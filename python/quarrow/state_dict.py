@@ -10,15 +10,9 @@ import numpy as np
 from quarrow import _core
 from quarrow.call_log import warn
 from quarrow.exceptions import InvalidInputError
+from quarrow.file_arguments import Progress, check_options, check_word, is_text
 from quarrow.file_report import FileReport, JobLayers
-from quarrow.files import (
-    Progress,
-    check_options,
-    check_word,
-    is_text,
-    quantized_layers,
-    run_skipping,
-)
+from quarrow.files import quantized_layers, run_skipping
 from quarrow.job_findings import (
     nothing_quantized,
     nothing_restored,

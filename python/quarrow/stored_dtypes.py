@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The element types of safetensors, as numpy and torch call them.
+"""The element types of files, as numpy and torch call them.
 
 ml_dtypes and torch are used when they are there: neither is needed.
 """

@@ -9,9 +9,11 @@
 #include <system_error>
 #include <utility>
 
+#include "containers/opened_file.h"
 #include "containers/safetensors_index.h"
 #include "containers/temporary_name.h"
 #include "quarrow/containers/checkpoint_fault.h"
+#include "quarrow/containers/container.h"
 #include "quarrow/containers/safetensors.h"
 #include "quarrow/core/tensor_view.h"
 
@@ -62,7 +64,7 @@ class MetadataMerge {
 
  private:
   struct Known {
-    std::string_view value;
+    MetadataValue value;
     bool differs = false;
   };
 
@@ -94,6 +96,11 @@ Checkpoint open_listed(const SafetensorsIndex& index, const std::string& path) {
     fail(FileRule::kTensorMissing, path, missing.name, index.files()[missing.file]);
   }
   return all;
+}
+
+Checkpoint open_file(OpenedFile&& file) {
+  const ContainerSpec& container = container_of(file.first_bytes());
+  return container.open(std::move(file));
 }
 
 // While a set is replaced its index is away. Only who has read the index before can meet files of
@@ -209,18 +216,18 @@ Checkpoint checkpoint_in_memory(std::span<const TensorInMemory> tensors,
   if (!metadata.empty()) {
     TensorTable::Metadata kept;
     for (const auto& [key, value] : metadata) {
-      kept.emplace_back(checkpoint.tensors.keep(key), checkpoint.tensors.keep(value));
+      kept.emplace_back(checkpoint.tensors.keep(key), checkpoint.tensors.keep_value(value));
     }
     checkpoint.tensors.set_metadata(std::move(kept));
   }
   checkpoint.tensors.seal();
-  if (checkpoint.tensors.has_name_twice())
+  if (checkpoint.tensors.name_twice() != nullptr)
     throw std::invalid_argument("two tensors have the same name");
   return checkpoint;
 }
 
 Checkpoint open_checkpoint(const std::string& path, Io io) {
-  Checkpoint opened = path.ends_with(".json") ? open_shards(path) : open_safetensors(path);
+  Checkpoint opened = path.ends_with(".json") ? open_shards(path) : open_file(OpenedFile(path));
   if (io == Io::kMap) {
     for (CheckpointFile& file : opened.files) {
       file.mapping = std::make_shared<const Mapping>(file.file, file.identity.bytes);

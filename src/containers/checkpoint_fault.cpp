@@ -59,10 +59,30 @@ std::string_view name_of(FileRule rule) noexcept {
       return "too_many_dimensions";
     case FileRule::kTooManyKeys:
       return "too_many_keys";
+    case FileRule::kGgufVersion:
+      return "gguf_version";
+    case FileRule::kGgufByteOrder:
+      return "gguf_byte_order";
+    case FileRule::kCountPastEnd:
+      return "count_past_end";
+    case FileRule::kValueType:
+      return "value_type";
+    case FileRule::kNestedList:
+      return "nested_list";
+    case FileRule::kBoolValue:
+      return "bool_value";
+    case FileRule::kAlignment:
+      return "alignment";
+    case FileRule::kTensorName:
+      return "tensor_name";
     case FileRule::kShapeOverflow:
       return "shape_overflow";
     case FileRule::kPartialByte:
       return "partial_byte";
+    case FileRule::kPartialBlock:
+      return "partial_block";
+    case FileRule::kMisaligned:
+      return "misaligned";
     case FileRule::kOffsetsReversed:
       return "offsets_reversed";
     case FileRule::kOffsetsPastEnd:

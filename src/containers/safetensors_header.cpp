@@ -118,7 +118,7 @@ bool SafetensorsHeaderReader::string(std::string& text) {
   }
   if (place_ != Place::kField || field_ != Field::kDType) return other_value();
   dtype_ = element_type_from_name(text);
-  if (!dtype_) fail(FileRule::kUnknownDType, text);
+  if (!dtype_ || !is_in_safetensors(*dtype_)) fail(FileRule::kUnknownDType, text);
   return true;
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <array>
 #include <utility>
 
-#include "containers/foreign_file.h"
 #include "containers/header_stream.h"
+#include "containers/opened_file.h"
+#include "containers/safetensors_container.h"
 #include "containers/safetensors_header.h"
 #include "quarrow/containers/checkpoint_fault.h"
 #include "quarrow/containers/safetensors.h"
@@ -20,14 +20,13 @@ constexpr std::uint64_t kLengthBytes = 8;
 }
 
 // The header's length, once it is sure that a header of that length can be there.
-std::uint64_t checked_header_length(const File& file, std::uint64_t file_bytes) {
-  std::array<char, kForeignFileBytes> first{};
-  const std::size_t got = file.read_at(first.data(), first.size(), 0);
-  const std::string_view first_bytes(first.data(), got);
+std::uint64_t checked_header_length(const OpenedFile& file) {
+  const std::string_view first = file.first_bytes();
+  const std::uint64_t file_bytes = file.identity.bytes;
   std::uint64_t length = 0;
   std::optional<FileRule> broken;
   std::uint64_t position = 0;
-  if (got < kLengthBytes) {
+  if (first.size() < kLengthBytes) {
     broken = FileRule::kLengthTruncated;
   } else {
     for (std::size_t index = kLengthBytes; index-- > 0;) {
@@ -39,16 +38,16 @@ std::uint64_t checked_header_length(const File& file, std::uint64_t file_bytes) 
       broken = FileRule::kHeaderTooLarge;
     } else if (length > file_bytes - kLengthBytes) {
       broken = FileRule::kHeaderPastEnd;
-    } else if (got > kLengthBytes && first[kLengthBytes] != '{') {
+    } else if (first.size() > kLengthBytes && first[kLengthBytes] != '{') {
       broken = FileRule::kHeaderStart;
       position = kLengthBytes;
     }
   }
   if (!broken) return length;
-  if (const auto foreign = foreign_file(first_bytes, file_bytes)) {
-    throw CheckpointFault(*foreign, file.path());
+  if (const auto foreign = foreign_file(first, file_bytes)) {
+    throw CheckpointFault(*foreign, file.file.path());
   }
-  fail(*broken, file.path(), position);
+  fail(*broken, file.file.path(), position);
 }
 
 // The format wants the data covered exactly: each tensor begins where the one before it ended.
@@ -80,14 +79,16 @@ void check_coverage(const Checkpoint& opened) {
 
 }  // namespace
 
-Checkpoint open_safetensors(const std::string& path) {
+Checkpoint read_safetensors(OpenedFile&& from) {
   Checkpoint opened;
-  opened.path = path;
-  opened.files.push_back({File::open_to_read(path), {}, 0, 0, nullptr});
-  CheckpointFile& file = opened.files[0];
-  file.identity = file.file.identity();
-  file.header_bytes = checked_header_length(file.file, file.identity.bytes);
-  file.data_start = kLengthBytes + file.header_bytes;
+  opened.path = from.file.path();
+  const std::uint64_t header_bytes = checked_header_length(from);
+  opened.files.push_back({.file = std::move(from.file),
+                          .identity = from.identity,
+                          .data_start = kLengthBytes + header_bytes,
+                          .header_bytes = header_bytes,
+                          .mapping = nullptr});
+  const CheckpointFile& file = opened.files[0];
 
   HeaderStream stream(file.file, kLengthBytes, file.data_start);
   SafetensorsHeaderReader reader(stream, opened.path, opened.tensors);
@@ -96,5 +97,7 @@ Checkpoint open_safetensors(const std::string& path) {
   check_coverage(opened);
   return opened;
 }
+
+Checkpoint open_safetensors(const std::string& path) { return read_safetensors(OpenedFile(path)); }
 
 }  // namespace quarrow

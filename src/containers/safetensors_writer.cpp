@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "containers/safetensors_container.h"
 #include "core/checked_math.h"
 #include "core/json_text.h"
 #include "quarrow/containers/safetensors.h"
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kDataAlignment = 8;
+constexpr std::uint64_t kMaxBytes = std::numeric_limits<std::int64_t>::max();
 constexpr std::size_t kWriteBytes = std::size_t{256} << 10;
 
 using Sink = FunctionRef<void(std::string_view)>;
@@ -73,7 +75,7 @@ void for_each_piece(const SafetensorsHeader& header, Sink sink) {
       sink(separator);
       put_quoted(key, sink);
       sink(":");
-      put_quoted(value, sink);
+      put_quoted(value.text(), sink);
       separator = ",";
     }
     sink("}");
@@ -103,7 +105,6 @@ std::uint64_t assign_offsets(std::span<TensorEntry> entries, std::vector<std::ui
     TensorEntry& entry = entries[index];
     bool partial_byte = false;
     const auto bytes = tensor_bytes(entry.dtype, entry.shape, partial_byte);
-    constexpr std::uint64_t kMaxBytes = std::numeric_limits<std::int64_t>::max();
     if (!bytes || *bytes > kMaxBytes - offset) throw std::length_error("tensor data");
     entry.begin = offset;
     offset += *bytes;
@@ -137,6 +138,22 @@ void SafetensorsHeader::write(const File& file) const {
   });
   buffer.append(static_cast<std::size_t>(total - written - buffer.size()), ' ');
   flush();
+}
+
+FileSizes place_safetensors(const std::optional<TensorTable::Metadata>& metadata,
+                            std::span<TensorEntry> entries, std::vector<std::uint32_t>& order) {
+  FileSizes sizes;
+  const std::uint64_t data_bytes = assign_offsets(entries, order);
+  sizes.header_bytes = SafetensorsHeader{&metadata, entries, order}.bytes();
+  if (data_bytes > kMaxBytes - sizes.header_bytes) throw std::length_error("file size");
+  sizes.file_bytes = sizes.header_bytes + data_bytes;
+  return sizes;
+}
+
+void write_safetensors_header(const std::optional<TensorTable::Metadata>& metadata,
+                              std::span<const TensorEntry> entries,
+                              std::span<const std::uint32_t> order, const File& file) {
+  SafetensorsHeader{&metadata, entries, order}.write(file);
 }
 
 }  // namespace quarrow

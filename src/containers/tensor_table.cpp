@@ -30,9 +30,12 @@ std::optional<std::uint64_t> tensor_bytes(ElementType dtype, std::span<const std
     if (factor > most_elements / elements) return std::nullopt;
     elements *= factor;
   }
-  if (empty) return 0;
-  partial_byte = elements % block.elements != 0;
+  // ggml's blocks end with their row, be there one or none.
+  const std::uint64_t row = shape.empty() ? 1 : shape.back();
+  const std::uint64_t filled = is_ggml_block(dtype) ? row : empty ? 0 : elements;
+  partial_byte = filled % block.elements != 0;
   if (partial_byte) return std::nullopt;
+  if (empty) return 0;
   return elements / block.elements * block.bytes;
 }
 
@@ -52,9 +55,10 @@ const TensorEntry* TensorTable::find(std::string_view name) const noexcept {
   return entry != nullptr && entry->name == name ? entry : nullptr;
 }
 
-bool TensorTable::has_name_twice() const noexcept {
+const TensorEntry* TensorTable::name_twice() const noexcept {
   const auto name = [this](std::uint32_t index) { return entries_[index].name; };
-  return std::ranges::adjacent_find(by_name_, {}, name) != by_name_.end();
+  const auto found = std::ranges::adjacent_find(by_name_, {}, name);
+  return found == by_name_.end() ? nullptr : &entries_[*found];
 }
 
 bool TensorTable::has_prefix(std::string_view prefix) const noexcept {
@@ -64,11 +68,15 @@ bool TensorTable::has_prefix(std::string_view prefix) const noexcept {
 
 void TensorTable::reserve(std::size_t entries) { entries_.reserve(entries); }
 
+std::span<char> TensorTable::room(std::size_t bytes) {
+  if (bytes == 0) return {};
+  return {static_cast<char*>(memory_->allocate(bytes, 1)), bytes};
+}
+
 std::string_view TensorTable::keep(std::string_view text) {
-  if (text.empty()) return {};
-  char* copy = static_cast<char*>(memory_->allocate(text.size(), 1));
-  std::memcpy(copy, text.data(), text.size());
-  return {copy, text.size()};
+  const std::span<char> copy = room(text.size());
+  std::ranges::copy(text, copy.begin());
+  return {copy.data(), copy.size()};
 }
 
 std::span<const std::uint64_t> TensorTable::keep(std::span<const std::uint64_t> shape) {

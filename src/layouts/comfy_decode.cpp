@@ -63,10 +63,10 @@ class Decoder {
 
   void add_listed(const TensorTable::Metadata& metadata) {
     constexpr std::size_t kValuesOfLayer = 16;
-    for (const auto& [key, text] : metadata) {
+    for (const auto& [key, value] : metadata) {
       if (key != kComfyMetadata) continue;
       const std::optional<JsonValue> listed =
-          parse_description(text, 1024 + kValuesOfLayer * file_.tensors.size());
+          parse_description(value.text(), 1024 + kValuesOfLayer * file_.tensors.size());
       if (!listed || !listed->is_object()) {
         fail(nullptr, "'_quantization_metadata' is no JSON object");
       }

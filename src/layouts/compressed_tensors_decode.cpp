@@ -24,12 +24,12 @@
 namespace quarrow::compressed_tensors {
 namespace {
 
-const std::string_view* find_metadata(const TensorTable& file, std::string_view wanted) {
-  if (!file.metadata()) return nullptr;
+std::optional<std::string_view> find_metadata(const TensorTable& file, std::string_view wanted) {
+  if (!file.metadata()) return std::nullopt;
   for (const auto& [key, value] : *file.metadata()) {
-    if (key == wanted) return &value;
+    if (key == wanted) return value.text();
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 constexpr std::string_view kUnclear =
@@ -50,8 +50,8 @@ class Decoder {
   Decoder(const Checkpoint& file, StoredLayers& layers) : file_(file), layers_(layers) {}
 
   void run() {
-    if (const std::string_view* text = find_metadata(file_.tensors, kConfig)) {
-      if (const std::string_view* ours = find_metadata(file_.tensors, kOurs)) {
+    if (const auto text = find_metadata(file_.tensors, kConfig)) {
+      if (const auto ours = find_metadata(file_.tensors, kOurs)) {
         before_ = parse(kOurs, *ours);
       }
       return add_layers(parse(kConfig, *text));

@@ -9,6 +9,7 @@
 #include "layouts/comfy_scheme.h"
 #include "layouts/compressed_tensors.h"
 #include "layouts/description.h"
+#include "layouts/gguf_architecture.h"
 #include "layouts/layer_names.h"
 #include "quarrow/containers/checkpoint_fault.h"
 
@@ -20,10 +21,12 @@ using Metadata = TensorTable::Metadata;
 // Of torchao: a list of tensors, each of which has a key of its own.
 constexpr std::string_view kTensorNames = "tensor_names";
 
-// Said of the very bytes of a file: the hash that readers check (of the model specification), and
-// which part of which tensor torch.distributed.checkpoint saved there. Hashes by which trainers
+// Said of the very bytes of a file: the hash that readers check (of the model specification), which
+// part of which tensor torch.distributed.checkpoint saved there, and which type GGUF's tensors have
+// for the most part. Hashes by which trainers
 // name a model (sshs_model_hash) stay: they tell what the file was made from.
-constexpr std::array<std::string_view, 2> kOfBytes = {"modelspec.hash_sha256", "DCP_SHARDING_INFO"};
+constexpr std::array<std::string_view, 3> kOfBytes = {"modelspec.hash_sha256", "DCP_SHARDING_INFO",
+                                                      "general.file_type"};
 
 bool contains(std::span<const std::string_view> list, std::string_view text) {
   return std::ranges::find(list, text) != list.end();
@@ -45,7 +48,7 @@ class Rewriter {
     for (const auto& item : before) {
       if (contains(kOfBytes, item.first)) continue;
       if (of_torchao && is_changed(item.first)) continue;
-      const std::optional<std::string_view> value = rewritten(item.first, item.second);
+      const std::optional<MetadataValue> value = rewritten(item.first, item.second);
       if (value) after.emplace_back(item.first, *value);
     }
     return after;
@@ -75,14 +78,14 @@ class Rewriter {
   }
 
   // Nothing: the key is gone. What cannot be read is left as it is.
-  std::optional<std::string_view> rewritten(std::string_view key, std::string_view value) {
+  std::optional<MetadataValue> rewritten(std::string_view key, const MetadataValue& value) {
     const bool of_comfy = key == kComfyMetadata;
     const bool of_config = key == compressed_tensors::kConfig;
     const bool of_ours = key == compressed_tensors::kOurs;
     if (!of_comfy && !of_config && !of_ours && key != kTensorNames) return value;
     constexpr std::size_t kValuesOfLayer = 16;
     const std::optional<JsonValue> parsed =
-        parse_description(value, 1024 + kValuesOfLayer * source_.tensors.size());
+        parse_description(value.text(), 1024 + kValuesOfLayer * source_.tensors.size());
     if (!parsed) return value;
     bool is_same = true;
     std::optional<JsonValue> left;
@@ -209,7 +212,7 @@ std::optional<TensorTable::Metadata> metadata_after(const Checkpoint& source,
   for (const auto& [key, value] : source.differing_metadata) {
     if (key != kComfyMetadata) continue;
     const std::optional<JsonValue> parsed =
-        parse_description(value, 1024 + 16 * source.tensors.size());
+        parse_description(value.text(), 1024 + 16 * source.tensors.size());
     const JsonValue* layers = parsed ? parsed->member("layers") : nullptr;
     if (layers == nullptr) continue;
     for (const auto& [layer, description] : layers->members()) {
@@ -227,14 +230,13 @@ std::optional<TensorTable::Metadata> metadata_after(const Checkpoint& source,
   return Rewriter(source, dialects, std::move(changed), memory).run(before);
 }
 
-void complete_metadata(const Checkpoint& source, std::optional<TensorTable::Metadata>& metadata) {
-  if (!metadata || metadata == source.tensors.metadata()) return;
-  if (metadata->empty()) {
-    metadata.reset();
-    return;
-  }
-  const auto has_format = [](const auto& item) { return item.first == "format"; };
-  if (std::ranges::none_of(*metadata, has_format)) metadata->emplace_back("format", "pt");
+void complete_metadata(const Checkpoint& source, const ContainerSpec& container,
+                       std::optional<TensorTable::Metadata>& metadata,
+                       std::pmr::memory_resource& memory) {
+  MetadataOrigin origin{.is_foreign = source.container != container.container};
+  if (!origin.is_foreign && metadata == source.tensors.metadata()) return;
+  if (origin.is_foreign) origin.architecture = gguf_architecture(source.tensors);
+  container.complete(metadata, origin, memory);
 }
 
 void check_descriptions(const Checkpoint& source) {

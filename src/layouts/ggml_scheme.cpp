@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <utility>
 
 #include "layouts/layer_names.h"
 #include "layouts/usual_dtype.h"
@@ -13,17 +12,25 @@ namespace {
 
 constexpr Storage kStorage;
 
-constexpr std::array<std::pair<ElementType, std::string_view>, 5> kFormats = {{
-    {ElementType::kQ80, "q8_0"},
-    {ElementType::kQ51, "q5_1"},
-    {ElementType::kQ50, "q5_0"},
-    {ElementType::kQ41, "q4_1"},
-    {ElementType::kQ40, "q4_0"},
-}};
+struct GgmlFormat {
+  std::string_view format;
+  ElementType type;
+  // What llama.h calls a file most of whose tensors are of the type (LLAMA_FTYPE), a U32.
+  std::string_view file_type;
+};
 
-ElementType type_of(const Format& format) {
-  const auto is_named = [&](const auto& each) { return each.second == format.spec->name; };
-  return std::ranges::find_if(kFormats, is_named)->first;
+constexpr std::array kFormats = {
+    GgmlFormat{"q8_0", ElementType::kQ80, {"\7\0\0\0", 4}},
+    GgmlFormat{"q5_1", ElementType::kQ51, {"\11\0\0\0", 4}},
+    GgmlFormat{"q5_0", ElementType::kQ50, {"\10\0\0\0", 4}},
+    GgmlFormat{"q4_1", ElementType::kQ41, {"\3\0\0\0", 4}},
+    GgmlFormat{"q4_0", ElementType::kQ40, {"\2\0\0\0", 4}},
+};
+// Of the rules of ggml's blocks (GGML_QNT_VERSION).
+constexpr std::string_view kVersion{"\2\0\0\0", 4};
+
+const GgmlFormat& format_of(const Format& format) {
+  return *std::ranges::find(kFormats, format.spec->name, &GgmlFormat::format);
 }
 
 StayReason stay_reason(const TensorEntry& tensor, const TensorTable& /*file*/,
@@ -34,26 +41,34 @@ StayReason stay_reason(const TensorEntry& tensor, const TensorTable& /*file*/,
   // ComfyUI-GGUF and diffusers replace linear layers; a convolution in blocks loads in neither.
   if (tensor.shape.size() > 2) return StayReason::kConvolution;
   if (tensor.bytes() == 0) return StayReason::kEmpty;
-  if (tensor.shape[1] % block_of(type_of(format)).elements != 0) return StayReason::kPartialBlock;
+  if (tensor.shape[1] % block_of(format_of(format).type).elements != 0)
+    return StayReason::kPartialBlock;
   return StayReason::kNone;
 }
 
 std::vector<EncodedEntry> encode(const LayerToEncode& job, std::pmr::memory_resource& /*memory*/) {
-  return {{job.tensor->name, job.tensor->shape, type_of(*job.format), Role::kCodes, {}}};
+  return {{job.tensor->name, job.tensor->shape, format_of(*job.format).type, Role::kCodes, {}}};
+}
+
+// The type of the first layer stands for the file, as llama.cpp's quantize says it.
+void describe(std::span<const LayerToEncode> layers, std::pmr::memory_resource& /*memory*/,
+              TensorTable::Metadata& metadata) {
+  metadata.emplace_back("general.quantization_version", MetadataValue(ValueType::kU32, kVersion));
+  metadata.emplace_back("general.file_type",
+                        MetadataValue(ValueType::kU32, format_of(*layers[0].format).file_type));
 }
 
 void decode(const Checkpoint& file, StoredLayers& layers) {
   UsualDType usual(file);
   for (const TensorEntry& tensor : file.tensors.entries()) {
-    const auto is_type = [&](const auto& each) { return each.first == tensor.dtype; };
-    const auto* const found = std::ranges::find_if(kFormats, is_type);
+    const auto* const found = std::ranges::find(kFormats, tensor.dtype, &GgmlFormat::type);
     const bool is_layer =
         found != kFormats.end() && tensor.shape.size() >= 2 && tensor.name.ends_with(kWeightSuffix);
     if (!is_layer) continue;
     StoredLayer layer{.name = tensor.name,
                       .shape = tensor.shape,
                       .dtype = usual.of(layer_of(tensor.name)),
-                      .format = default_format(*find_format(found->second)),
+                      .format = default_format(*find_format(found->format)),
                       .storage = &kStorage};
     layer.parts[Role::kCodes] = &tensor;
     bool partial_byte = false;
@@ -64,6 +79,6 @@ void decode(const Checkpoint& file, StoredLayers& layers) {
 
 }  // namespace
 
-const Scheme kGgmlScheme{stay_reason, encode, nullptr, decode, Runtime::kNone, "GGUF's readers"};
+const Scheme kGgmlScheme{stay_reason, encode, describe, decode, Runtime::kNone, "GGUF's readers"};
 
 }  // namespace quarrow

@@ -35,6 +35,7 @@ bool is_embedding(std::string_view module) noexcept {
 }  // namespace
 
 StayReason no_float_reason(ElementType dtype) noexcept {
+  if (is_ggml_block(dtype)) return StayReason::kGgmlBlock;
   return is_narrow_float(dtype) ? StayReason::kNarrowFloat : StayReason::kNotFloat;
 }
 

@@ -3,6 +3,7 @@
 
 #include "layouts/comfy_scheme.h"
 #include "layouts/compressed_tensors.h"
+#include "layouts/ggml_scheme.h"
 #include "layouts/packing.h"
 #include "layouts/plain_float8.h"
 #include "quarrow/layouts/layout.h"
@@ -30,6 +31,11 @@ constexpr std::array kLayouts = {
     Layout{"fp8_e4m3", Container::kSafetensors, &kPlainFloat8Scheme, {}, is_cast},
     Layout{"fp8_e5m2", Container::kSafetensors, &kComfyScheme, {}, is_scaled},
     Layout{"fp8_e5m2", Container::kSafetensors, &kPlainFloat8Scheme, {}, is_cast},
+    Layout{"q8_0", Container::kGguf, &kGgmlScheme, {}},
+    Layout{"q5_1", Container::kGguf, &kGgmlScheme, {}},
+    Layout{"q5_0", Container::kGguf, &kGgmlScheme, {}},
+    Layout{"q4_1", Container::kGguf, &kGgmlScheme, {}},
+    Layout{"q4_0", Container::kGguf, &kGgmlScheme, {}},
 };
 
 }  // namespace
@@ -63,6 +69,8 @@ std::string_view name_of(StayReason reason) noexcept {
       return "rule";
     case StayReason::kNotFloat:
       return "not_float";
+    case StayReason::kGgmlBlock:
+      return "ggml_block";
     case StayReason::kNarrowFloat:
       return "narrow_float";
     case StayReason::kAlreadyQuantized:
@@ -83,6 +91,8 @@ std::string_view name_of(StayReason reason) noexcept {
       return "name_taken";
     case StayReason::kShortGroup:
       return "short_group";
+    case StayReason::kPartialBlock:
+      return "partial_block";
     case StayReason::kManyDimensions:
       return "many_dimensions";
     case StayReason::kTensorScale:

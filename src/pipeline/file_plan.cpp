@@ -2,133 +2,17 @@
 #include "quarrow/pipeline/file_plan.h"
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <stdexcept>
-#include <string>
 
-#include "core/checked_math.h"
-#include "quarrow/containers/safetensors.h"
+#include "pipeline/placement.h"
+#include "quarrow/containers/container.h"
 #include "quarrow/core/status.h"
 #include "quarrow/layouts/comfy_model.h"
 #include "quarrow/layouts/file_metadata.h"
 
 namespace quarrow {
 namespace {
-
-// Puts tensors into output files, one after the other, and tells them where their parts lie.
-class Placement {
- public:
-  Placement(FilePlan& plan, std::size_t tensors, const FilePlanOptions& options)
-      : plan_(plan),
-        max_shard_bytes_(options.in_memory ? 0 : options.max_shard_bytes),
-        in_memory_(options.in_memory) {
-    begin_output();
-    // Unused pages are never touched; growing would copy.
-    plan.outputs[0].entries.reserve(kMostEntries * tensors);
-    plan.outputs[0].tensors.reserve(kMostEntries * tensors);
-    roles_[0].reserve(kMostEntries * tensors);
-  }
-
-  // All parts of a tensor come to lie in one file.
-  void add(std::uint32_t tensor, std::span<const EncodedEntry> parts) {
-    // Few parts, each of which has fewer than 2^60 bytes.
-    std::uint64_t bytes = 0;
-    for (const EncodedEntry& part : parts) {
-      bool partial_byte = false;
-      const auto part_bytes = tensor_bytes(part.dtype, part.shape, partial_byte);
-      if (!part_bytes) throw std::length_error("tensor data");
-      bytes += *part_bytes;
-    }
-    const bool full = output_bytes_ != 0 && max_shard_bytes_ != 0 &&
-                      (bytes > max_shard_bytes_ || output_bytes_ > max_shard_bytes_ - bytes);
-    if (full) begin_output();
-    output_bytes_ += bytes;
-    const auto output = static_cast<std::uint32_t>(plan_.outputs.size() - 1);
-    plan_.tensors[tensor].output = output;
-    plan_.tensors[tensor].bytes_out = bytes;
-    for (const EncodedEntry& part : parts) {
-      TensorEntry entry;
-      entry.name = part.name;
-      entry.shape = part.shape;
-      entry.dtype = part.dtype;
-      plan_.outputs[output].entries.push_back(entry);
-      plan_.outputs[output].tensors.push_back(tensor);
-      roles_[output].push_back(part.role);
-      if (!part.role) {
-        // Its entry, until that has a position.
-        const std::uint64_t index = roles_[output].size() - 1;
-        plan_.outputs[output].constants.push_back({index, part.constant});
-      }
-    }
-  }
-
-  // After the metadata is known.
-  void finish() {
-    for (std::size_t output = 0; output < plan_.outputs.size(); ++output) {
-      place(plan_.outputs[output], roles_[output]);
-    }
-  }
-
- private:
-  using Roles = std::vector<std::optional<Role>>;
-
-  // Of a quantized tensor: its parts and a description.
-  static constexpr std::size_t kMostEntries = kMaxParts + 1;
-  static constexpr std::uint64_t kMaxBytes = std::numeric_limits<std::int64_t>::max();
-
-  void begin_output() {
-    plan_.outputs.emplace_back();
-    roles_.emplace_back();
-    output_bytes_ = 0;
-  }
-
-  void place(OutputPlan& output, const Roles& roles) {
-    const std::uint64_t data_bytes = assign_offsets(output.entries, output.order);
-    output.header_bytes = SafetensorsHeader{&plan_.metadata, output.entries, output.order}.bytes();
-    if (data_bytes > kMaxBytes - output.header_bytes) throw std::length_error("file size");
-    output.file_bytes = output.header_bytes + data_bytes;
-    if (in_memory_) place_in_memory(output);
-    const auto position_of = [&](std::size_t index) {
-      return in_memory_ ? output.memory_positions[index]
-                        : output.header_bytes + output.entries[index].begin;
-    };
-    for (ConstantBytes& constant : output.constants) {
-      constant.position = position_of(static_cast<std::size_t>(constant.position));
-    }
-    for (std::size_t index = 0; index < roles.size(); ++index) {
-      TensorPlan& tensor = plan_.tensors[output.tensors[index]];
-      const std::uint64_t position = position_of(index);
-      if (!roles[index]) continue;
-      if (tensor.action != Action::kQuantize) {
-        tensor.data_position = position;
-        continue;
-      }
-      PlacedParts& parts = plan_.placed[tensor.layer];
-      parts.positions[*roles[index]] = position;
-      parts.types[*roles[index]] = output.entries[index].dtype;
-    }
-  }
-
-  // The entries that are made, each on a cache line.
-  void place_in_memory(OutputPlan& output) const {
-    constexpr std::uint64_t kCacheLine = 64;
-    output.memory_positions.reserve(output.entries.size());
-    for (std::size_t index = 0; index < output.entries.size(); ++index) {
-      const bool made = plan_.tensors[output.tensors[index]].action != Action::kCopy;
-      const std::uint64_t bytes = made ? output.entries[index].bytes() : 0;
-      output.memory_positions.push_back(output.memory_bytes);
-      // They are fewer than 2^63 together, and there are fewer than 2^32 of them.
-      output.memory_bytes += round_up(bytes, kCacheLine);
-    }
-  }
-
-  FilePlan& plan_;
-  std::uint64_t max_shard_bytes_;
-  bool in_memory_;
-  std::uint64_t output_bytes_ = 0;  // of data, in the last output
-  std::vector<Roles> roles_;        // of the entries of each output
-};
 
 // What a tensor becomes that is neither quantized nor restored. What is part of a quantized layer
 // that stays (`stored_as`) is copied.
@@ -173,8 +57,8 @@ class QuantizePlanner {
     check_dtype(options);
     for (Format& format : formats_) {
       check_format(format);
-      const Layout* layout = find_layout(format, Container::kSafetensors);
-      if (layout == nullptr) throw std::invalid_argument("no safetensors layout");
+      const Layout* layout = find_layout(format, options.container);
+      if (layout == nullptr) throw std::invalid_argument("no layout in the container");
       layouts_.push_back(layout);
       // Whatever the format does in memory: no file has a byte for each narrow code.
       if (format.spec->bits < 8) format.packed = true;
@@ -320,7 +204,7 @@ class QuantizePlanner {
       if (!plan_.metadata) plan_.metadata.emplace();
       scheme->describe(layers, *plan_.memory, *plan_.metadata);
     }
-    complete_metadata(source_, plan_.metadata);
+    complete_metadata(source_, spec_of(options_.container), plan_.metadata, *plan_.memory);
   }
 
   const Checkpoint& source_;
@@ -384,7 +268,7 @@ FilePlan plan_restored(const Checkpoint& source, const StoredLayers& layers,
       plan.tensors, [](const TensorPlan& tensor) { return tensor.action != Action::kCopy; });
   plan.metadata =
       metadata_after(source, DialectLayers(source.tensors), std::move(changed), *plan.memory);
-  complete_metadata(source, plan.metadata);
+  complete_metadata(source, spec_of(options.container), plan.metadata, *plan.memory);
   placement.finish();
   return plan;
 }

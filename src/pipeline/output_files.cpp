@@ -7,7 +7,8 @@
 #include "containers/safetensors_index.h"
 #include "containers/temporary_name.h"
 #include "quarrow/containers/checkpoint_fault.h"
-#include "quarrow/containers/safetensors.h"
+#include "quarrow/containers/container.h"
+#include "quarrow/containers/header_limits.h"
 #include "quarrow/pipeline/file_job.h"
 
 namespace quarrow {
@@ -15,13 +16,14 @@ namespace {
 
 // What is written can be read again.
 void check_limits(const FilePlan& plan, const std::vector<std::string>& paths) {
+  const ContainerSpec& container = spec_of(plan.container);
   std::size_t tensors = 0;
   for (std::size_t output = 0; output < plan.outputs.size(); ++output) {
     const OutputPlan& planned = plan.outputs[output];
     std::size_t dimensions = 0;
     for (const TensorEntry& entry : planned.entries) dimensions += entry.shape.size();
-    if (planned.header_bytes - sizeof(std::uint64_t) > kMaxHeaderBytes ||
-        dimensions > kMaxHeaderDimensions ||
+    if (planned.header_bytes > container.most_header_bytes ||
+        planned.entries.size() > container.most_tensors || dimensions > kMaxHeaderDimensions ||
         (plan.metadata && plan.metadata->size() > kMaxHeaderKeys)) {
       throw PathFault(PathRule::kHeaderTooLarge, paths[output]);
     }
@@ -37,7 +39,7 @@ void check_limits(const FilePlan& plan, const std::vector<std::string>& paths) {
 OutputFiles::OutputFiles(const Checkpoint& source, const FilePlan& plan,
                          const std::string& destination, Poll* poll)
     // All files of a set lie in the folder of now, wherever the program goes while this waits.
-    : plan_(plan), paths_(shard_paths(destination, plan.outputs.size())) {
+    : plan_(plan), paths_(shard_paths(destination, plan.outputs.size(), plan.container)) {
   const bool several = paths_.size() > 1;
   if (several && !destination.empty()) {
     for (std::string& path : paths_) path = absolute_path(path);
@@ -62,7 +64,7 @@ OutputFiles::OutputFiles(const Checkpoint& source, const FilePlan& plan,
   for (std::size_t output = 0; output < plan.outputs.size(); ++output) {
     const OutputPlan& planned = plan.outputs[output];
     const File& file = files_[output]->file();
-    SafetensorsHeader{&plan.metadata, planned.entries, planned.order}.write(file);
+    spec_of(plan.container).write_header(plan.metadata, planned.entries, planned.order, file);
     for (const ConstantBytes& constant : planned.constants) {
       file.write_at(constant.bytes.data(), constant.bytes.size(), constant.position);
     }

@@ -11,19 +11,19 @@
 #include <vector>
 
 #include "quarrow/containers/checkpoint_fault.h"
+#include "quarrow/containers/container.h"
 #include "quarrow/pipeline/file_job.h"
 
 namespace quarrow {
 namespace {
 
-constexpr std::string_view kEnding = ".safetensors";
 constexpr std::string_view kIndex = ".index";
 constexpr std::string_view kJson = ".json";
 
 // By these, loaders take a file for something that it would not be.
-constexpr std::array<std::string_view, 13> kOtherFormats = {
-    ".gguf", ".ggml", ".bin", ".ckpt", ".pt",      ".pth", ".pkl",
-    ".onnx", ".npz",  ".npy", ".h5",   ".msgpack", ".json"};
+constexpr std::array<std::string_view, 12> kOtherFormats = {".ggml", ".bin", ".ckpt",    ".pt",
+                                                            ".pth",  ".pkl", ".onnx",    ".npz",
+                                                            ".npy",  ".h5",  ".msgpack", ".json"};
 
 // What diffusers and transformers look for: for these names alone is the part before the ending
 // known to be a variant, and not a part of the name ("flux1.1").
@@ -48,8 +48,9 @@ struct IndexName {
   std::string index;  // the whole path
 };
 
-// Of a destination that is named as an index; the stem is empty when it is not.
-IndexName index_name(const std::string& destination) {
+// Of a destination that is named as an index of files with that ending; the stem is empty when it
+// is not.
+IndexName index_name(const std::string& destination, std::string_view ending) {
   std::string_view rest = destination;
   if (!cut(rest, kJson)) return {};
   std::string_view variant;
@@ -62,15 +63,15 @@ IndexName index_name(const std::string& destination) {
       return {};
     }
   }
-  cut(rest, kEnding);
+  cut(rest, ending);
   if (rest.empty() || rest.ends_with('/')) return {};
   return {std::string(rest).append(variant), destination};
 }
 
 // Of a destination that is named as a file.
-IndexName index_of_file(const std::string& destination) {
+IndexName index_of_file(const std::string& destination, std::string_view ending) {
   std::string_view stem = destination;
-  cut(stem, kEnding);
+  cut(stem, ending);
   const std::string_view name = stem.substr(stem.rfind('/') + 1);
   for (const std::string_view model : kModelNames) {
     const bool has_variant =
@@ -78,10 +79,10 @@ IndexName index_of_file(const std::string& destination) {
     if (!has_variant) continue;
     const std::string_view variant = name.substr(model.size());
     std::string index(stem.substr(0, stem.size() - variant.size()));
-    index.append(kEnding).append(kIndex).append(variant).append(kJson);
+    index.append(ending).append(kIndex).append(variant).append(kJson);
     return {std::string(stem), std::move(index)};
   }
-  return {std::string(stem), std::string(stem).append(kEnding).append(kIndex).append(kJson)};
+  return {std::string(stem), std::string(stem).append(ending).append(kIndex).append(kJson)};
 }
 
 std::string shard_tail(std::size_t number, std::size_t count) {
@@ -92,20 +93,24 @@ std::string shard_tail(std::size_t number, std::size_t count) {
 
 }  // namespace
 
-std::vector<std::string> shard_paths(const std::string& destination, std::size_t outputs) {
-  IndexName names = index_name(destination);
+std::vector<std::string> shard_paths(const std::string& destination, std::size_t outputs,
+                                     Container container) {
+  const ContainerSpec& spec = spec_of(container);
+  IndexName names;
+  if (spec.in_shards) names = index_name(destination, spec.ending);
   if (names.stem.empty()) {
     const std::string name = lower(destination);
     const auto ends = [&](std::string_view ending) { return name.ends_with(ending); };
-    if (std::ranges::any_of(kOtherFormats, ends)) {
+    if (std::ranges::any_of(kOtherFormats, ends) ||
+        container_of_name(destination).value_or(container) != container) {
       throw PathFault(PathRule::kOtherFormat, destination);
     }
     if (outputs == 1) return {destination};
-    names = index_of_file(destination);
+    names = index_of_file(destination, spec.ending);
   }
   std::vector<std::string> paths;
   for (std::size_t number = 1; number <= outputs; ++number) {
-    paths.push_back(names.stem + shard_tail(number, outputs) + std::string(kEnding));
+    paths.push_back(names.stem + shard_tail(number, outputs) + std::string(spec.ending));
   }
   paths.push_back(names.index);
   return paths;

@@ -124,6 +124,19 @@ def dequantize_sharded(folder: Path) -> Job:
     return Job(job.run)
 
 
+def gguf(folder: Path) -> Job:
+    """Read a GGUF file, and write another one."""
+    source, out = folder / "in" / "model.gguf", folder / "out" / "out.gguf"
+    tensors = {**some_layers(), "ids": np.arange(9)}
+    qr.save(tensors, source, metadata={"general.architecture": "flux", "title": "some layers"})
+
+    def run() -> object:
+        report = qr.dequantize_file(source, out, dtype="float16")
+        return [read_all(source, "read"), reported(report)]
+
+    return Job(run, {"out.gguf": b"the old file"})
+
+
 def read_all(path: Path, io: str) -> object:
     with qr.open(path, io=io) as checkpoint:
         tensors: list[Any] = []
@@ -172,6 +185,7 @@ KINDS = {
     "dequantize_file": JobKind(dequantize_file),
     "dequantize_comfy": JobKind(dequantize_comfy),
     "dequantize_sharded": JobKind(dequantize_sharded),
+    "gguf": JobKind(gguf),
     "open": JobKind(open_plain),
     "open_quantized": JobKind(open_quantized),
     "open_sharded": JobKind(open_sharded),

@@ -40,7 +40,6 @@ FOREIGN = {
     "pickle": (pickle.dumps({"a": 1}, protocol=2), "convert it"),
     "zip": (b"PK\x03\x04" + bytes(60), "convert it"),
     "zeros": (bytes(1000), "download"),
-    "gguf": (b"GGUF" + bytes(60), "safetensors"),
     "json": (b'{"metadata": {}, "weight_map": {}}', "index"),
 }
 

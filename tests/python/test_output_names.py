@@ -49,7 +49,7 @@ def test_a_destination_that_is_an_index_becomes_one(
         assert set(checkpoint) == set(WEIGHTS)
 
 
-@pytest.mark.parametrize("name", ["x.gguf", "x.GGUF", "x.pt", "x.json", "x.safetensors.json"])
+@pytest.mark.parametrize("name", ["x.ggml", "x.PT", "x.json", "x.safetensors.json"])
 @pytest.mark.parametrize("size", [None, 6_000])
 def test_a_name_of_another_format_is_refused(
     model: Path, name: str, size: int | None, tmp_path: Path

@@ -171,9 +171,10 @@ def test_arrays_of_a_caller_that_no_file_can_hold(tmp_path: Path) -> None:
         (lambda q, path: qr.save({"a": 3}, path), qr.InvalidInputError, "layer 'a'"),
         (lambda q, path: qr.save({"a": q, "a.weight": q}, path), qr.InvalidInputError, "rename"),
         (lambda q, _: qr.save({"a": q}, WRONG), qr.InvalidInputError, "path must be a path"),
-        (lambda q, path: qr.save({"a": q}, path, "gguf"), qr.UnsupportedFormatError, "GGUF is not"),
+        (lambda q, path: qr.save({"a": q}, path, "gguf"), qr.UnsupportedFormatError, "gguf files"),
         (lambda q, path: qr.save({"a": q}, path, "zip"), qr.UnsupportedFormatError, "container"),
-        (lambda q, path: qr.save({"a": q}, f"{path}.gguf"), qr.InvalidInputError, "gguf"),
+        (lambda q, path: qr.save({}, f"{path}.gguf", "safetensors"), qr.InvalidInputError, "gguf"),
+        (lambda q, path: qr.save({}, f"{path}.gguf"), qr.InvalidInputError, "architecture"),
         (lambda q, path: qr.save({"a": q}, path, sync=WRONG), qr.InvalidInputError, "sync must be"),
         (
             lambda q, path: qr.save({"a": q}, path, metadata={"a": WRONG}),

@@ -17,6 +17,9 @@
 
 namespace quarrow {
 
+// Each is a line in src/containers/container.cpp.
+enum class Container : std::uint8_t { kSafetensors, kGguf };
+
 enum class Io : std::uint8_t {
   kRead,  // pread into the caller's memory
   kMap,   // mmap: nothing is copied, but a file that another process cuts short is SIGBUS
@@ -33,14 +36,16 @@ struct CheckpointFile {
 
 // Borrows nothing. Movable.
 struct Checkpoint {
-  std::string path;                   // as the caller named it: the file, or the index
+  std::string path;  // as the caller named it: the file, or the index
+  Container container = Container::kSafetensors;
   std::vector<CheckpointFile> files;  // at least one, but for an index of none
   std::optional<FileIdentity> index;  // the file that lists them
   TensorTable tensors;  // of all files; where an index lists them, those that it names
   // What shards say of themselves: values of keys that are not the same in all that have the key.
   // They are no part of the metadata of the whole. Borrowed from `tensors`.
   TensorTable::Metadata differing_metadata;
-  std::uint64_t unlisted = 0;  // tensors of shards that the index does not place there
+  std::uint64_t trailing_bytes = 0;  // behind the last tensor, which belong to none
+  std::uint64_t unlisted = 0;        // tensors of shards that the index does not place there
 
   const CheckpointFile& file_of(const TensorEntry& tensor) const { return files[tensor.file]; }
   // Of the tensor's first byte, in its file.
@@ -81,11 +86,11 @@ struct TensorInMemory {
 Checkpoint checkpoint_in_memory(std::span<const TensorInMemory> tensors,
                                 const TensorTable::Metadata& metadata);
 
-// Opens a safetensors file, or with a name in .json the index of several: all of them are opened
-// and must hold the tensors that the index places in them. What else they hold is not of this
-// checkpoint: stale copies beside an overlay, tensors that the index leaves out. Throws
-// CheckpointFault, also (kChanged) when another set takes the place of this one meanwhile;
-// filesystem_error.
+// Opens a file of any container, known by its first bytes whatever its name, or with a name in
+// .json the index of several safetensors files: all of them are opened and must hold the tensors
+// that the index places in them. What else they hold is not of this checkpoint: stale copies beside
+// an overlay, tensors that the index leaves out. Throws CheckpointFault, also (kChanged) when
+// another set takes the place of this one meanwhile; filesystem_error.
 Checkpoint open_checkpoint(const std::string& path, Io io);
 
 }  // namespace quarrow

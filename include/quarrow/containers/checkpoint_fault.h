@@ -46,9 +46,20 @@ enum class FileRule : std::uint8_t {
   kUnknownDType,
   kTooManyDimensions,
   kTooManyKeys,  // of metadata and unknown fields
+  // The header of a GGUF file.
+  kGgufVersion,    // (detail: which)
+  kGgufByteOrder,  // that of other processors
+  kCountPastEnd,   // of more than the rest of the file can hold (detail: of what)
+  kValueType,      // no value has this type (detail: its number)
+  kNestedList,
+  kBoolValue,   // neither 0 nor 1
+  kAlignment,   // "general.alignment" is no power of two of the type u32
+  kTensorName,  // empty, with a NUL byte, or longer than 65,535 bytes
   // What the header says about the data.
   kShapeOverflow,
-  kPartialByte,  // the elements do not fill whole bytes
+  kPartialByte,   // the elements do not fill whole bytes
+  kPartialBlock,  // a row does not fill whole blocks (detail: the dtype)
+  kMisaligned,    // the data does not begin at a multiple of the alignment
   kOffsetsReversed,
   kOffsetsPastEnd,
   kSizeMismatch,

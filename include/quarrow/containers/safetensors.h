@@ -14,19 +14,13 @@
 
 #include "quarrow/containers/checkpoint.h"
 #include "quarrow/containers/file.h"
+#include "quarrow/containers/header_limits.h"
 #include "quarrow/containers/tensor_table.h"
 
 namespace quarrow {
 
-// The same limit as the safetensors library's.
-inline constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
 // Nesting of unknown fields, which are read and ignored.
 inline constexpr std::size_t kMaxHeaderDepth = 64;
-// Dimensions of all tensors of a file together, so that a header cannot grow in memory.
-inline constexpr std::size_t kMaxHeaderDimensions = std::size_t{1} << 22;
-// Keys of the metadata and of unknown fields together, for the same reason: a pair of empty strings
-// takes 6 bytes of a header and 8 times as many in memory.
-inline constexpr std::size_t kMaxHeaderKeys = std::size_t{1} << 20;
 
 // Opens a file and checks its header against the format and the file's size. Memory stays below
 // 3 times the header. Throws CheckpointFault or filesystem_error.

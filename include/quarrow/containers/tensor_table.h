@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "quarrow/containers/metadata_value.h"
 #include "quarrow/core/element_type.h"
 #include "quarrow/core/executor.h"
 
@@ -32,7 +33,7 @@ struct TensorEntry {
 
 // Bytes of a tensor of that shape. Nothing when its bits do not fit in 63 bits, whatever the order
 // of the dimensions and even beside a dimension of zero, or (partial_byte is set) when the elements
-// do not fill whole bytes.
+// do not fill whole bytes, or a row of ggml's blocks whole blocks.
 std::optional<std::uint64_t> tensor_bytes(ElementType dtype, std::span<const std::uint64_t> shape,
                                           bool& partial_byte) noexcept;
 
@@ -41,7 +42,7 @@ std::optional<std::uint64_t> tensor_bytes(ElementType dtype, std::span<const std
 // Owns names, shapes and metadata; what it hands out stays valid as long as it lives. Movable.
 class TensorTable {
  public:
-  using Metadata = std::vector<std::pair<std::string_view, std::string_view>>;
+  using Metadata = std::vector<std::pair<std::string_view, MetadataValue>>;
 
   TensorTable();
   TensorTable(TensorTable&&) noexcept = default;
@@ -56,15 +57,20 @@ class TensorTable {
 
   // The tensor of that name; null when there is none. Valid after seal().
   const TensorEntry* find(std::string_view name) const noexcept;
-  // Whether two tensors have one name. Valid after seal().
-  bool has_name_twice() const noexcept;
+  // A tensor whose name another one has too; null when there is none. Valid after seal().
+  const TensorEntry* name_twice() const noexcept;
   // Whether a tensor's name begins so. Valid after seal().
   bool has_prefix(std::string_view prefix) const noexcept;
 
   // For readers. Texts and shapes are copied into the table.
   void reserve(std::size_t entries);
   std::string_view keep(std::string_view text);
+  // Bytes of the table to be filled, once.
+  std::span<char> room(std::size_t bytes);
   std::span<const std::uint64_t> keep(std::span<const std::uint64_t> shape);
+  MetadataValue keep_value(const MetadataValue& value) {
+    return {value.type(), keep(value.bytes())};
+  }
   void add(const TensorEntry& entry) { entries_.push_back(entry); }
   void set_metadata(Metadata metadata) { metadata_ = std::move(metadata); }
   // Takes over the texts of another table and those of its entries that are wanted; its metadata is

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "quarrow/containers/checkpoint.h"
+#include "quarrow/containers/container.h"
 #include "quarrow/layouts/dialect.h"
 
 namespace quarrow {
@@ -27,9 +28,11 @@ std::optional<TensorTable::Metadata> metadata_after(const Checkpoint& source,
                                                     ChangedTensors changed,
                                                     std::pmr::memory_resource& memory);
 
-// Metadata that is not that of the source says which framework's tensors these are, as loaders
-// want it (accelerate refuses a file that has metadata without "format"); none is left empty.
-void complete_metadata(const Checkpoint& source, std::optional<TensorTable::Metadata>& metadata);
+// Metadata that is not that of the source becomes what readers of the new file's container expect.
+// Texts that are made lie in `memory`. Throws ContainerFault.
+void complete_metadata(const Checkpoint& source, const ContainerSpec& container,
+                       std::optional<TensorTable::Metadata>& metadata,
+                       std::pmr::memory_resource& memory);
 
 // Throws CheckpointFault (kMetadataConflict) where shards describe their layers in different ways
 // that cannot be joined.

@@ -12,14 +12,13 @@
 #include <string_view>
 #include <vector>
 
+#include "quarrow/containers/checkpoint.h"
 #include "quarrow/containers/tensor_table.h"
 #include "quarrow/layouts/dialect.h"
 #include "quarrow/layouts/stored_layer.h"
 #include "quarrow/quantize/format.h"
 
 namespace quarrow {
-
-enum class Container : std::uint8_t { kSafetensors };
 
 // Whose loader decides which weights may be quantized.
 enum class Runtime : std::uint8_t { kNone, kComfyUi };
@@ -34,6 +33,7 @@ enum class StayReason : std::uint8_t {
   kNone,              // it is quantized
   kRule,              // a rule of the caller's says so
   kNotFloat,          // only f16, bf16, f32 and f64 are quantized
+  kGgmlBlock,         // blocks of ggml, which GGUF files hold
   kNarrowFloat,       // a float type of at most 8 bits, without a scale
   kAlreadyQuantized,  // part of a quantized layer, whoever wrote it (TensorPlan::stored_as)
   kNotDecoded,        // the same where layers are to be restored
@@ -44,6 +44,7 @@ enum class StayReason : std::uint8_t {
   kEmpty,           // no elements
   kNameTaken,       // an entry that it would become exists
   kShortGroup,      // the last group of a row is short, which the container cannot say
+  kPartialBlock,    // rows that are not whole blocks of the format
   kManyDimensions,  // more than kMaxDimensions
   kTensorScale,     // one scale for the tensor, which the container cannot say
   kFewRows,         // so few rows that the runtime fails to unpack the zero points

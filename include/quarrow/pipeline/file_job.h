@@ -90,7 +90,8 @@ FileJobResult run_memory_job(const Checkpoint& source, FilePlan& plan,
 //   NAME.safetensors.index.VARIANT.json, as diffusers and transformers name that of a variant
 //                                NAME.VARIANT-00001-of-00002.safetensors, and this index
 // and also for NAME.VARIANT.safetensors, where NAME is one that these libraries look for. Throws
-// PathFault (kOtherFormat) for a name that says that it was another format.
-std::vector<std::string> shard_paths(const std::string& destination, std::size_t outputs);
+// PathFault (kOtherFormat) for a name that says that it was another format than the container's.
+std::vector<std::string> shard_paths(const std::string& destination, std::size_t outputs,
+                                     Container container = Container::kSafetensors);
 
 }  // namespace quarrow

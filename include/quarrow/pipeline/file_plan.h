@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "quarrow/containers/checkpoint.h"
+#include "quarrow/containers/container.h"
 #include "quarrow/layouts/layout.h"
 #include "quarrow/quantize/format.h"
 #include "quarrow/quantize/plan.h"
@@ -91,6 +92,7 @@ struct RuntimeRules {
 
 // Borrows names and shapes from the source and its stored layers, which must outlive it. Movable.
 struct FilePlan {
+  Container container = Container::kSafetensors;
   std::vector<TensorPlan> tensors;  // in the order of the source
   Plan layers;                      // of the tensors that are quantized or restored, in that order
   std::vector<PlacedParts> placed;  // of each layer that is quantized
@@ -116,16 +118,17 @@ struct FilePlanOptions {
   std::optional<Runtime> runtime = {};
   // For run_memory_job(): positions are those in its memory. The sizes stay those of the file.
   bool in_memory = false;
+  Container container = Container::kSafetensors;  // of the new files
 };
 
 // Plans every byte of the new files; the job cuts the tiles. `choices` has, for each tensor of the
 // source, the index of a format, kDefaultChoice or kLeaveTensor; empty means kDefaultChoice for
-// all. A tensor that the format's layout does not take stays. Every format has a safetensors layout
-// (else std::invalid_argument, as for another number of choices, and std::out_of_range for a choice
-// of no format); codes lie in it as that packs them, also where the format has a byte for each.
-// Throws std::length_error when a new file would be longer than 63 bits can say, CheckpointFault
-// (kTensorDimensions) for a tensor that cannot be converted, and StatusError (kBadFormat,
-// kBadDType).
+// all. A tensor that the format's layout does not take stays. Every format has a layout in the
+// container (else std::invalid_argument, as for another number of choices, and std::out_of_range
+// for a choice of no format); codes lie in it as that packs them, also where the format has a byte
+// for each. Throws std::length_error when a new file would be longer than 63 bits can say,
+// CheckpointFault (kTensorDimensions) for a tensor that cannot be converted, ContainerFault for
+// what the container cannot hold, and StatusError (kBadFormat, kBadDType).
 FilePlan plan_quantized(const Checkpoint& source, std::span<const Format> formats,
                         std::span<const std::uint8_t> choices, const FilePlanOptions& options);
 

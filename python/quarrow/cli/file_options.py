@@ -35,7 +35,9 @@ RESULT, OUTPUT, SPEED = "What is shown", "Output files", "Speed"
 # Not Path, which would drop the slash that says "a folder".
 Source = Annotated[
     str,
-    typer.Argument(metavar="IN", help="A .safetensors file, or the .index.json of its shards."),
+    typer.Argument(
+        metavar="IN", help="A .safetensors file, the .index.json of its shards, or a .gguf file."
+    ),
 ]
 Destination = Annotated[
     str,

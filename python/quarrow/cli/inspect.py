@@ -2,6 +2,7 @@
 """`quarrow inspect`."""
 
 import json
+import math
 from collections import Counter
 from typing import Annotated, Any
 
@@ -19,7 +20,8 @@ def inspect(
     file: Annotated[
         str,
         typer.Argument(
-            metavar="FILE", help="A .safetensors file, or the .index.json of its shards."
+            metavar="FILE",
+            help="A .safetensors file, the .index.json of its shards, or a .gguf file.",
         ),
     ],
     config: Annotated[
@@ -54,11 +56,11 @@ def inspect(
             _print_metadata(checkpoint.metadata)
 
 
-def _config(metadata: dict[str, str]) -> dict[str, Any]:
+def _config(metadata: dict[str, Any]) -> dict[str, Any]:
     key = "quantization_config"
     try:
         return {key: json.loads(metadata[key])}
-    except (KeyError, ValueError, RecursionError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         msg = f"the metadata has no {key}; only files for compressed-tensors have one"
         raise quarrow.InvalidInputError(msg) from None
 
@@ -79,8 +81,17 @@ def _facts(file: str, checkpoint: quarrow.Checkpoint, tensors: list[TensorInfo])
             }
             for tensor in tensors
         ],
-        "metadata": checkpoint.metadata,
+        "metadata": _json_values(checkpoint.metadata),
     }
+
+
+def _json_values(value: Any) -> Any:
+    """Return the same with None for the numbers that JSON lacks."""
+    if isinstance(value, dict):
+        return {key: _json_values(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_json_values(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _format_facts(format: quarrow.Format) -> dict[str, Any]:
@@ -126,11 +137,12 @@ def _print_totals(checkpoint: quarrow.Checkpoint, tensors: list[TensorInfo]) -> 
         print(f"{kind:<{width}}  {size_text(nbytes):>8}  {counted(tensor_count, 'tensor')}")
 
 
-def _print_metadata(metadata: dict[str, str]) -> None:
+def _print_metadata(metadata: dict[str, Any]) -> None:
     if metadata:
         print("\nmetadata")
     for key, value in metadata.items():
-        cut = value[:_LONGEST_VALUE]
-        left_out = len(value) - len(cut)
+        text = value if isinstance(value, str) else json.dumps(value)
+        cut = text[:_LONGEST_VALUE]
+        left_out = len(text) - len(cut)
         more = f"... ({counted(left_out, 'more character')}, see --json)" if left_out else ""
         print(f"  {printable(key)}: {printable(cut)}{more}")

@@ -222,6 +222,12 @@ TEST_F(CheckpointTest, RefusesAnIndexOfMoreThanCanBe) {
   EXPECT_EQ(rule_of(others), FileRule::kTooManyKeys);
 }
 
+TEST_F(CheckpointTest, RefusesAShardOfAnotherContainer) {
+  folder_.write("a.safetensors", "GGUF");
+  EXPECT_EQ(rule_of(R"({"weight_map": {"x": "a.safetensors"}})"), FileRule::kGguf);
+  EXPECT_EQ(rule_of("GGUF"), FileRule::kGguf);
+}
+
 TEST_F(CheckpointTest, KnowsEveryFileOfItAndItsIndex) {
   write_shard("a.safetensors", "x", "one");
   const std::string index = folder_.write(kIndexName, R"({"weight_map": {"x": "a.safetensors"}})");

@@ -43,8 +43,8 @@ TEST_F(SafetensorsReader, KeepsMetadataInItsOrder) {
   const auto file = open(R"({"__metadata__":{"z":"1","a":"\u00e9\n"}})", "");
   ASSERT_TRUE(file.tensors.metadata().has_value());
   EXPECT_THAT(*file.tensors.metadata(),
-              ElementsAre(std::pair<std::string_view, std::string_view>("z", "1"),
-                          std::pair<std::string_view, std::string_view>("a", "\xc3\xa9\n")));
+              ElementsAre(std::pair<std::string_view, MetadataValue>("z", "1"),
+                          std::pair<std::string_view, MetadataValue>("a", "\xc3\xa9\n")));
 }
 
 TEST_F(SafetensorsReader, EmptyMetadataIsNotAbsentMetadata) {

@@ -97,7 +97,7 @@ TEST_F(CompressedTensors, DescribesTheGroupsOfFormatsAndWhatWasBefore) {
   layout_->scheme->describe(layers, memory_, metadata);
   ASSERT_EQ(metadata.size(), 2U);
   EXPECT_EQ(metadata[0].first, "quantization_config");
-  EXPECT_EQ(nlohmann::json::parse(metadata[0].second), nlohmann::json::parse(R"({
+  EXPECT_EQ(nlohmann::json::parse(metadata[0].second.text()), nlohmann::json::parse(R"({
     "quant_method": "compressed-tensors",
     "format": "pack-quantized",
     "quantization_status": "compressed",
@@ -110,7 +110,7 @@ TEST_F(CompressedTensors, DescribesTheGroupsOfFormatsAndWhatWasBefore) {
                   "weights": {"num_bits": 8, "type": "int", "symmetric": true, "dynamic": false,
                               "strategy": "channel"}}}})"));
   EXPECT_EQ(metadata[1].first, "quarrow.layers");
-  EXPECT_EQ(nlohmann::json::parse(metadata[1].second), nlohmann::json::parse(R"({
+  EXPECT_EQ(nlohmann::json::parse(metadata[1].second.text()), nlohmann::json::parse(R"({
     "a.weight": {"dtype": "F16"},
     "b.weight": {"dtype": "F64", "shape": [2, 32, 2, 2]},
     "c.weight": {"dtype": "F16"}})"));

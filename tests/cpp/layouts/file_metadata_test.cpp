@@ -42,7 +42,7 @@ class FileMetadata : public ::testing::Test {
                           const ChangedTensors& changed) {
     const auto all = after({{key, value}, {"other", "stays"}}, changed);
     EXPECT_EQ(all->back(), Item("other", "stays"));
-    return all->size() == 2 ? std::string(all->front().second) : std::string();
+    return all->size() == 2 ? std::string(all->front().second.text()) : std::string();
   }
 
   std::vector<NamedTensor> tensors_;
@@ -123,6 +123,12 @@ TEST_F(FileMetadata, OfTorchaoForgetsTensorsThatAreOthersNow) {
   EXPECT_EQ(value_after("f.weight", "a note", {.layers = {"f.weight"}, .any = true}), "a note");
 }
 
+TEST_F(FileMetadata, OfOtherTypesStaysAsItIs) {
+  const MetadataValue number(ValueType::kU32, "1234");
+  const TensorTable::Metadata all = {{"_quantization_metadata", number}, {"tensor_names", number}};
+  EXPECT_EQ(after(all, {.layers = {"c.weight"}, .any = true}), all);
+}
+
 TEST_F(FileMetadata, OfTheOldBytesIsGone) {
   for (const std::string_view key : {"modelspec.hash_sha256", "DCP_SHARDING_INFO"}) {
     EXPECT_EQ(value_after(key, "0a", {.layers = {}, .any = true}), "") << key;
@@ -137,7 +143,8 @@ TEST_F(FileMetadata, OfShardsForComfyUiIsJoined) {
       {"_quantization_metadata", R"({"layers": {"i": {"format": "b"}}})"}};
   const auto all = after({{"k", "v"}}, {.layers = {"i.weight"}, .any = true});
   ASSERT_EQ(all->size(), 2U);
-  EXPECT_EQ(json::parse((*all)[1].second)["layers"], json::parse(R"({"c": {"format": "a"}})"));
+  EXPECT_EQ(json::parse((*all)[1].second.text())["layers"],
+            json::parse(R"({"c": {"format": "a"}})"));
 }
 
 TEST_F(FileMetadata, OfShardsThatDescribeLayersInOtherWaysIsRefused) {
@@ -160,7 +167,7 @@ TEST_F(FileMetadata, ThatIsNewSaysWhichFrameworksTensorsTheseAre) {
                              std::optional<TensorTable::Metadata> metadata) {
     source_.tensors = table_of(tensors_);
     if (before) source_.tensors.set_metadata(*before);
-    complete_metadata(source_, metadata);
+    complete_metadata(source_, spec_of(Container::kSafetensors), metadata, memory_);
     return metadata;
   };
   using Metadata = TensorTable::Metadata;

@@ -281,7 +281,8 @@ TEST_F(RunFileJob, EachSchemeDescribesItsOwnLayersAlone) {
   const std::vector<std::uint8_t> choices = {0, 1};
   const FilePlan plan = plan_quantized(source, formats, choices, {});
   ASSERT_GE(plan.metadata->size(), 2U);
-  for (const auto& [key, text] : *plan.metadata) {
+  for (const auto& [key, value] : *plan.metadata) {
+    const std::string_view text = value.text();
     const bool names_first = text.find("\"a") != std::string_view::npos;
     const bool names_second = text.find("\"b") != std::string_view::npos;
     EXPECT_FALSE(names_first && names_second) << key << ": " << text;

@@ -131,7 +131,7 @@ TEST_F(ForeignLayers, OfComfyUiMayBeDescribedByTheMetadata) {
   EXPECT_THAT(layers_.left(), ElementsAre(Pair("ComfyUI's mxfp8", 1)));
   const auto& metadata = *out.tensors.metadata();
   ASSERT_EQ(metadata.size(), 2U);
-  EXPECT_EQ(nlohmann::json::parse(metadata[0].second),
+  EXPECT_EQ(nlohmann::json::parse(metadata[0].second.text()),
             nlohmann::json::parse(R"({"layers": {"m": {"format": "mxfp8"}}})"));
   EXPECT_EQ(metadata[1], TensorTable::Metadata::value_type("format", "pt"));
 }

@@ -12,6 +12,7 @@
 #include "containers/test_files.h"
 #include "pipeline/test_callers.h"
 #include "quarrow/containers/checkpoint_fault.h"
+#include "quarrow/containers/container.h"
 #include "quarrow/containers/safetensors.h"
 
 namespace quarrow {
@@ -63,6 +64,9 @@ TEST_F(OutputFilesTest, RefusesAHeaderThatWouldNotBeRead) {
   plan = plan_of(1, 0, {});
   plan.metadata.emplace(kMaxHeaderKeys + 1);
   EXPECT_EQ(fault_of(plan).rule, PathRule::kHeaderTooLarge);
+  plan = plan_of(1, spec_of(Container::kGguf).most_tensors + 1, {});
+  plan.container = Container::kGguf;
+  EXPECT_THROW(OutputFiles(Checkpoint(), plan, folder_ / "out.gguf", nullptr), PathFault);
 }
 
 TEST_F(OutputFilesTest, AnEmptyNameIsToldAsSuch) {

@@ -50,6 +50,15 @@ TEST(OutputNames, OfAVariantAreThoseThatDiffusersLooksFor) {
   EXPECT_EQ(shard_paths("model..safetensors", 2).back(), "model..safetensors.index.json");
 }
 
+TEST(OutputNames, OfGgufAreOneFile) {
+  for (const char* name : {"a.gguf", "A.GGUF", "a", "flux1.1"}) {
+    EXPECT_THAT(shard_paths(name, 1, Container::kGguf), ElementsAre(name));
+  }
+  for (const char* name : {"a.safetensors", "a.safetensors.index.json", "a.json", "a.pt"}) {
+    EXPECT_THROW(shard_paths(name, 1, Container::kGguf), PathFault) << name;
+  }
+}
+
 TEST(OutputNames, OfOtherFormatsAreRefused) {
   for (const char* name : {"x.gguf", "x.GGUF", "x.ckpt", "x.pt", "x.bin", "x.safetensors.json",
                            "x.json", ".index.json", "d/.index.json", "x.index..json",
