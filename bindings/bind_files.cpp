@@ -32,9 +32,13 @@ namespace {
 // A checkpoint, the plan for its copy, and what came of it.
 class FileJob {
  public:
-  // `source` outlives it: see keep_alive.
-  explicit FileJob(const OpenCheckpoint& source)
-      : opened_(source), source_(source.files()), encoded_(source.memory().encoded()) {}
+  // Holds the source by a reference of its own: nanobind's keep_alive asks for memory after the job
+  // is there, and without any nobody would end the job.
+  explicit FileJob(nb::handle_t<OpenCheckpoint> source)
+      : holder_(nb::borrow(source)),
+        opened_(nb::cast<const OpenCheckpoint&>(source)),
+        source_(opened_.files()),
+        encoded_(opened_.memory().encoded()) {}
 
   // Of the source, as the choices of plan() count them.
   std::size_t source_size() const { return source_->tensors.size(); }
@@ -291,6 +295,8 @@ class FileJob {
     raise_status(fault.status, {text_object(entry.name), shape, cols});
   }
 
+  // What the next one refers to.
+  nb::object holder_;
   const OpenCheckpoint& opened_;
   std::shared_ptr<const Checkpoint> source_;
   std::vector<EncodedLayer> encoded_;  // of its tensors, where some are quantized
@@ -307,7 +313,7 @@ void bind_files(nb::module_& m) {
   bind_containers(m);
   nb::class_<FileJob>(m, "FileJob", "A job from checkpoint to checkpoint, in its steps.")
       // A source in memory belongs to its OpenCheckpoint.
-      .def(nb::init<const OpenCheckpoint&>(), "source"_a, nb::keep_alive<1, 2>())
+      .def(nb::init<nb::handle_t<OpenCheckpoint>>(), "source"_a)
       .def_prop_ro("source_size", &FileJob::source_size, "How many tensors the source has.")
       .def("source_name", &FileJob::source_name, "index"_a, "Of a tensor of the source.")
       .def(

@@ -76,6 +76,17 @@ def test_tensors_in_another_order_are_copied() -> None:
     assert torch.equal(one["a.weight"], two["a.weight"])
 
 
+def test_what_was_copied_is_counted() -> None:
+    given = tensors(torch.float32)
+    for turned in (False, True):
+        qr.reset_metrics()
+        if turned:
+            given["a.weight"] = given["a.weight"].t()
+        qr.quantize_state_dict(given, "int8_rowwise", runtime="none")
+        copied = qr.metrics()["quantize_state_dict"].bytes_copied
+        assert copied == (given["a.weight"].nbytes if turned else 0)
+
+
 @pytest.mark.parametrize("io", ["read", "mmap"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_checkpoint_tensors_are_torchs(io: str, dtype: torch.dtype, tmp_path: Path) -> None:
