@@ -24,6 +24,10 @@ std::optional<Role> role_of(nb::handle name) {
   return std::nullopt;
 }
 
+bool is_mapping(nb::handle object) {
+  return nb::isinstance(object, nb::module_::import_("collections.abc").attr("Mapping"));
+}
+
 // Of the first formats, and of the constructor.
 constexpr std::array kFirstRoles = {Role::kCodes, Role::kScales, Role::kZeroPoints};
 
@@ -43,9 +47,13 @@ PerRole<nb::handle> GivenParts::handles() const noexcept {
 
 GivenParts parts_argument(nb::handle mapping) {
   GivenParts given;
-  const nb::object items = nb::steal(PyMapping_Items(mapping.ptr()));
-  if (!items.is_valid()) throw nb::python_error();
-  for (const nb::handle item : nb::list(items)) {
+  if (!is_mapping(mapping)) {
+    raise_invalid_input("the parts must be a mapping of names to arrays, not " +
+                        short_repr(mapping.type()));
+  }
+  // A dict of it, whatever its items() are.
+  const nb::dict parts = nb::cast<nb::dict>(nb::handle(&PyDict_Type)(mapping));
+  for (const auto item : parts.items()) {
     const std::optional<Role> role = role_of(item[0]);
     if (!role) raise_invalid_input("there is no part " + short_repr(item[0]));
     given.arrays[*role] = nb::object(item[1]);
@@ -68,15 +76,17 @@ GivenParts parts_argument(nb::handle given, const Encoding& encoding, const char
       for (std::size_t i = 0; i < count; ++i) parts.arrays[kFirstRoles[i]] = nb::object(given[i]);
       return parts;
     }
-  } else if (nb::isinstance(given, nb::module_::import_("collections.abc").attr("Mapping"))) {
+  } else if (is_mapping(given)) {
     return parts_argument(given);
   }
   std::string names;
   for (const PartSpec& part : encoding.parts()) {
     names.append(names.empty() ? "" : ", ").append(name_of(part.role));
   }
-  raise_invalid_input(std::string(wanted) + " (" + names + "), not " + short_repr(given.type()),
-                      name);
+  const bool is_tuple = nb::isinstance<nb::tuple>(given);
+  const std::string got =
+      is_tuple ? "a tuple of " + std::to_string(nb::len(given)) : short_repr(given.type());
+  raise_invalid_input(std::string(wanted) + " (" + names + "), not " + got, name);
 }
 
 }  // namespace quarrow::python

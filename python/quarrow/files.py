@@ -70,7 +70,8 @@ def quantize_file(
     destination : path
         The file to write or to replace. Named ``.safetensors.index.json``, or as one of a variant
         ``.safetensors.index.fp16.json``, it is the index of files beside it. Named ``.gguf`` it is
-        GGUF, into which no format can be quantized yet.
+        GGUF, which holds q8_0, q5_1, q5_0, q4_1 and q4_0, and is told its ``general.architecture``
+        by the names of the model, or by the metadata of the source.
     format : str or Format
         How to quantize; its fields (``group_size``...) may be given as keywords.
     rules : dict of pattern to format or None, or iterable of such pairs, optional
@@ -237,8 +238,9 @@ def dequantize_file(
 
     They get the names, shapes and dtypes that they had, and the values of
     ``QuantizedTensor.dequantize`` (in float64 the float32 ones). Layers of other programs are
-    restored too, where they are ComfyUI's int8 or integers of compressed-tensors, whose
-    configuration may stand in the ``config.json`` beside the source; what does not say its dtype
+    restored too, where they are ComfyUI's int8 or FP8, weights cast to FP8, GGUF's blocks of 32, or
+    integers of compressed-tensors, whose configuration may stand in the ``config.json`` beside the
+    source; what does not say its dtype
     gets that of its scales, or of the floats beside it. All other tensors and metadata stay; so do
     layers of formats that are not known here, with a warning. As to memory and crashes, see
     ``quantize_file``.

@@ -14,7 +14,7 @@ _CLOSE = 0.7
 _NOT_YET = tuple(
     (re.compile(pattern), family)
     for pattern, family in (
-        (r"gguf.*|ggml.*|(i?q|tq)[1-8](_.*)?", "GGUF"),
+        (r"(i?q|tq)[1-8](_.*)?", "that type of GGUF"),
         (r"((fp|f|float)_?8_?)?(e4m3|e5m2)_?fnuz|((fp|f|float)_?8_?)?e8m0.*", "that kind of FP8"),
         (r"mx.*", "MX"),
         (r"nv_?fp_?4.*", "NVFP4"),
@@ -33,8 +33,12 @@ _NOT_YET = tuple(
 _SAME = tuple(
     (re.compile(pattern), name)
     for pattern, name in (
-        (r"((fp|f|float)_?8_?)?e4m3_?(fn)?|(fp|f|float)_?8(_?scaled)?", "fp8_e4m3"),
+        (r"((fp|f|float)_?8_?)?e4m3_?(fn(_fast)?)?", "fp8_e4m3"),
+        (r"(scaled_?)?(fp|f|float)_?8(_?scaled)?", "fp8_e4m3"),
         (r"((fp|f|float)_?8_?)?e5m2", "fp8_e5m2"),
+        (r"gguf.*|ggml.*|q8", "q8_0"),
+        (r"q5", "q5_0"),
+        (r"q4", "q4_0"),
     )
 )
 _FLOATS = re.compile(r"(float|fp|f)_?(16|32|64)|half|bfloat_?16|bf_?16")
@@ -54,13 +58,13 @@ def unknown_format(name: str, known: Iterable[str]) -> str:
     typed = re.sub(r"[-\s]+", "_", name[:_LONGEST_TYPED].strip().lower())
     names = list(known)
     listed = ", ".join(names)
+    same = [name for pattern, name in _SAME if pattern.fullmatch(typed)]
     for pattern, family in _NOT_YET:
-        if pattern.fullmatch(typed) and typed not in names:
+        if pattern.fullmatch(typed) and typed not in names and not same:
             return f": {family} is not supported yet; supported are {listed}"
     if _FLOATS.fullmatch(typed):
         return f": that is a type of floats, and nothing to quantize to; supported are {listed}"
-    near = [name for pattern, name in _SAME if pattern.fullmatch(typed)]
-    near = near or difflib.get_close_matches(typed, names, n=1, cutoff=_CLOSE)
+    near = same or difflib.get_close_matches(typed, names, n=1, cutoff=_CLOSE)
     if near:
         return f"; did you mean '{near[0]}'? Known formats: {listed}"
     return f"; known formats: {listed}"

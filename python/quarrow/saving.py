@@ -47,7 +47,8 @@ def save(
         The file to write or to replace.
     container : "safetensors" or "gguf", optional
         Its kind; without it, the ending of the path says it, and is of safetensors where it is
-        neither's. GGUF takes arrays alone, and metadata with a ``general.architecture``.
+        neither's. GGUF takes arrays and its own formats (q8_0...), and metadata with a
+        ``general.architecture``.
     metadata : mapping of str to str, optional
         Of the file; without it, the ``metadata`` of a ``StateDict``.
     sync : bool

@@ -14,6 +14,7 @@ namespace quarrow {
 namespace {
 
 bool any_name(std::string_view) noexcept { return true; }
+ElementType as_it_is(const TensorEntry& tensor) noexcept { return tensor.dtype; }
 
 constexpr std::array kContainers = {
     ContainerSpec{.container = Container::kSafetensors,
@@ -26,6 +27,7 @@ constexpr std::array kContainers = {
                   .open = read_safetensors,
                   .holds = is_in_safetensors,
                   .takes_name = any_name,
+                  .kept_as = as_it_is,
                   .place = place_safetensors,
                   .write_header = write_safetensors_header,
                   .complete = complete_safetensors_metadata},
@@ -39,6 +41,7 @@ constexpr std::array kContainers = {
                   .open = read_gguf,
                   .holds = is_in_gguf,
                   .takes_name = is_gguf_name,
+                  .kept_as = kept_in_gguf,
                   .place = place_gguf,
                   .write_header = write_gguf_header,
                   .complete = complete_gguf_metadata},

@@ -123,6 +123,11 @@ void write_gguf_header(const Metadata& metadata, std::span<const TensorEntry> en
   flush();
 }
 
+ElementType kept_in_gguf(const TensorEntry& tensor) noexcept {
+  const bool is_matrix = tensor.shape.size() >= 2 && tensor.name.ends_with(".weight");
+  return tensor.dtype == ElementType::kBF16 && !is_matrix ? ElementType::kF32 : tensor.dtype;
+}
+
 void complete_gguf_metadata(Metadata& metadata, const MetadataOrigin& origin,
                             std::pmr::memory_resource& /*memory*/) {
   if (!origin.is_foreign) return;
@@ -131,12 +136,14 @@ void complete_gguf_metadata(Metadata& metadata, const MetadataOrigin& origin,
     std::erase_if(*metadata, [](const auto& item) {
       return item.second.is_text() && std::ranges::find(kNotOfGguf, item.first) != kNotOfGguf.end();
     });
-    has_architecture = std::ranges::any_of(
-        *metadata, [](const auto& item) { return item.first == kGgufArchitectureKey; });
+    has_architecture = std::ranges::any_of(*metadata, [](const auto& item) {
+      return item.first == kGgufArchitectureKey && !item.second.text().empty();
+    });
   }
   if (has_architecture) return;
   if (!origin.architecture.empty()) {
     if (!metadata) metadata.emplace();
+    std::erase_if(*metadata, [](const auto& item) { return item.first == kGgufArchitectureKey; });
     metadata->emplace_back(kGgufArchitectureKey, origin.architecture);
     return;
   }

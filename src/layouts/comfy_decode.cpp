@@ -13,6 +13,7 @@
 #include "layouts/description.h"
 #include "layouts/layer_names.h"
 #include "layouts/usual_dtype.h"
+#include "quarrow/core/tensor_view.h"
 
 namespace quarrow {
 namespace {
@@ -64,7 +65,7 @@ class Decoder {
   void add_listed(const TensorTable::Metadata& metadata) {
     constexpr std::size_t kValuesOfLayer = 16;
     for (const auto& [key, value] : metadata) {
-      if (key != kComfyMetadata) continue;
+      if (key != kComfyMetadata || !value.is_text()) continue;
       const std::optional<JsonValue> listed =
           parse_description(value.text(), 1024 + kValuesOfLayer * file_.tensors.size());
       if (!listed || !listed->is_object()) {
@@ -105,40 +106,59 @@ class Decoder {
     layers_.add(found);
   }
 
-  // Layers of the older scheme. What its marker says of all of them has no meaning without them.
+  // Layers of the older scheme. Its marker speaks of all layers: it goes when the last one does.
   void add_old() {
+    std::size_t left = 0;
+    std::vector<StoredLayer> found;
     for (const TensorEntry& scale : file_.tensors.entries()) {
       if (!scale.name.ends_with(kComfyOldScale)) continue;
-      const std::string_view layer =
-          scale.name.substr(0, scale.name.size() - kComfyOldScale.size());
-      const TensorEntry* codes = file_.tensors.find(std::string(layer).append(kWeightSuffix));
-      const ComfyFormat* stored = codes == nullptr ? nullptr : find_float8(codes->dtype);
-      if (stored == nullptr || codes->shape.size() != 2) continue;
-      StoredLayer found{.name = codes->name,
-                        .shape = codes->shape,
-                        .dtype = usual_.of(layer),
-                        .format = format_of(*stored, *codes, scale),
-                        .storage = &kStorage,
-                        .others = old_others(layer)};
-      found.parts[Role::kCodes] = codes;
-      found.parts[Role::kTensorScale] = &scale;
-      check_size(found, *codes);
-      layers_.add(found);
+      const std::optional<StoredLayer> layer = old_layer(scale);
+      if (layer) {
+        found.push_back(*layer);
+      } else {
+        ++left;
+      }
     }
+    if (!found.empty() && left == 0) add_markers(found.front());
+    for (const StoredLayer& layer : found) layers_.add(layer);
   }
 
-  std::span<const TensorEntry* const> old_others(std::string_view layer) {
+  // Nothing where it is not FP8 with one scale: such layers are left.
+  std::optional<StoredLayer> old_layer(const TensorEntry& scale) {
     static constexpr std::array<std::string_view, 1> kOldOthers = {".scale_input"};
-    const auto others = present(file_.tensors, layer, kOldOthers, layers_.memory());
-    if (std::exchange(marker_is_taken_, true)) return others;
-    std::vector<const TensorEntry*> all(others.begin(), others.end());
+    const std::string_view layer = scale.name.substr(0, scale.name.size() - kComfyOldScale.size());
+    const TensorEntry* codes = file_.tensors.find(std::string(layer).append(kWeightSuffix));
+    const ComfyFormat* stored = codes == nullptr ? nullptr : find_float8(codes->dtype);
+    const bool fits = stored != nullptr && codes->shape.size() >= 2 &&
+                      codes->shape.size() <= kMaxDimensions && is_one_float(scale);
+    if (!fits) return std::nullopt;
+    StoredLayer found{.name = codes->name,
+                      .shape = codes->shape,
+                      .dtype = usual_.of(layer),
+                      .format = default_format(*find_format(stored->format)),
+                      .storage = &kStorage,
+                      .others = present(file_.tensors, layer, kOldOthers, layers_.memory())};
+    found.parts[Role::kCodes] = codes;
+    found.parts[Role::kTensorScale] = &scale;
+    check_size(found, *codes);
+    return found;
+  }
+
+  static bool is_one_float(const TensorEntry& scale) {
+    const bool is_read = scale.dtype == ElementType::kF32 || scale.dtype == ElementType::kBF16 ||
+                         scale.dtype == ElementType::kF16;
+    return is_read && scale.bytes() == block_of(scale.dtype).bytes;
+  }
+
+  void add_markers(StoredLayer& layer) {
+    std::vector<const TensorEntry*> all(layer.others.begin(), layer.others.end());
     for (const TensorEntry& entry : file_.tensors.entries()) {
       const bool is_marker = entry.name == kOldMarker ||
                              (entry.name.ends_with(kOldMarker) &&
                               entry.name[entry.name.size() - kOldMarker.size() - 1] == '.');
       if (is_marker) all.push_back(&entry);
     }
-    return keep(all, layers_.memory());
+    layer.others = keep(all, layers_.memory());
   }
 
   void check_size(const StoredLayer& stored, const TensorEntry& codes) const {
@@ -245,7 +265,6 @@ class Decoder {
   const Checkpoint& file_;
   StoredLayers& layers_;
   UsualDType usual_;
-  bool marker_is_taken_ = false;
 };
 
 }  // namespace

@@ -27,7 +27,7 @@ namespace {
 std::optional<std::string_view> find_metadata(const TensorTable& file, std::string_view wanted) {
   if (!file.metadata()) return std::nullopt;
   for (const auto& [key, value] : *file.metadata()) {
-    if (key == wanted) return value.text();
+    if (key == wanted && value.is_text()) return value.text();
   }
   return std::nullopt;
 }

@@ -6,6 +6,7 @@
 
 #include "layouts/layer_names.h"
 #include "layouts/usual_dtype.h"
+#include "quarrow/core/tensor_view.h"
 
 namespace quarrow {
 namespace {
@@ -53,8 +54,13 @@ std::vector<EncodedEntry> encode(const LayerToEncode& job, std::pmr::memory_reso
 // The type of the first layer stands for the file, as llama.cpp's quantize says it.
 void describe(std::span<const LayerToEncode> layers, std::pmr::memory_resource& /*memory*/,
               TensorTable::Metadata& metadata) {
-  metadata.emplace_back("general.quantization_version", MetadataValue(ValueType::kU32, kVersion));
-  metadata.emplace_back("general.file_type",
+  constexpr std::array<std::string_view, 2> kKeys = {"general.quantization_version",
+                                                     "general.file_type"};
+  std::erase_if(metadata, [&](const auto& item) {
+    return std::ranges::find(kKeys, item.first) != kKeys.end();
+  });
+  metadata.emplace_back(kKeys[0], MetadataValue(ValueType::kU32, kVersion));
+  metadata.emplace_back(kKeys[1],
                         MetadataValue(ValueType::kU32, format_of(*layers[0].format).file_type));
 }
 

@@ -34,8 +34,11 @@ constexpr std::array kLines = {
 }  // namespace
 
 std::string_view gguf_architecture(const TensorTable& file) {
-  for (const Line& line : kLines) {
-    if (comfy::has_any(file, {}, {&line.marker, 1})) return line.architecture;
+  // The second is that of a checkpoint, which loaders take off.
+  for (const std::string_view prefix : {"", "model.diffusion_model."}) {
+    for (const Line& line : kLines) {
+      if (comfy::has_any(file, prefix, {&line.marker, 1})) return line.architecture;
+    }
   }
   return {};
 }

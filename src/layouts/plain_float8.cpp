@@ -47,7 +47,7 @@ void decode(const Checkpoint& file, StoredLayers& layers) {
   };
   const auto is_candidate = [&](const TensorEntry& tensor) {
     return format_of(tensor) != kFormats.end() && tensor.shape.size() >= 2 &&
-           tensor.name.ends_with(kWeightSuffix);
+           tensor.shape.size() <= kMaxDimensions && tensor.name.ends_with(kWeightSuffix);
   };
   if (std::ranges::none_of(file.tensors.entries(), is_candidate)) return;
   const DialectLayers dialects(file.tensors);

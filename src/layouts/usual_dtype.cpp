@@ -18,7 +18,9 @@ ElementType UsualDType::of(std::string_view layer) {
   std::array<std::pair<std::uint64_t, ElementType>, 3> values = {
       {{0, ElementType::kBF16}, {0, ElementType::kF16}, {0, ElementType::kF32}}};
   for (const TensorEntry& tensor : file_.tensors.entries()) {
-    if (tensor.name.ends_with(kComfyScale) || tensor.name.ends_with(kComfyOldScale)) continue;
+    // Numbers by themselves are scales, of activations too.
+    const bool is_number = tensor.bytes() == block_of(tensor.dtype).bytes;
+    if (is_number || tensor.name.ends_with(kComfyScale)) continue;
     for (auto& [count, dtype] : values) {
       if (dtype == tensor.dtype) count += tensor.bytes() / block_of(dtype).bytes;
     }

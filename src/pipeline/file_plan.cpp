@@ -16,17 +16,22 @@ namespace {
 
 // What a tensor becomes that is neither quantized nor restored. What is part of a quantized layer
 // that stays (`stored_as`) is copied.
-void plan_kept(TensorPlan& planned, const TensorEntry& tensor, std::optional<DType> dtype,
+void plan_kept(TensorPlan& planned, const TensorEntry& tensor, const FilePlanOptions& options,
                const Checkpoint& file, std::string_view stored_as) {
   planned.source = &tensor;
   planned.dtype = tensor.dtype;
   planned.action = Action::kCopy;
   planned.stored_as = stored_as;
-  if (!stored_as.empty() || !dtype || !float_dtype(tensor.dtype) ||
-      element_type(*dtype) == tensor.dtype)
-    return;
+  if (!stored_as.empty() || !float_dtype(tensor.dtype)) return;
+  ElementType wanted = tensor.dtype;
+  if (options.dtype) {
+    wanted = element_type(*options.dtype);
+  } else if (file.container != options.container) {
+    wanted = spec_of(options.container).kept_as(tensor);
+  }
+  if (wanted == tensor.dtype) return;
   file.check_dimensions(tensor, tensor.name, tensor.shape);
-  planned.dtype = element_type(*dtype);
+  planned.dtype = wanted;
   planned.action = Action::kConvert;
 }
 
@@ -115,7 +120,7 @@ class QuantizePlanner {
     }
     const auto number = static_cast<std::uint32_t>(index);
     if (planned.reason != StayReason::kNone) {
-      plan_kept(planned, tensor, options_.dtype, source_,
+      plan_kept(planned, tensor, options_, source_,
                 dialect == nullptr ? std::string_view() : dialect->name);
       const EncodedEntry entry = kept_entry(planned);
       placement.add(number, {&entry, 1});
@@ -248,7 +253,7 @@ FilePlan plan_restored(const Checkpoint& source, const StoredLayers& layers,
     if (layer != nullptr && layer->codes() != &tensor) continue;
     TensorPlan planned;
     if (layer == nullptr) {
-      plan_kept(planned, tensor, options.dtype, source, layers.left_as(tensor));
+      plan_kept(planned, tensor, options, source, layers.left_as(tensor));
       if (!planned.stored_as.empty()) planned.reason = StayReason::kNotDecoded;
     } else {
       source.check_dimensions(tensor, layer->name, layer->shape);

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import quarrow as qr
+from checkpoints import raw_tensors
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 from value_kinds import values_of
 
 THREADS = range(1, 9)
@@ -89,22 +90,24 @@ def compare(format_: qr.Format, threads: int, folder: Path) -> Iterator[tuple[st
     for name, made in through_arrow(given, format_, threads):
         yield f"arrow {name}", made == content(single[name])
     every = [("", format_)]
-    save_file(given, folder / "in")
-    qr.quantize_file(
-        folder / "in", folder / "out", format_, rules=every, threads=threads, sync=False
-    )
-    with qr.open(folder / "out") as opened:
+    is_block = single["half.weight"].part_dtypes["codes"].startswith("Q")
+    out = folder / ("out.gguf" if is_block else "out.safetensors")
+    save_file(given, folder / "in", {"general.architecture": "flux"})
+    qr.quantize_file(folder / "in", out, format_, rules=every, threads=threads, sync=False)
+    with qr.open(out) as opened:
         for name, q in single.items():
             # What a plain cast was no file says.
             stored = opened[name]
             assert isinstance(stored, qr.QuantizedTensor)
             same = stored.format == q.format and stored.shape == q.shape
             yield f"file {name}", same and content(stored) == content(q)
+    if is_block:
+        return  # which no state dict has
     entries = qr.quantize_state_dict(given, format_, rules=every, threads=threads)
-    in_file = load_file(folder / "out")
+    in_file, _ = raw_tensors(out)
     yield "state dict names", set(entries) == set(in_file)
-    for name, array in in_file.items():
-        yield f"state dict {name}", array.tobytes() == entries[name].tobytes()
+    for name, (_, _, data) in in_file.items():
+        yield f"state dict {name}", data == entries[name].tobytes()
 
 
 def compare_legacy(threads: int) -> Iterator[tuple[str, bool]]:

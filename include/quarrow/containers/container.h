@@ -50,6 +50,10 @@ struct ContainerSpec {
   bool (*holds)(ElementType type) noexcept;
   bool (*takes_name)(std::string_view name) noexcept;
 
+  // What a float tensor of another container that is not quantized becomes, so that loaders read
+  // it.
+  ElementType (*kept_as)(const TensorEntry& tensor) noexcept;
+
   // Gives the entries the places of their data, and says in `order` how these follow each other.
   // Throws std::length_error when the file would be longer than 63 bits can say.
   FileSizes (*place)(const std::optional<TensorTable::Metadata>& metadata,

@@ -34,9 +34,10 @@ def dequantize(
     """Write a copy of a checkpoint in which quantized layers are float tensors again.
 
     They get the names, shapes and types that they had. Layers of other programs
-    are restored where they are ComfyUI's int8 or integers of compressed-tensors
-    (with the config.json beside IN); a file without any such layer is an error.
-    All else stays.
+    are restored where they are ComfyUI's int8 or FP8, weights cast to FP8, blocks
+    of GGUF (Q8_0 to Q4_0), or integers of compressed-tensors (with the
+    config.json beside IN); a file without any such layer is an error. All else
+    stays.
 
     \b
     Examples:

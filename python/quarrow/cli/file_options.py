@@ -42,7 +42,8 @@ Source = Annotated[
 Destination = Annotated[
     str,
     typer.Argument(
-        metavar="OUT", help="The file to write, or the .index.json of several beside it."
+        metavar="OUT",
+        help="The file to write (in .gguf: GGUF), or the .index.json of several beside it.",
     ),
 ]
 Threads = Annotated[

@@ -56,7 +56,8 @@ def quantize(
             metavar="FORMAT",
             help="int8_rowwise, fp8_e4m3 or fp8_e5m2, as ComfyUI (0.27 and newer) reads them in "
             "diffusion models under their original names and in large text encoders; int8, int4 "
-            "or int2, as compressed-tensors reads them.",
+            "or int2, as compressed-tensors reads them; q8_0, q5_1, q5_0, q4_1 or q4_0, for an "
+            "OUT that ends in .gguf.",
             autocompletion=complete_format,
             rich_help_panel=FORMAT,
         ),
@@ -153,6 +154,7 @@ def quantize(
     \b
     Examples:
       quarrow quantize model.safetensors comfy.safetensors -f int8_rowwise
+      quarrow quantize model.safetensors model.gguf -f q8_0
       quarrow quantize model.safetensors int4.safetensors -f int4 --dry-run
       quarrow quantize model.safetensors attn.safetensors -f int8 --include attn
       quarrow quantize model.safetensors new.safetensors -f int8 --exclude '^out'
