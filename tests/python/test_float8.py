@@ -314,3 +314,30 @@ def test_a_scale_that_is_no_number_is_refused(tmp_path: Path) -> None:
     save_file(entries, source)
     with pytest.raises(qr.CheckpointError, match=r"q\.weight_scale"):
         qr.open(source)
+
+
+def test_old_layers_with_other_scales_are_left_with_their_marker(tmp_path: Path) -> None:
+    source, out = tmp_path / "in.safetensors", tmp_path / "out.safetensors"
+    q = qr.quantize(values_of("normal", (8, 16)), "fp8_e4m3")
+    assert q.tensor_scale is not None
+    entries = {
+        "scaled_fp8": np.zeros(2, ml_dtypes.float8_e4m3fn),
+        "a.weight": q.codes,
+        "a.scale_weight": q.tensor_scale,
+        "a.scale_input": np.ones((), np.float32),
+        "b.weight": q.codes,
+        "b.scale_weight": np.ones((8, 1), np.float32),
+    }
+    save_file(entries, source)
+    qr.dequantize_file(source, out)
+    with qr.open(out) as opened:
+        assert set(opened) == {"scaled_fp8", "a.weight", "b.weight", "b.scale_weight"}
+        assert opened["b.weight"].dtype == "F8_E4M3"
+        # The only floats beside it are the scales of b.
+        assert opened["a.weight"].dtype == "F32"
+    del entries["b.scale_weight"], entries["b.weight"]
+    save_file(entries, source)
+    qr.dequantize_file(source, out)
+    with qr.open(out) as opened:
+        assert set(opened) == {"a.weight"}
+        assert opened["a.weight"].dtype == "BF16"

@@ -122,7 +122,7 @@ def test_a_name_that_is_close_to_none_gets_no_guess(name: str) -> None:
 @pytest.mark.parametrize(
     ("family", "names"),
     [
-        ("GGUF", ["gguf", "GGUF", "q8_1", "q4_K_M", "iq4_nl", "tq1_0"]),
+        ("that type of GGUF", ["q8_1", "q4_K_M", "iq4_nl", "tq1_0"]),
         ("that kind of FP8", ["float8_e4m3fnuz", "e8m0"]),
         ("MX", ["mxfp4", "mxfp8", "mxint8"]),
         ("NVFP4", ["nvfp4", "NV-FP4"]),
@@ -147,6 +147,7 @@ def test_what_people_ask_for_is_said_to_be_missing(family: str, names: list[str]
     [
         ("fp8_e4m3", ["fp8", "FP8-E4M3FN", "float8_e4m3fn", "e4m3", "float8"]),
         ("fp8_e5m2", ["float8_e5m2", "e5m2", "FP8 E5M2"]),
+        ("q8_0", ["gguf", "GGUF", "ggml", "q8"]),
     ],
 )
 def test_other_names_of_a_format_lead_to_it(meant: str, names: list[str]) -> None:

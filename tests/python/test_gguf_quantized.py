@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import gguf
+import gguf_oracle
+import ml_dtypes
 import numpy as np
 import pytest
 import quarrow as qr
@@ -113,3 +115,44 @@ def test_unknown_names_and_what_the_source_says(tmp_path: Path) -> None:
         assert opened.metadata["general.architecture"] == "krea2"
         assert opened.metadata["general.file_type"] == FILE_TYPES["q8_0"]
         assert opened.metadata["note"] == "kept"
+
+
+def test_what_a_source_in_gguf_says_is_said_once(tmp_path: Path) -> None:
+    source, out = tmp_path / "in.gguf", tmp_path / "out.gguf"
+    gguf_oracle.write(
+        source,
+        {"a.weight": np.ones((32, 64), np.float16)},
+        general_architecture=("add_string", "wan"),
+        general_quantization_version=("add_uint32", 2),
+        general_file_type=("add_uint32", 1),
+    )
+    qr.quantize_file(source, out, "q4_0")
+    with qr.open(out) as opened:
+        assert opened.metadata["general.quantization_version"] == 2
+        assert opened.metadata["general.file_type"] == FILE_TYPES["q4_0"]
+    assert gguf.GGUFReader(out).tensors[0].tensor_type.name == "Q4_0"
+
+
+def test_bfloat16_that_loaders_cannot_read_becomes_float32(tmp_path: Path) -> None:
+    source, out = tmp_path / "in.safetensors", tmp_path / "out.gguf"
+    ones = {
+        name: np.ones(shape, ml_dtypes.bfloat16)
+        for name, shape in [
+            ("head.modulation", (1, 2, 8)),
+            ("n.weight", (8,)),
+            ("c.weight", (2, 70)),
+        ]
+    }
+    qr.save(ones, source)
+    qr.quantize_file(source, out, "q8_0")
+    stored = {name: kind for name, (kind, _, _) in gguf_oracle.read(out)[0].items()}
+    assert stored == {"head.modulation": "F32", "n.weight": "F32", "c.weight": "BF16"}
+
+
+def test_a_checkpoints_prefix_does_not_hide_the_model(tmp_path: Path) -> None:
+    source, out = tmp_path / "in.safetensors", tmp_path / "out.gguf"
+    prefix = "model.diffusion_model."
+    save_file({prefix + name: np.ones((32, 64), np.float16) for name in (FLUX, LAYER)}, source)
+    qr.quantize_file(source, out, "q8_0")
+    with qr.open(out) as opened:
+        assert opened.metadata["general.architecture"] == "flux"

@@ -83,7 +83,7 @@ def test_the_alignment_of_the_source_is_kept(tmp_path: Path) -> None:
 def test_tensors_of_a_program_are_saved(by: str, tmp_path: Path) -> None:
     out = tmp_path / ("new.gguf" if by == "ending" else "new")
     container = None if by == "ending" else "gguf"
-    tensors = {**FLOATS, "b": np.ones((2, 2), ml_dtypes.bfloat16)}
+    tensors = {**FLOATS, "b.weight": np.ones((2, 2), ml_dtypes.bfloat16)}
     metadata = {**ARCHITECTURE, "format": "pt", "author": "\u00e9"}
     report = qr.save(tensors, out, container, metadata=metadata)
     stored, keys = gguf_oracle.read(out)

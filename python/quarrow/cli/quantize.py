@@ -154,7 +154,6 @@ def quantize(
     \b
     Examples:
       quarrow quantize model.safetensors comfy.safetensors -f int8_rowwise
-      quarrow quantize model.safetensors model.gguf -f q8_0
       quarrow quantize model.safetensors int4.safetensors -f int4 --dry-run
       quarrow quantize model.safetensors attn.safetensors -f int8 --include attn
       quarrow quantize model.safetensors new.safetensors -f int8 --exclude '^out'

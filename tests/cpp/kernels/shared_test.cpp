@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <bit>
 #include <cstring>
 
 #include "guarded_buffer.h"
@@ -113,6 +114,22 @@ class Encode : public EachTarget {
   }
 };
 QUARROW_FOR_EACH_TARGET(Encode);
+
+TEST_P(Encode, EveryNanStaysOne) {
+  std::vector<float> values;
+  for (const std::uint32_t bits : {0x7FFFFFFFU, 0xFFFFFFFFU, 0x7F800001U, 0xFF800001U, 0x7FC00000U,
+                                   0x7F808000U, 0x7FFF8000U, 0xFFFF7FFFU}) {
+    values.push_back(std::bit_cast<float>(bits));
+  }
+  for (const DType dtype : {DType::kF16, DType::kBF16}) {
+    const std::vector<std::uint8_t> bytes = encode(values, dtype);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const auto pattern = static_cast<std::uint16_t>(bytes[2 * i] | bytes[2 * i + 1] << 8);
+      EXPECT_TRUE(std::isnan(dtype == DType::kF16 ? reference::f16_value(pattern)
+                                                  : reference::bf16_value(pattern)));
+    }
+  }
+}
 
 TEST_P(Encode, RoundsEachValueToNearestEvenAtAnyLength) {
   std::mt19937 random(9);

@@ -102,8 +102,8 @@ def test_a_mistyped_command_names_the_near_one(run_cli: RunCli) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("gguf", "GGUF is not supported yet"),
-        ("q4_k_m", "GGUF is not supported yet"),
+        ("gguf", "did you mean 'q8_0'?"),
+        ("q4_k_m", "that type of GGUF is not supported yet"),
         ("fp8", "did you mean 'fp8_e4m3'?"),
         ("int8_rowise", "did you mean 'int8_rowwise'?"),
     ],
