@@ -81,6 +81,9 @@ def content(q: qr.QuantizedTensor) -> dict[str, bytes]:
 def compare(format_: qr.Format, threads: int, folder: Path) -> Iterator[tuple[str, bool]]:
     """Give each comparison with the single calls on one thread."""
     given = layers()
+    is_block = qr.quantize(np.ones((1, 32), "f"), format_).part_dtypes["codes"].startswith("Q")
+    if is_block:  # whose scales are float16
+        given = {name: np.clip(w, -6e4, 6e4).astype(w.dtype) for name, w in given.items()}
     single = {name: qr.quantize(w, format_, name=name, threads=1) for name, w in given.items()}
     for name, w in given.items():
         again = qr.quantize(w, format_, name=name, threads=threads)
@@ -90,7 +93,6 @@ def compare(format_: qr.Format, threads: int, folder: Path) -> Iterator[tuple[st
     for name, made in through_arrow(given, format_, threads):
         yield f"arrow {name}", made == content(single[name])
     every = [("", format_)]
-    is_block = single["half.weight"].part_dtypes["codes"].startswith("Q")
     out = folder / ("out.gguf" if is_block else "out.safetensors")
     save_file(given, folder / "in", {"general.architecture": "flux"})
     qr.quantize_file(folder / "in", out, format_, rules=every, threads=threads, sync=False)
