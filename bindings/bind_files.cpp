@@ -38,13 +38,25 @@ class FileJob {
       : holder_(nb::borrow(source)),
         opened_(nb::cast<const OpenCheckpoint&>(source)),
         source_(opened_.files()),
+        stored_(with_file_errors([&] {
+          const UnlockedScope unlocked;
+          return find_stored_layers(*source_);
+        })),
         encoded_(opened_.memory().encoded()) {}
 
   // Of the source, as the choices of plan() count them.
   std::size_t source_size() const { return source_->tensors.size(); }
   nb::str source_name(std::size_t index) const {
     if (index >= source_size()) throw nb::index_error();
-    return text_object(source_->tensors[index].name);
+    const StoredLayer* layer = stored_.owner(index);
+    return text_object(layer != nullptr ? layer->name : source_->tensors[index].name);
+  }
+  // Which of them a tensor of the plan is; a decoded layer is its codes.
+  std::size_t source_index(std::size_t index) const {
+    check_planned();
+    if (index >= size()) throw nb::index_error();
+    return static_cast<std::size_t>(plan_.tensors[index].source -
+                                    source_->tensors.entries().data());
   }
 
   void plan(nb::handle chosen_formats, const nb::bytes& choices, nb::handle dtype,
@@ -70,19 +82,19 @@ class FileJob {
                                   runtime_argument(runtime), in_memory, new_files};
     with_file_errors([&] {
       const UnlockedScope unlocked;
-      plan_ = plan_quantized(*source_, formats_, chosen, options);
+      plan_ = plan_quantized(*source_, stored_, formats_, chosen, options);
     });
   }
 
-  void plan_restored(nb::handle dtype, std::uint64_t max_shard_bytes, bool in_memory,
-                     std::string_view container) {
+  void plan_floats(bool restore, nb::handle dtype, std::uint64_t max_shard_bytes, bool in_memory,
+                   std::string_view container) {
     const FilePlanOptions options{float_dtype_argument(dtype), max_shard_bytes, std::nullopt,
                                   in_memory, container_argument(container)};
     memory_ = nullptr;
     with_file_errors([&] {
       const UnlockedScope unlocked;
-      stored_ = find_stored_layers(*source_);
-      plan_ = quarrow::plan_restored(*source_, *stored_, options);
+      plan_ = restore ? plan_restored(*source_, stored_, options)
+                      : plan_converted(*source_, stored_, options);
     });
   }
 
@@ -117,16 +129,14 @@ class FileJob {
     check_planned();
     if (index >= size()) throw nb::index_error();
     const TensorPlan& planned = plan_.tensors[index];
-    const bool quantized = planned.action == Action::kQuantize;
-    const StoredLayer* stored = planned.stored;
+    const bool quantized = planned.is_quantized();
     nb::object error = nb::none();
     if (quantized && !errors_.empty()) error = error_figures(errors_[planned.layer]);
     const bool has_reason = planned.reason != StayReason::kNone;
     return nb::make_tuple(
         text_object(planned.name()), quantized ? nb::object(nb::int_(planned.format)) : nb::none(),
-        word_of(planned.action), has_reason ? nb::cast(reason_text(planned)) : nb::none(),
-        shape_object(stored != nullptr ? stored->shape : planned.source->shape),
-        name_of(stored != nullptr ? stored->dtype : planned.source->dtype), name_of(planned.dtype),
+        word_of(action_of(planned)), has_reason ? nb::cast(reason_text(planned)) : nb::none(),
+        shape_object(planned.shape()), name_of(planned.dtype_before()), name_of(planned.dtype),
         planned.bytes_in(), planned.bytes_out, error);
   }
 
@@ -147,7 +157,7 @@ class FileJob {
     const OutputPlan& output = plan_.outputs.at(0);
     for (std::size_t index = 0; index < output.entries.size(); ++index) {
       const TensorEntry& entry = output.entries[index];
-      const bool made = plan_.tensors[output.tensors[index]].action != Action::kCopy;
+      const bool made = !plan_.tensors[output.tensors[index]].is_copied();
       entries.append(nb::make_tuple(text_object(entry.name), name_of(entry.dtype), made));
     }
     return entries;
@@ -186,10 +196,10 @@ class FileJob {
                           has_reason ? nb::cast(text_of(rules.reason)) : nb::none());
   }
 
-  template <Action action>
+  template <Action... actions>
   std::size_t count() const {
     check_planned();
-    return count_of(plan_, action);
+    return (count_of(plan_, actions) + ...);
   }
   nb::list reasons() const {
     check_planned();
@@ -199,11 +209,10 @@ class FileJob {
     check_planned();
     return text_list(plan_.readers);
   }
-  // After plan_restored().
-  nb::list layers_left() const { return stored_ ? left_counts(*stored_) : nb::list(); }
+  nb::list layers_left() const { return left_counts(stored_); }
   nb::object config_file() const {
-    if (!stored_ || stored_->config_file().empty()) return nb::none();
-    return nb::bytes(stored_->config_file().data(), stored_->config_file().size());
+    const std::string& path = stored_.config_file();
+    return path.empty() ? nb::object(nb::none()) : nb::bytes(path.data(), path.size());
   }
   std::uint64_t unlisted() const { return source_->unlisted; }
   std::uint64_t trailing_bytes() const { return source_->trailing_bytes; }
@@ -234,14 +243,14 @@ class FileJob {
       result = with_file_errors(
           [&] { return call.run([&](const Context& context) { return job(options, context); }); });
     } catch (const LayerFault& fault) {
-      raise_layer_fault(fault);
+      raise_layer_fault(fault, plan_);
     }
     nb::list faults;
     for (const LayerFault& fault : result.faults) {
       try {
-        raise_layer_fault(fault);
+        raise_layer_fault(fault, plan_);
       } catch (nb::python_error& error) {
-        faults.append(nb::make_tuple(fault.tensor, error.value()));
+        faults.append(nb::make_tuple(source_index(fault.tensor), error.value()));
       }
     }
     if (!result.finished && result.faults.empty()) throw nb::python_error();
@@ -254,7 +263,7 @@ class FileJob {
   std::vector<EncodedLayer> encoded_layers() const {
     std::vector<EncodedLayer> layers;
     for (const TensorPlan& tensor : plan_.tensors) {
-      if (encoded_.empty() || tensor.action != Action::kQuantize) continue;
+      if (encoded_.empty() || !tensor.is_quantized()) continue;
       layers.push_back(encoded_[tensor.source->file]);
     }
     return layers;
@@ -268,40 +277,22 @@ class FileJob {
     record->failed(faults);
     if (faults != 0) return;
     for (const TensorPlan& tensor : plan_.tensors) {
-      const bool counted = tensor.action == Action::kQuantize || tensor.action == Action::kRestore;
+      const bool counted = tensor.is_quantized() || tensor.is_decoded();
       if (counted) record->add(1, tensor.bytes_in());
     }
-  }
-
-  static std::optional<Runtime> runtime_argument(nb::handle runtime) {
-    if (runtime.is_none()) return std::nullopt;
-    std::string_view name;
-    const bool is_text = nb::try_cast(runtime, name);
-    const std::optional<Runtime> found = is_text ? find_runtime(name) : std::nullopt;
-    if (!found) raise_invalid_input("a runtime is 'comfyui' or 'none'");
-    return found;
   }
 
   void check_planned() const {
     if (plan_.outputs.empty()) raise_invalid_input("plan() comes first");
   }
 
-  [[noreturn]] void raise_layer_fault(const LayerFault& fault) const {
-    const TensorPlan& planned = plan_.tensors[fault.tensor];
-    const TensorEntry& entry = *planned.source;
-    const std::vector<std::int64_t> shape(entry.shape.begin(), entry.shape.end());
-    std::uint64_t cols = 1;
-    for (std::size_t axis = 1; axis < entry.shape.size(); ++axis) cols *= entry.shape[axis];
-    raise_status(fault.status, {text_object(entry.name), shape, cols});
-  }
-
   // What the next one refers to.
   nb::object holder_;
   const OpenCheckpoint& opened_;
   std::shared_ptr<const Checkpoint> source_;
+  StoredLayers stored_;
   std::vector<EncodedLayer> encoded_;  // of its tensors, where some are quantized
-  std::optional<StoredLayers> stored_;
-  std::vector<Format> formats_;  // layers of the plan point to them
+  std::vector<Format> formats_;        // layers of the plan point to them
   FilePlan plan_;
   std::vector<ErrorSums> errors_;
   std::shared_ptr<std::byte> memory_;  // of the last run
@@ -315,7 +306,8 @@ void bind_files(nb::module_& m) {
       // A source in memory belongs to its OpenCheckpoint.
       .def(nb::init<nb::handle_t<OpenCheckpoint>>(), "source"_a)
       .def_prop_ro("source_size", &FileJob::source_size, "How many tensors the source has.")
-      .def("source_name", &FileJob::source_name, "index"_a, "Of a tensor of the source.")
+      .def("source_name", &FileJob::source_name, "index"_a,
+           "Of a tensor of the source, or of the quantized layer that it is a part of.")
       .def(
           "plan", &FileJob::plan, "formats"_a, "choices"_a, nb::kw_only(), "dtype"_a.none(),
           "max_shard_bytes"_a, "runtime"_a.none(), "in_memory"_a = false,
@@ -327,11 +319,12 @@ void bind_files(nb::module_& m) {
           "unless the defaults leave the tensor, or 255 to leave it. Empty: 254 for all. The rules "
           "are those of the runtime; None: for each format its own. In memory: for "
           "run_in_memory().")
-      .def("plan_restored", &FileJob::plan_restored, nb::kw_only(), "dtype"_a.none(),
+      .def("plan_floats", &FileJob::plan_floats, "restore"_a, nb::kw_only(), "dtype"_a.none(),
            "max_shard_bytes"_a, "in_memory"_a = false, "container"_a = "safetensors",
-           nb::sig("def plan_restored(self, *, dtype: str | None, max_shard_bytes: int, in_memory: "
-                   "bool = False, container: str = 'safetensors') -> None"),
-           "Plan that every quantized layer becomes what it was.")
+           nb::sig("def plan_floats(self, restore: bool, *, dtype: str | None, max_shard_bytes: "
+                   "int, in_memory: bool = False, container: str = 'safetensors') -> None"),
+           "Plan that nothing is quantized, and quantized layers become what they were: all, or "
+           "those that the container has no place for.")
       .def("run", &FileJob::run, "destination"_a, nb::kw_only(), "saturate"_a, "threads"_a.none(),
            "sync"_a, "measure_error"_a, "skip_faults"_a, "progress"_a.none(),
            nb::sig("def run(self, destination: bytes, *, saturate: bool, threads: int | None, "
@@ -349,6 +342,8 @@ void bind_files(nb::module_& m) {
           "take_entries", &FileJob::take_entries, "as_torch"_a, "entries"_a,
           nb::sig("def take_entries(self, as_torch: bool, entries: dict[str, typing.Any]) -> None"),
           "Add what run_in_memory() made, and what it left of its source, to a dict.")
+      .def("source_index", &FileJob::source_index, "index"_a,
+           "Which tensor of the source a tensor of the plan is; a decoded layer is its codes.")
       .def("__len__", &FileJob::size)
       .def("tensor", &FileJob::tensor, "index"_a,
            nb::sig("def tensor(self, index: int) -> tuple[str, int | None, str, str | None, "
@@ -370,9 +365,11 @@ void bind_files(nb::module_& m) {
           nb::sig("def runtime_rules(self) -> tuple[str, bool, int, int, str | None]"),
           "The runtime, whether it knows the model, how many tensors stay because it would "
           "misread them, how many are quantized all the same, and the reason.")
-      .def_prop_ro("quantized", &FileJob::count<Action::kQuantize>, "How many tensors are.")
-      .def_prop_ro("restored", &FileJob::count<Action::kRestore>, "How many tensors are.")
-      .def_prop_ro("converted", &FileJob::count<Action::kConvert>, "How many tensors are.")
+      .def_prop_ro("quantized", &FileJob::count<Action::kQuantized, Action::kRequantized>,
+                   "How many tensors are, those that were before among them.")
+      .def_prop_ro("requantized", &FileJob::count<Action::kRequantized>, "How many tensors are.")
+      .def_prop_ro("restored", &FileJob::count<Action::kRestored>, "How many tensors are.")
+      .def_prop_ro("converted", &FileJob::count<Action::kConverted>, "How many tensors are.")
       .def_prop_ro("reasons", &FileJob::reasons,
                    nb::sig("def reasons(self) -> list[tuple[str, str, int]]"),
                    "Why tensors stay, the most first: name of the reason, text, number.")
@@ -380,10 +377,10 @@ void bind_files(nb::module_& m) {
                    "Who loads the quantized layers of the new file.")
       .def_prop_ro("layers_left", &FileJob::layers_left,
                    nb::sig("def layers_left(self) -> list[tuple[str, int]]"),
-                   "Quantized layers that plan_restored() leaves: how they are stored, number.")
+                   "Quantized layers that cannot be decoded: how they are stored, number.")
       .def_prop_ro("config_file", &FileJob::config_file,
                    nb::sig("def config_file(self) -> bytes | None"),
-                   "The config.json that described restored layers.")
+                   "The config.json that describes quantized layers of the source.")
       .def_prop_ro("unlisted", &FileJob::unlisted,
                    "Tensors of the source's files that its index does not name.")
       .def_prop_ro("trailing_bytes", &FileJob::trailing_bytes,

@@ -102,9 +102,10 @@ Returns
 -------
 dict of str to EntryMetrics
     ``quantize``, ``quantize_batch``, ``quantize_arrow``, ``dequantize`` (the method too),
-    ``dequantize_batch``, ``dequantize_arrow``, ``quantize_file``, ``dequantize_file``, ``save``,
-    ``quantize_state_dict``, ``dequantize_state_dict`` and ``legacy.quantize``, each with
-    ``calls``, ``layers``, ``bytes_in``, ``bytes_copied``, ``seconds`` and ``errors``.
+    ``dequantize_batch``, ``dequantize_arrow``, ``quantize_file``, ``dequantize_file``,
+    ``convert_file``, ``save``, ``quantize_state_dict``, ``dequantize_state_dict`` and
+    ``legacy.quantize``, each with ``calls``, ``layers``, ``bytes_in``, ``bytes_copied``,
+    ``seconds`` and ``errors``.
 
 Examples
 --------

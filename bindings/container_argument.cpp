@@ -20,6 +20,15 @@ Container container_argument(std::string_view name) {
   return *found;
 }
 
+std::optional<Runtime> runtime_argument(nb::handle runtime) {
+  if (runtime.is_none()) return std::nullopt;
+  std::string_view name;
+  const bool is_text = nb::try_cast(runtime, name);
+  const std::optional<Runtime> found = is_text ? find_runtime(name) : std::nullopt;
+  if (!found) raise_invalid_input("a runtime is 'comfyui' or 'none'");
+  return found;
+}
+
 void check_formats(const std::vector<Format>& formats, Container container) {
   for (const Format& format : formats) {
     if (find_layout(format, container) != nullptr) continue;

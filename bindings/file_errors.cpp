@@ -4,6 +4,10 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 
+#include <cstdint>
+#include <vector>
+
+#include "open_checkpoint.h"
 #include "quarrow/core/tensor_view.h"
 
 namespace nb = nanobind;
@@ -261,12 +265,26 @@ void raise_container_fault(const ContainerFault& fault) {
       raise_invalid_input("a " + name +
                           " checkpoint is one file, and max_shard_size asks for several; leave it "
                           "out, or name the new files .safetensors");
+    case ContainerRule::kQuantizedLayer:
+      raise_unsupported_format("it is part of a layer quantized for others than readers of " +
+                                   name + " files (" + fault.detail +
+                                   "), and cannot be decoded; start from the file that is not "
+                                   "quantized, or write the kind of file that it is in",
+                               tensor);
     case ContainerRule::kMissingKey:
       break;
   }
   raise_invalid_input("loaders of " + name + " files ask for the metadata key '" + fault.detail +
                       "', which the source does not have; quarrow.save() takes it: metadata={'" +
                       fault.detail + "': 'flux'}, or what the model is called there");
+}
+
+void raise_layer_fault(const LayerFault& fault, const FilePlan& plan) {
+  const TensorPlan& planned = plan.tensors[fault.tensor];
+  const std::vector<std::int64_t> shape(planned.shape().begin(), planned.shape().end());
+  std::uint64_t cols = 1;
+  for (std::size_t axis = 1; axis < shape.size(); ++axis) cols *= planned.shape()[axis];
+  raise_status(fault.status, {text_object(planned.name()), shape, cols});
 }
 
 void raise_os_error(const std::filesystem::filesystem_error& error) {

@@ -16,6 +16,7 @@
 #include "quarrow/containers/checkpoint_fault.h"
 #include "quarrow/containers/container.h"
 #include "quarrow/layouts/layout.h"
+#include "quarrow/pipeline/file_job.h"
 
 namespace quarrow::python {
 
@@ -25,6 +26,8 @@ namespace quarrow::python {
 [[noreturn]] void raise_path_fault(const PathFault& fault);
 // InvalidInputError, of a type that the container lacks UnsupportedFormatError.
 [[noreturn]] void raise_container_fault(const ContainerFault& fault);
+// Of a tensor of the plan, as raise_status().
+[[noreturn]] void raise_layer_fault(const LayerFault& fault, const FilePlan& plan);
 // The OSError subclass of its errno, with the file's name.
 [[noreturn]] void raise_os_error(const std::filesystem::filesystem_error& error);
 

@@ -5,6 +5,7 @@
 #include <nanobind/stl/string_view.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <map>
 #include <set>
@@ -18,18 +19,18 @@ namespace nb = nanobind;
 
 namespace quarrow::python {
 
-std::string_view word_of(Action action) noexcept {
-  switch (action) {
-    case Action::kConvert:
-      return "converted";
-    case Action::kQuantize:
-      return "quantized";
-    case Action::kRestore:
-      return "restored";
-    case Action::kCopy:
-      break;
+Action action_of(const TensorPlan& planned) noexcept {
+  if (planned.is_copied()) return Action::kKept;
+  if (planned.is_quantized()) {
+    return planned.is_decoded() ? Action::kRequantized : Action::kQuantized;
   }
-  return "kept";
+  return planned.is_decoded() ? Action::kRestored : Action::kConverted;
+}
+
+std::string_view word_of(Action action) noexcept {
+  constexpr std::array<std::string_view, 5> kWords = {"kept", "converted", "quantized", "restored",
+                                                      "requantized"};
+  return kWords.at(static_cast<std::size_t>(action));
 }
 
 std::string reason_text(const TensorPlan& planned) {
@@ -41,7 +42,7 @@ std::string reason_text(const TensorPlan& planned) {
 }
 
 std::size_t count_of(const FilePlan& plan, Action action) noexcept {
-  return static_cast<std::size_t>(std::ranges::count(plan.tensors, action, &TensorPlan::action));
+  return static_cast<std::size_t>(std::ranges::count(plan.tensors, action, action_of));
 }
 
 nb::list reason_counts(const FilePlan& plan) {
@@ -63,7 +64,7 @@ nb::list reason_counts(const FilePlan& plan) {
 std::size_t adapter_factors(const Checkpoint& source, const FilePlan& plan) {
   const bool all = is_adapter_file(source.tensors);
   const auto is_factor = [all](const TensorPlan& tensor) {
-    return tensor.action == Action::kQuantize && (all || is_adapter_factor(tensor.name()));
+    return tensor.is_quantized() && (all || is_adapter_factor(tensor.name()));
   };
   return static_cast<std::size_t>(std::ranges::count_if(plan.tensors, is_factor));
 }

@@ -6,6 +6,7 @@
 #include <nanobind/nanobind.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,7 +16,9 @@
 
 namespace quarrow::python {
 
-// "kept", "converted", "quantized" or "restored".
+// What a plan does to a tensor, as people read it.
+enum class Action : std::uint8_t { kKept, kConverted, kQuantized, kRestored, kRequantized };
+Action action_of(const TensorPlan& planned) noexcept;
 std::string_view word_of(Action action) noexcept;
 // Why the tensor stays, with the dialect of the quantized layer that it is part of.
 std::string reason_text(const TensorPlan& planned);

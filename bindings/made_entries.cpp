@@ -33,7 +33,7 @@ void add_entries(const FilePlan& plan, const MemoryTensors& source,
                            PyUnicode_CheckExact(given.ptr()) != 0;
     const nb::object name = same_name ? nb::borrow(given) : nb::object(text_object(entry.name));
     nb::object value;
-    if (planned.action == Action::kCopy) {
+    if (planned.is_copied()) {
       value = source.values()[number];
     } else if (torch != nullptr) {
       value = new_torch_tensor(*torch, first + output.memory_positions.at(index), entry.dtype,

@@ -13,18 +13,12 @@ namespace nb = nanobind;
 namespace quarrow::python {
 namespace {
 
-constexpr std::array<std::string_view, kEntryPoints> kNames = {"quantize",
-                                                               "quantize_batch",
-                                                               "quantize_arrow",
-                                                               "dequantize",
-                                                               "dequantize_batch",
-                                                               "dequantize_arrow",
-                                                               "quantize_file",
-                                                               "dequantize_file",
-                                                               "save",
-                                                               "quantize_state_dict",
-                                                               "dequantize_state_dict",
-                                                               "legacy.quantize"};
+constexpr std::array<std::string_view, kEntryPoints> kNames = {
+    "quantize",       "quantize_batch",      "quantize_arrow",
+    "dequantize",     "dequantize_batch",    "dequantize_arrow",
+    "quantize_file",  "dequantize_file",     "convert_file",
+    "save",           "quantize_state_dict", "dequantize_state_dict",
+    "legacy.quantize"};
 
 using Counter = std::atomic<std::uint64_t>;
 
@@ -75,7 +69,8 @@ std::optional<EntryPoint> entry_point_from_name(std::string_view name) noexcept 
 
 bool is_reported(EntryPoint entry, std::uint64_t bytes_in) noexcept {
   return bytes_in >= kSmallCallBytes || entry == EntryPoint::kQuantizeFile ||
-         entry == EntryPoint::kDequantizeFile || entry == EntryPoint::kSave;
+         entry == EntryPoint::kDequantizeFile || entry == EntryPoint::kConvertFile ||
+         entry == EntryPoint::kSave;
 }
 
 EntryTotals totals_of(EntryPoint entry) noexcept {

@@ -25,12 +25,13 @@ enum class EntryPoint : std::uint8_t {
   kDequantizeArrow,
   kQuantizeFile,
   kDequantizeFile,
+  kConvertFile,
   kSave,
   kQuantizeStateDict,
   kDequantizeStateDict,
   kLegacyQuantize,
 };
-inline constexpr std::size_t kEntryPoints = 12;
+inline constexpr std::size_t kEntryPoints = 13;
 
 // As in Python: "quantize", "legacy.quantize".
 std::string_view name_of(EntryPoint entry) noexcept;

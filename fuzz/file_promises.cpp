@@ -89,7 +89,7 @@ void check_planned(const FilePlan& plan, MemoryFile& output) {
     require(found != nullptr && same_tensor(*found, entry), "an entry is read as it was planned");
   }
   for (const TensorPlan& tensor : plan.tensors) {
-    if (tensor.action != Action::kCopy) continue;
+    if (!tensor.is_copied()) continue;
     const TensorEntry* found = copy.tensors.find(tensor.source->name);
     require(found != nullptr && same_tensor(*found, *tensor.source), "a tensor that stays is kept");
   }

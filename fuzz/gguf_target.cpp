@@ -13,14 +13,13 @@ namespace quarrow::fuzz {
 namespace {
 
 // A copy in each container that can hold it, and one of other float types.
-void check_copies(const Checkpoint& source, MemoryFile& output) {
-  const StoredLayers layers = find_stored_layers(source);
+void check_copies(const Checkpoint& source, const StoredLayers& layers, MemoryFile& output) {
   for (const ContainerSpec& container : containers()) {
     for (const std::optional<DType> dtype : {std::optional<DType>(), std::optional(DType::kF16)}) {
       try {
-        check_planned(
-            plan_restored(source, layers, {.dtype = dtype, .container = container.container}),
-            output);
+        const FilePlanOptions options{.dtype = dtype, .container = container.container};
+        check_planned(plan_restored(source, layers, options), output);
+        check_planned(plan_converted(source, layers, options), output);
       } catch (const ContainerFault& fault) {
         require(fault.container == container.container, "a fault is the planned container's");
         require(source.container != container.container, "a copy in its own container is held");
@@ -30,12 +29,12 @@ void check_copies(const Checkpoint& source, MemoryFile& output) {
 }
 
 // For every format, in each container that carries it.
-void check_quantized(const Checkpoint& source, MemoryFile& output) {
+void check_quantized(const Checkpoint& source, const StoredLayers& layers, MemoryFile& output) {
   const std::vector<std::uint8_t> choices(source.tensors.size(), 0);
   for (const Layout& layout : layouts()) {
     const Format format = default_format(*find_format(layout.format));
     try {
-      check_planned(plan_quantized(source, {&format, 1}, choices,
+      check_planned(plan_quantized(source, layers, {&format, 1}, choices,
                                    {.dtype = {}, .container = layout.container}),
                     output);
     } catch (const ContainerFault&) {
@@ -61,8 +60,9 @@ std::string_view run_gguf(std::span<const std::uint8_t> bytes) {
     const Checkpoint source = open_checkpoint(input.path(), Io::kRead);
     check_opened(source);
     check_values(source);
-    check_copies(source, output);
-    check_quantized(source, output);
+    const StoredLayers layers = find_stored_layers(source);
+    check_copies(source, layers, output);
+    check_quantized(source, layers, output);
   } catch (const CheckpointFault& fault) {
     return name_of(fault.rule);
   }

@@ -33,9 +33,10 @@ bool may_follow_layers(const TensorTable::Metadata& metadata, std::string_view k
   return std::ranges::find(kKeys, key) != std::end(kKeys) || std::ranges::any_of(metadata, is_list);
 }
 
-void check_quantized(const Checkpoint& source, const Format& format, MemoryFile& output) {
+void check_quantized(const Checkpoint& source, const StoredLayers& layers, const Format& format,
+                     MemoryFile& output) {
   const std::vector<std::uint8_t> choices(source.tensors.size(), 0);
-  const FilePlan plan = plan_quantized(source, {&format, 1}, choices, {});
+  const FilePlan plan = plan_quantized(source, layers, {&format, 1}, choices, {});
   if (source.tensors.metadata()) {
     for (const auto& item : *source.tensors.metadata()) {
       if (may_follow_layers(*source.tensors.metadata(), item.first)) continue;
@@ -45,9 +46,7 @@ void check_quantized(const Checkpoint& source, const Format& format, MemoryFile&
   check_planned(plan, output);
 }
 
-// Throws the CheckpointFault of a layer whose entries do not fit together.
-void check_restored(const Checkpoint& source, MemoryFile& output) {
-  const StoredLayers layers = find_stored_layers(source);
+void check_restored(const Checkpoint& source, const StoredLayers& layers, MemoryFile& output) {
   const Plan plan = plan_stored_layers(layers.layers());
   for (std::size_t index = 0; index < plan.layers.size(); ++index) {
     const LayerPlan& layer = plan.layers[index];
@@ -60,6 +59,7 @@ void check_restored(const Checkpoint& source, MemoryFile& output) {
     read_layer(source, layers.layers()[index], layer, *default_target(), span);
   }
   check_planned(plan_restored(source, layers, {}), output);
+  check_planned(plan_converted(source, layers, {}), output);
 }
 
 }  // namespace
@@ -79,11 +79,10 @@ std::string_view run_safetensors(std::span<const std::uint8_t> bytes) {
   if (const FileRule* broken = std::get_if<FileRule>(&opened)) return name_of(*broken);
   const Checkpoint& source = std::get<Checkpoint>(opened);
   check_opened(source);
-  for (const Format& format : formats) {
-    check_quantized(source, format, output);
-  }
   try {
-    check_restored(source, output);
+    const StoredLayers layers = find_stored_layers(source);
+    for (const Format& format : formats) check_quantized(source, layers, format, output);
+    check_restored(source, layers, output);
   } catch (const CheckpointFault& fault) {
     return name_of(fault.rule);
   }

@@ -21,7 +21,8 @@ int main(int argc, char** argv) try {
   }
   const quarrow::Checkpoint source = quarrow::open_checkpoint(argv[1], quarrow::Io::kRead);
   const quarrow::Format format = quarrow::default_format(*quarrow::find_format("int8_rowwise"));
-  quarrow::FilePlan plan = quarrow::plan_quantized(source, {&format, 1}, {}, {});
+  const quarrow::StoredLayers stored = quarrow::find_stored_layers(source);
+  quarrow::FilePlan plan = quarrow::plan_quantized(source, stored, {&format, 1}, {}, {});
   Percent percent;
   quarrow::run_file_job(source, plan, argv[2], {.progress = &percent}, {});
   std::printf("\n%zu of %zu tensors quantized, %llu bytes written\n", plan.layers.layers.size(),

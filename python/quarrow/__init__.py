@@ -32,7 +32,8 @@ from quarrow.exceptions import (
     UnsupportedFormatError,
 )
 from quarrow.file_report import FileReport, LayerReport
-from quarrow.files import dequantize_file, quantize_file
+from quarrow.files import quantize_file
+from quarrow.float_files import convert_file, dequantize_file
 from quarrow.saving import save
 from quarrow.state_dict import StateDict, dequantize_state_dict, quantize_state_dict
 
@@ -57,6 +58,7 @@ __all__ = [
     "TensorInfo",
     "UnsupportedFormatError",
     "__version__",
+    "convert_file",
     "dequantize",
     "dequantize_arrow",
     "dequantize_batch",

@@ -675,9 +675,10 @@ def metrics() -> dict[str, quarrow.descriptions.EntryMetrics]:
     -------
     dict of str to EntryMetrics
         ``quantize``, ``quantize_batch``, ``quantize_arrow``, ``dequantize`` (the method too),
-        ``dequantize_batch``, ``dequantize_arrow``, ``quantize_file``, ``dequantize_file``, ``save``,
-        ``quantize_state_dict``, ``dequantize_state_dict`` and ``legacy.quantize``, each with
-        ``calls``, ``layers``, ``bytes_in``, ``bytes_copied``, ``seconds`` and ``errors``.
+        ``dequantize_batch``, ``dequantize_arrow``, ``quantize_file``, ``dequantize_file``,
+        ``convert_file``, ``save``, ``quantize_state_dict``, ``dequantize_state_dict`` and
+        ``legacy.quantize``, each with ``calls``, ``layers``, ``bytes_in``, ``bytes_copied``,
+        ``seconds`` and ``errors``.
 
     Examples
     --------
@@ -786,15 +787,19 @@ class FileJob:
         """How many tensors the source has."""
 
     def source_name(self, index: int) -> str:
-        """Of a tensor of the source."""
+        """
+        Of a tensor of the source, or of the quantized layer that it is a part of.
+        """
 
     def plan(self, formats: Sequence[Format], choices: bytes, *, dtype: str | None, max_shard_bytes: int, runtime: str | None, in_memory: bool = False, container: str = 'safetensors') -> None:
         """
         Decide on every tensor: a byte each, the index of a format, 254 for the first one unless the defaults leave the tensor, or 255 to leave it. Empty: 254 for all. The rules are those of the runtime; None: for each format its own. In memory: for run_in_memory().
         """
 
-    def plan_restored(self, *, dtype: str | None, max_shard_bytes: int, in_memory: bool = False, container: str = 'safetensors') -> None:
-        """Plan that every quantized layer becomes what it was."""
+    def plan_floats(self, restore: bool, *, dtype: str | None, max_shard_bytes: int, in_memory: bool = False, container: str = 'safetensors') -> None:
+        """
+        Plan that nothing is quantized, and quantized layers become what they were: all, or those that the container has no place for.
+        """
 
     def run(self, destination: bytes, *, saturate: bool, threads: int | None, sync: bool, measure_error: bool, skip_faults: bool, progress: Callable[[int, int, str], object] | None) -> list[tuple[int, Exception]]:
         """
@@ -807,6 +812,11 @@ class FileJob:
     def take_entries(self, as_torch: bool, entries: dict[str, Any]) -> None:
         """
         Add what run_in_memory() made, and what it left of its source, to a dict.
+        """
+
+    def source_index(self, index: int) -> int:
+        """
+        Which tensor of the source a tensor of the plan is; a decoded layer is its codes.
         """
 
     def __len__(self) -> int: ...
@@ -838,6 +848,10 @@ class FileJob:
 
     @property
     def quantized(self) -> int:
+        """How many tensors are, those that were before among them."""
+
+    @property
+    def requantized(self) -> int:
         """How many tensors are."""
 
     @property
@@ -858,13 +872,11 @@ class FileJob:
 
     @property
     def layers_left(self) -> list[tuple[str, int]]:
-        """
-        Quantized layers that plan_restored() leaves: how they are stored, number.
-        """
+        """Quantized layers that cannot be decoded: how they are stored, number."""
 
     @property
     def config_file(self) -> bytes | None:
-        """The config.json that described restored layers."""
+        """The config.json that describes quantized layers of the source."""
 
     @property
     def unlisted(self) -> int:

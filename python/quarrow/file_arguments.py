@@ -56,6 +56,12 @@ def path_bytes(path: Path, role: str) -> bytes:
     return encoded
 
 
+def open_source(path: bytes, io: str) -> _core.OpenCheckpoint:
+    """Open the source of a job."""
+    check_word("io", io, "read", "mmap")
+    return _core.OpenCheckpoint(path, io)
+
+
 def container_of(path: bytes, container: object = None) -> str:
     """Return the kind of file to write: the one that is named, or else that of the path's ending.
 

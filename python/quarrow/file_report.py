@@ -2,12 +2,16 @@
 """What a file job reports: of the file, and of each tensor."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, overload
 
 from quarrow import _core
 from quarrow.counts import counted
+
+# What changes a tensor, in the order in which people are told.
+ACTIONS = ("quantized", "requantized", "restored", "converted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +22,9 @@ class LayerReport:
     ----------
     name : str
         The tensor, as the file names it: any characters.
-    action : "quantized", "restored", "converted" or "kept"
-        Whether it was quantized, dequantized, given another dtype, or copied byte for byte.
+    action : "quantized", "requantized", "restored", "converted" or "kept"
+        Whether it was quantized, had been before, was dequantized, given another dtype, or copied
+        byte for byte.
     format : str or None
         The format's name, when quantized.
     reason : str or None
@@ -45,6 +50,11 @@ class LayerReport:
     bytes_in: int
     bytes_out: int
     error: dict[str, float] | None
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether the job quantized it."""
+        return self.format is not None
 
 
 class JobLayers(Sequence[LayerReport]):
@@ -76,7 +86,7 @@ class JobLayers(Sequence[LayerReport]):
         )
         format_name = None if choice is None else self._formats[choice]
         if choice is None:
-            reason = self._reason_of(index) or reason
+            reason = self._reason_of(self._job.source_index(index)) or reason
         return LayerReport(
             name, action, format_name, reason, shape, dtype, dtype_out, bytes_in, bytes_out, error
         )
@@ -103,7 +113,7 @@ class FileReport:
     files : list of str
         What was written: the destination, or its shards and their index.
     format : str or None
-        The name of the format that was asked for; None when layers were restored.
+        The name of the format that was asked for; None when nothing was to be quantized.
     bytes_in, bytes_out : int
         Sizes of the files.
     seconds : float
@@ -141,11 +151,12 @@ class FileReport:
     refusal: str | None = None
 
     def __repr__(self) -> str:
-        done = "restored" if self.format is None else "quantized"
-        count = sum(layer.action == done for layer in self.layers)
+        counts = Counter(layer.action for layer in self.layers)
+        done = [f"{counts[action]} {action}" for action in ACTIONS if counts[action]]
         what = "" if self.format is None else f" {self.format}"
         return (
-            f"<FileReport{what}: {count} of {counted(len(self.layers), 'tensor')} {done}, "
+            f"<FileReport{what}: {', '.join(done) or 'nothing'} of "
+            f"{counted(len(self.layers), 'tensor')}, "
             f"{self.bytes_in} -> {self.bytes_out} bytes in {self.seconds:.2f} s>"
         )
 

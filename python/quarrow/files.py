@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoint to checkpoint."""
+"""Checkpoint to quantized checkpoint."""
 
 import os
 import time
@@ -16,15 +16,11 @@ from quarrow.file_arguments import (
     check_options,
     check_word,
     container_of,
+    open_source,
     path_bytes,
 )
 from quarrow.file_report import FileReport, JobLayers
-from quarrow.job_findings import (
-    nothing_quantized,
-    nothing_restored,
-    quantizing_warnings,
-    restoring_warnings,
-)
+from quarrow.job_findings import nothing_quantized, quantizing_warnings
 from quarrow.layer_rules import LEAVE, LayerRules, Rules, as_format
 from quarrow.runtime_rules import check_runtime, file_warnings, nothing_loads, refuse
 from quarrow.shard_size import shard_bytes
@@ -54,10 +50,12 @@ def quantize_file(
     The new file holds what the runtimes of the format read. Tensors that they do not load quantized
     are copied byte for byte, and the report says why; so are norms, embeddings, the layers at the
     edges of a model (input, output, time and conditions) and tensors under 1,024 elements, unless a
-    rule names a format for them, and what belongs to layers that are quantized already, whoever did
-    that. Metadata is kept, but for what it says of tensors that are now others. Tensors lie in the
-    order of the source, wider elements first so that each is aligned to its element, what belongs
-    to a layer beside it. Memory does not grow with the file or its layers. The file appears when it
+    rule names a format for them, and layers that are quantized already, be it in this very format
+    or in one that is not known here. Those of other formats that ``dequantize_file`` restores are
+    quantized anew, through float32 and with one warning, since the errors of both add up. Metadata
+    is kept, but for what it says of tensors that are now others. Tensors lie in the order of the
+    source, wider elements first so that each is aligned to its element, what belongs to a layer
+    beside it. Memory does not grow with the file or its layers. The file appears when it
     is complete: an error, a signal or a crash leaves what was there before. Several files change
     hands while their index is away; killed in that moment, a job leaves that to the next one that
     writes into the folder, which puts the old files back.
@@ -80,8 +78,8 @@ def quantize_file(
         ``format``; an empty pattern as the last rule speaks for them instead. A rule that decides
         on no tensor is a warning.
     dtype : "float32", "float16" or "bfloat16", optional
-        For the float tensors that are not quantized; what belongs to a layer that the source holds
-        quantized keeps its own.
+        For the float tensors that are not quantized; what belongs to a layer that stays quantized
+        keeps its own. Layers that stay, but not in a new file of another kind, become floats.
     on_error : "raise" or "skip"
         What to do when a layer cannot be quantized: stop, or leave it as it is, with its exception
         in the report.
@@ -163,7 +161,7 @@ def quantize_file(
         source_bytes = path_bytes(source, "source")
         destination_bytes = path_bytes(destination, "destination")
 
-        opened = _open(source_bytes, io)
+        opened = open_source(source_bytes, io)
         job = _core.FileJob(opened)
         deciding.decide(job.source_size, lambda: map(job.source_name, range(job.source_size)))
 
@@ -203,7 +201,8 @@ def quantize_file(
         if skipped:
             stay = verb(len(skipped), "stays as it is", "stay as they are")
             warnings.append(f"{counted(len(skipped), 'layer')} {stay} because of an error")
-        _tell(warnings, unless=refusal if dry_run else None)
+        # What the caller may make an error of is no warning yet.
+        warn(each for each in warnings if not (dry_run and each is refusal))
         return FileReport(
             source=os.fsdecode(source_bytes),
             destination=os.fsdecode(destination_bytes),
@@ -218,116 +217,6 @@ def quantize_file(
             errors={job.source_name(index): error for index, error in skipped.items()},
             dry_run=dry_run,
             runtime=job.runtime_rules[0],
-            refusal=refusal,
-        )
-
-
-def dequantize_file(
-    source: Path,
-    destination: Path,
-    *,
-    dtype: str | None = None,
-    progress: Progress | None = None,
-    threads: int | None = None,
-    io: str = "read",
-    max_shard_size: int | str | None = None,
-    sync: bool = True,
-    dry_run: bool = False,
-) -> FileReport:
-    """Write a copy of a checkpoint in which quantized layers are float tensors again.
-
-    They get the names, shapes and dtypes that they had, and the values of
-    ``QuantizedTensor.dequantize`` (in float64 the float32 ones). Layers of other programs are
-    restored too, where they are ComfyUI's int8 or FP8, weights cast to FP8, GGUF's blocks of 32, or
-    integers of compressed-tensors, whose configuration may stand in the ``config.json`` beside the
-    source; what does not say its dtype
-    gets that of its scales, or of the floats beside it. All other tensors and metadata stay; so do
-    layers of formats that are not known here, with a warning. As to memory and crashes, see
-    ``quantize_file``.
-
-    Parameters
-    ----------
-    source, destination : path
-        As in ``quantize_file``. A new GGUF file holds what is copied, and float32, float16 and
-        bfloat16 of what is restored or converted; made of another kind of file it needs a
-        ``general.architecture`` in the metadata.
-    dtype : "float32", "float16" or "bfloat16", optional
-        For all float tensors, restored or not, but those of layers that stay quantized.
-    progress, threads, io, max_shard_size, sync, dry_run
-        As in ``quantize_file``.
-
-    Returns
-    -------
-    FileReport
-
-    Raises
-    ------
-    CheckpointError
-        The source is damaged, something else, or changed while it was read.
-    UnsupportedFormatError
-        The new file has no such type: blocks of GGUF in safetensors, bool or FP8 in GGUF.
-    InvalidInputError
-        The destination is a file of the source, not a file, named as another format, or being
-        written by another job; another argument cannot be used.
-    OSError
-        The operating system refused: no such file, no permission, no space left.
-
-    Examples
-    --------
-    >>> import tempfile, numpy as np, quarrow as qr
-    >>> from safetensors.numpy import load_file, save_file
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> names = [f"{folder.name}/{name}.safetensors" for name in ("model", "int8", "restored")]
-    >>> save_file({"q.weight": np.ones((8, 256), "f2")}, names[0])
-    >>> _ = qr.quantize_file(names[0], names[1], "int8_rowwise")
-    >>> qr.dequantize_file(names[1], names[2]).layers[0].action
-    'restored'
-    >>> load_file(names[2])["q.weight"].dtype
-    dtype('float16')
-    >>> folder.cleanup()
-    """
-    with _core.CallRecord("dequantize_file"):
-        started = time.perf_counter()
-        check_options(progress, sync=sync, dry_run=dry_run)
-        most_bytes = shard_bytes(max_shard_size)
-        source_bytes = path_bytes(source, "source")
-        destination_bytes = path_bytes(destination, "destination")
-        opened = _open(source_bytes, io)
-        job = _core.FileJob(opened)
-        job.plan_restored(
-            dtype=dtype,
-            max_shard_bytes=most_bytes,
-            container=container_of(destination_bytes),
-        )
-        warnings = restoring_warnings(job)
-        refusal = nothing_restored(job)
-        if refusal is not None:
-            warnings.append(refusal)
-        if not dry_run:
-            job.run(
-                destination_bytes,
-                saturate=False,
-                threads=threads,
-                sync=sync,
-                measure_error=False,
-                skip_faults=False,
-                progress=progress,
-            )
-        bytes_in = job.bytes_in
-        opened.release()
-        _tell(warnings, unless=refusal if dry_run else None)
-        return FileReport(
-            source=os.fsdecode(source_bytes),
-            destination=os.fsdecode(destination_bytes),
-            files=[os.fsdecode(path) for path in job.paths(destination_bytes)],
-            format=None,
-            bytes_in=bytes_in,
-            bytes_out=job.bytes_out,
-            seconds=time.perf_counter() - started,
-            layers=JobLayers(job, [], lambda _: None),
-            warnings=warnings,
-            metadata=job.metadata,
-            dry_run=dry_run,
             refusal=refusal,
         )
 
@@ -358,13 +247,3 @@ def quantized_layers(
         return deciding.reason_to_leave(index)
 
     return JobLayers(job, [each.name for each in deciding.formats], reason_of)
-
-
-def _open(path: bytes, io: str) -> _core.OpenCheckpoint:
-    check_word("io", io, "read", "mmap")
-    return _core.OpenCheckpoint(path, io)
-
-
-def _tell(warnings: list[str], *, unless: str | None) -> None:
-    """Log them, but for what the caller may make an error of."""
-    warn(each for each in warnings if each is not unless)

@@ -12,7 +12,8 @@ _MOST_REASONS = 5
 
 def nothing_quantized(job: _core.FileJob) -> str | None:
     """Return why the new file would be a copy; None when it is not."""
-    return None if job.quantized or job.converted else _no_quantizing(job)
+    changed = job.quantized or job.converted or job.restored
+    return None if changed else _no_quantizing(job)
 
 
 def nothing_restored(job: _core.FileJob) -> str | None:
@@ -30,9 +31,27 @@ def quantizing_warnings(job: _core.FileJob) -> list[str]:
                 text, count = left[name]
                 stay = verb(count, "stays as it is", "stay as they are")
                 warnings.append(f"{counted(count, 'tensor')} {stay}: {text}")
-    elif job.converted:
+    elif job.converted or job.restored:
         warnings.append(_no_quantizing(job))
-    return [*warnings, *_of_source(job)]
+    if job.requantized:
+        layers = f"{counted(job.requantized, 'layer')} {verb(job.requantized, 'was', 'were')}"
+        warnings.append(
+            f"{layers} quantized already: the errors of both times add up; start from the file "
+            "that is not quantized where there is one"
+        )
+    return [*warnings, *_of_config(job), *_of_source(job)]
+
+
+def converting_warnings(job: _core.FileJob) -> list[str]:
+    """Return what the caller should know of a file that gets another kind or dtype."""
+    warnings = []
+    if job.restored:
+        are = verb(job.restored, "is a float tensor", "are float tensors")
+        warnings.append(
+            f"{counted(job.restored, 'quantized layer')} {are} now: this kind of file has no place "
+            "for such layers; quantize to a format that it has"
+        )
+    return [*warnings, *_of_config(job), *_of_source(job)]
 
 
 def restoring_warnings(job: _core.FileJob) -> list[str]:
@@ -40,12 +59,7 @@ def restoring_warnings(job: _core.FileJob) -> list[str]:
     warnings = []
     if job.layers_left and job.restored:
         warnings.append(f"not restored: {_layers(job.layers_left)}")
-    if job.config_file is not None and job.restored:
-        warnings.append(
-            f"{os.fsdecode(job.config_file)!r} says that these layers are quantized; the new file "
-            "needs a config.json without that"
-        )
-    return [*warnings, *_of_source(job)]
+    return [*warnings, *_of_config(job), *_of_source(job)]
 
 
 def _no_quantizing(job: _core.FileJob) -> str:
@@ -85,6 +99,13 @@ def _of_readers(job: _core.FileJob) -> list[str]:
     names = " and ".join([", ".join(readers[:-1]), readers[-1]])
     text = f"the new file holds quantized layers for {names}, and nobody loads them all: choose "
     return [text + "formats of one runtime, and start from a file that is not quantized"]
+
+
+def _of_config(job: _core.FileJob) -> list[str]:
+    if job.config_file is None or not (job.restored or job.requantized):
+        return []
+    text = f"{os.fsdecode(job.config_file)!r} says that these layers are quantized; the new file "
+    return [text + "needs a config.json without that"]
 
 
 def _of_source(job: _core.FileJob) -> list[str]:

@@ -101,7 +101,7 @@ def save(
             container=chosen_container,
         )
         layers = JobLayers(job, [each.name for each in chosen.formats], lambda _: None)
-        _check_stored(layers, chosen)
+        _check_stored(job, layers, chosen)
         job.run(
             destination,
             saturate=False,
@@ -199,11 +199,12 @@ def _check_metadata(opened: _core.OpenCheckpoint) -> None:
         raise InvalidInputError(msg) from error
 
 
-def _check_stored(layers: JobLayers, chosen: _Choices) -> None:
+def _check_stored(job: _core.FileJob, layers: JobLayers, chosen: _Choices) -> None:
     for index, layer in enumerate(layers):
-        if chosen.choices[index] == LEAVE or layer.action == "quantized":
+        choice = chosen.choices[job.source_index(index)]
+        if choice == LEAVE or layer.is_quantized:
             continue
-        format = chosen.formats[chosen.choices[index]].name
+        format = chosen.formats[choice].name
         msg = f"layer {layer.name!r} cannot be stored in {format}: {layer.reason}; or leave it out"
         raise UnsupportedFormatError(msg, name=layer.name)
 

@@ -127,7 +127,7 @@ def quantize_state_dict(
         check_runtime(runtime, deciding.formats[0])
         entries = _entries(state_dict, metadata, strict=strict)
         job = _core.FileJob(entries.opened)
-        deciding.decide(job.source_size, lambda: entries.opened.names)
+        deciding.decide(job.source_size, lambda: map(job.source_name, range(job.source_size)))
 
         def run_once() -> list[tuple[int, Exception]]:
             choices = bytes(deciding.choices)
@@ -212,7 +212,7 @@ def dequantize_state_dict(
             dtype = _dtype_like(like, dtype)
         entries = _entries(state_dict, metadata, strict=strict)
         job = _core.FileJob(entries.opened)
-        job.plan_restored(dtype=dtype, max_shard_bytes=0, in_memory=True)
+        job.plan_floats(True, dtype=dtype, max_shard_bytes=0, in_memory=True)
         if like is None:
             _check_bfloat16(job, entries)
         job.run_in_memory(saturate=False, threads=threads, skip_faults=False, progress=progress)

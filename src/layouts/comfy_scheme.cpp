@@ -50,18 +50,15 @@ std::string_view description(std::size_t format, ElementType dtype) {
   return kDescriptions[format][static_cast<std::size_t>(found - kComfyDTypes.begin())].text();
 }
 
-StayReason stay_reason(const TensorEntry& tensor, const TensorTable& file,
+StayReason stay_reason(const TensorEntry& tensor, const Neighbours& beside,
                        const Format& /*format*/) {
   const bool is_weight = tensor.name.ends_with(kWeightSuffix);
-  const auto has = [&](std::string_view suffix) {
-    return has_entry(file, layer_of(tensor.name), suffix);
-  };
   if (!float_dtype(tensor.dtype)) return no_float_reason(tensor.dtype);
   if (tensor.shape.size() < 2) return StayReason::kNotMatrix;
   if (!is_weight) return StayReason::kNotWeight;
   if (tensor.shape.size() > 2) return StayReason::kConvolution;
   if (tensor.bytes() == 0) return StayReason::kEmpty;
-  if (has(kComfyQuant) || has(kComfyScale)) return StayReason::kNameTaken;
+  if (beside.have(kComfyQuant) || beside.have(kComfyScale)) return StayReason::kNameTaken;
   return StayReason::kNone;
 }
 

@@ -55,15 +55,13 @@ std::string layer_before(const TensorEntry& tensor) {
   return before + '}';
 }
 
-StayReason stay_reason(const TensorEntry& tensor, const TensorTable& file, const Format& format) {
+StayReason stay_reason(const TensorEntry& tensor, const Neighbours& beside, const Format& format) {
   if (!float_dtype(tensor.dtype)) return no_float_reason(tensor.dtype);
   if (tensor.shape.size() < 2) return StayReason::kNotMatrix;
   if (!tensor.name.ends_with(kWeightSuffix)) return StayReason::kNotWeight;
   if (tensor.bytes() == 0) return StayReason::kEmpty;
   if (tensor.shape.size() > kMaxDimensions) return StayReason::kManyDimensions;
-  const auto taken = [&](std::string_view suffix) {
-    return has_entry(file, layer_of(tensor.name), suffix);
-  };
+  const auto taken = [&](std::string_view suffix) { return beside.have(suffix); };
   if (std::ranges::any_of(kSuffixes, taken)) return StayReason::kNameTaken;
   // compressed-tensors 0.20 takes the bytes of a transposed tensor of one row for contiguous.
   const bool one_word_of_zero_points =

@@ -34,7 +34,7 @@ const GgmlFormat& format_of(const Format& format) {
   return *std::ranges::find(kFormats, format.spec->name, &GgmlFormat::format);
 }
 
-StayReason stay_reason(const TensorEntry& tensor, const TensorTable& /*file*/,
+StayReason stay_reason(const TensorEntry& tensor, const Neighbours& /*beside*/,
                        const Format& format) {
   if (!float_dtype(tensor.dtype)) return no_float_reason(tensor.dtype);
   if (tensor.shape.size() < 2) return StayReason::kNotMatrix;

@@ -66,6 +66,14 @@ bool has_entry(const TensorTable& file, std::string_view layer, std::string_view
   return file.find(std::string(layer).append(suffix)) != nullptr;
 }
 
+bool Neighbours::have(std::string_view suffix) const {
+  const TensorEntry* entry = file_.find(std::string(layer_of(weight_)).append(suffix));
+  if (entry == nullptr || replaced_ == nullptr) return entry != nullptr;
+  bool goes = false;
+  replaced_->for_each_entry([&](const TensorEntry& each) { goes = goes || &each == entry; });
+  return !goes;
+}
+
 std::span<const TensorEntry* const> present(const TensorTable& file, std::string_view layer,
                                             std::span<const std::string_view> suffixes,
                                             std::pmr::memory_resource& memory) {

@@ -22,16 +22,15 @@ constexpr std::array<std::pair<ElementType, std::string_view>, 2> kFormats = {{
 constexpr std::array<std::string_view, 4> kScales = {".weight_scale", ".scale_weight",
                                                      ".weight_scale_inv", ".comfy_quant"};
 
-StayReason stay_reason(const TensorEntry& tensor, const TensorTable& file,
+StayReason stay_reason(const TensorEntry& tensor, const Neighbours& beside,
                        const Format& /*format*/) {
   if (!float_dtype(tensor.dtype)) return no_float_reason(tensor.dtype);
   if (tensor.shape.size() < 2) return StayReason::kNotMatrix;
   if (!tensor.name.ends_with(kWeightSuffix)) return StayReason::kNotWeight;
   if (tensor.shape.size() > kMaxDimensions) return StayReason::kManyDimensions;
   if (tensor.bytes() == 0) return StayReason::kEmpty;
-  const bool has_scale = std::ranges::any_of(kScales, [&](std::string_view suffix) {
-    return has_entry(file, layer_of(tensor.name), suffix);
-  });
+  const bool has_scale =
+      std::ranges::any_of(kScales, [&](std::string_view suffix) { return beside.have(suffix); });
   return has_scale ? StayReason::kNameTaken : StayReason::kNone;
 }
 
@@ -50,10 +49,9 @@ void decode(const Checkpoint& file, StoredLayers& layers) {
            tensor.shape.size() <= kMaxDimensions && tensor.name.ends_with(kWeightSuffix);
   };
   if (std::ranges::none_of(file.tensors.entries(), is_candidate)) return;
-  const DialectLayers dialects(file.tensors);
   UsualDType usual(file);
   for (const TensorEntry& tensor : file.tensors.entries()) {
-    if (!is_candidate(tensor) || dialects.of(tensor) != &kPlainFloat8Dialect) continue;
+    if (!is_candidate(tensor) || layers.dialects().of(tensor) != &kPlainFloat8Dialect) continue;
     StoredLayer layer{.name = tensor.name,
                       .shape = tensor.shape,
                       .dtype = usual.of(layer_of(tensor.name)),

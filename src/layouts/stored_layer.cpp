@@ -29,7 +29,8 @@ std::uint64_t StoredLayer::bytes() const noexcept {
   return bytes;
 }
 
-StoredLayers::StoredLayers() : memory_(std::make_unique<std::pmr::monotonic_buffer_resource>()) {}
+StoredLayers::StoredLayers(const TensorTable& file)
+    : memory_(std::make_unique<std::pmr::monotonic_buffer_resource>()), dialects_(file) {}
 
 const StoredLayer* StoredLayers::owner(std::size_t tensor) const noexcept {
   return owners_[tensor] == kNoLayer ? nullptr : &layers_[owners_[tensor]];
@@ -40,9 +41,9 @@ bool StoredLayers::has(std::string_view name) const noexcept {
 }
 
 std::string_view StoredLayers::left_as(const TensorEntry& tensor) const noexcept {
-  const Dialect* dialect = dialects_->of(tensor);
+  const Dialect* dialect = dialects_.of(tensor);
   if (dialect == nullptr) return {};
-  const DialectLayer* layer = dialects_->owner(tensor);
+  const DialectLayer* layer = dialects_.owner(tensor);
   if (layer == nullptr) return dialect->name;
   return has_layer(layer->name) ? std::string_view() : way_of(*layer);
 }
@@ -80,8 +81,7 @@ void StoredLayers::seal(const Checkpoint& file) {
     });
   }
   std::ranges::sort(notes_);
-  dialects_.emplace(file.tensors);
-  for (const DialectLayer& layer : dialects_->layers()) {
+  for (const DialectLayer& layer : dialects_.layers()) {
     if (has_layer(layer.name)) continue;
     const std::string_view way = way_of(layer);
     const auto known = std::ranges::find(left_, way, [](const auto& each) { return each.first; });
@@ -95,7 +95,7 @@ void StoredLayers::seal(const Checkpoint& file) {
 
 StoredLayers find_stored_layers(const Checkpoint& file) {
   check_descriptions(file);
-  StoredLayers layers;
+  StoredLayers layers(file.tensors);
   std::vector<const Scheme*> asked;
   for (const Layout& layout : layouts()) {
     if (std::ranges::find(asked, layout.scheme) != asked.end()) continue;

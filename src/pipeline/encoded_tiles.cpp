@@ -23,12 +23,11 @@ void pack(const std::byte* codes, std::uint64_t count, int bits, std::byte* to) 
 
 }  // namespace
 
-EncodedTiles::EncodedTiles(const FilePlan& plan, const TileSizes& sizes, Outputs outputs,
+EncodedTiles::EncodedTiles(const FilePlan& plan, Outputs outputs,
                            std::span<const EncodedLayer> encoded, const Context& context)
     : plan_(plan),
       writer_(plan, outputs),
       encoded_(encoded),
-      sizes_(sizes),
       memory_(std::max<std::size_t>(context.threads, 1)) {}
 
 std::size_t EncodedTiles::tile_count(const TensorPlan& tensor) const {
@@ -40,10 +39,9 @@ std::uint64_t EncodedTiles::run(std::size_t index, std::size_t tensor, std::size
   const LayerPlan& layer = plan_.layers.layers[planned.layer];
   const Tile& tile = plan_.layers.tiles[layer.first_tile + index];
   const QuantizedView& encoded = encoded_[planned.layer].parts;
-  const TileMemory& mine = memory(worker);
   PerRole<std::byte*> parts;
   for (const PartSpec& part : layer.encoding.parts()) {
-    parts[part.role] = mine[part.role];
+    parts[part.role] = memory_[worker].room(part, tile);
     if (part.role == Role::kCodes) {
       copy_codes(tile, planned, parts[part.role]);
     } else {
@@ -79,12 +77,6 @@ void EncodedTiles::copy_codes(const Tile& tile, const TensorPlan& planned, std::
                    [flipped](std::byte code) { return code ^ flipped; });
     to[slice.row_bytes - 1] &= mask;
   }
-}
-
-TileMemory& EncodedTiles::memory(std::size_t worker) {
-  TileMemory& memory = memory_[worker];
-  if (memory[Role::kCodes] == nullptr) memory = TileMemory(sizes_);
-  return memory;
 }
 
 }  // namespace quarrow

@@ -19,21 +19,19 @@ namespace quarrow {
 class EncodedTiles final : public TileWork {
  public:
   // `encoded`: see FileJobOptions; empty where no tensor is encoded.
-  EncodedTiles(const FilePlan& plan, const TileSizes& sizes, Outputs outputs,
-               std::span<const EncodedLayer> encoded, const Context& context);
+  EncodedTiles(const FilePlan& plan, Outputs outputs, std::span<const EncodedLayer> encoded,
+               const Context& context);
 
   std::size_t tile_count(const TensorPlan& tensor) const override;
   std::uint64_t run(std::size_t tile, std::size_t tensor, std::size_t worker) override;
 
  private:
-  TileMemory& memory(std::size_t worker);
   void copy_codes(const Tile& tile, const TensorPlan& planned, std::byte* to) const;
 
   const FilePlan& plan_;
   LayerWriter writer_;
   std::span<const EncodedLayer> encoded_;
-  const TileSizes& sizes_;
-  std::vector<TileMemory> memory_;  // of each worker, made at its first tile
+  std::vector<TileMemory> memory_;  // of each worker
 };
 
 }  // namespace quarrow

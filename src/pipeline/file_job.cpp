@@ -10,13 +10,14 @@
 
 #include "core/complete_context.h"
 #include "pipeline/copy_tiles.h"
+#include "pipeline/encode_sink.h"
 #include "pipeline/encoded_tiles.h"
 #include "pipeline/first_failure.h"
+#include "pipeline/float_sink.h"
+#include "pipeline/float_source.h"
 #include "pipeline/output_files.h"
 #include "pipeline/progress_poll.h"
-#include "pipeline/quantize_tiles.h"
-#include "pipeline/restore_tiles.h"
-#include "pipeline/tile_memory.h"
+#include "pipeline/stored_source.h"
 #include "quantize/check_job.h"
 #include "quarrow/containers/checkpoint_fault.h"
 
@@ -34,19 +35,20 @@ class FileJob {
         context_(context),
         poll_(plan.tensors, options.progress, context.poll),
         copy_(source, plan, outputs, context),
-        convert_(source, plan, outputs, context),
-        sizes_(plan.layers),
-        quantize_(source, plan, sizes_, outputs, options, context),
-        encoded_(plan, sizes_, outputs, options.encoded, context),
-        restore_(source, plan, sizes_, outputs, context),
+        plain_(source, context),
+        stored_(source, context),
+        to_floats_(sources_, plan, outputs, context),
+        to_codes_(sources_, plan, outputs, options, context),
+        encoded_(plan, outputs, options.encoded, context),
         failed_(plan.tensors.size()) {
     first_tile_.reserve(plan.tensors.size() + 1);
     first_tile_.push_back(0);
     for (std::size_t index = 0; index < plan.tensors.size(); ++index) {
       const TensorPlan& tensor = plan.tensors[index];
-      const bool left_out = tensor.action == Action::kCopy && !copies;
-      if (left_out) poll_.finished(index, tensor.bytes_in());
-      first_tile_.push_back(first_tile_.back() + (left_out ? 0 : work(tensor).tile_count(tensor)));
+      const bool left_out = tensor.is_copied() && !copies;
+      const std::size_t tiles = left_out ? 0 : work(tensor).tile_count(tensor);
+      if (tiles == 0) poll_.finished(index, tensor.bytes_in());
+      first_tile_.push_back(first_tile_.back() + tiles);
     }
     const std::uint64_t bytes = source.file_bytes();
     threads_ = bytes <= kSerialBytes ? 1 : context.threads;
@@ -61,23 +63,15 @@ class FileJob {
   }
 
   Poll* poll() noexcept { return &poll_; }
-  std::vector<ErrorSums> errors() const { return quantize_.errors(); }
+  std::vector<ErrorSums> errors() const { return to_codes_.errors(); }
   std::vector<LayerFault> take_faults() { return std::move(faults_); }
 
  private:
   TileWork& work(const TensorPlan& tensor) {
-    switch (tensor.action) {
-      case Action::kConvert:
-        return convert_;
-      case Action::kQuantize:
-        if (!options_.encoded.empty()) return encoded_;
-        return quantize_;
-      case Action::kRestore:
-        return restore_;
-      case Action::kCopy:
-        break;
-    }
-    return copy_;
+    if (tensor.is_copied()) return copy_;
+    if (!tensor.is_quantized()) return to_floats_;
+    if (!options_.encoded.empty()) return encoded_;
+    return to_codes_;
   }
   TileWork& work(std::size_t tensor) { return work(plan_.tensors[tensor]); }
 
@@ -197,11 +191,12 @@ class FileJob {
   const Context& context_;
   ProgressPoll poll_;
   CopyTiles copy_;
-  ConvertTiles convert_;
-  TileSizes sizes_;
-  QuantizeTiles quantize_;
+  FloatSource plain_;
+  StoredSource stored_;
+  Sources sources_{plain_, stored_};
+  FloatSink to_floats_;
+  EncodeSink to_codes_;
   EncodedTiles encoded_;
-  RestoreTiles restore_;
   std::vector<std::size_t> first_tile_;    // of each tensor, in the flat list; one more at the end
   std::vector<std::atomic<bool>> failed_;  // tensors with a fault that is skipped
   std::vector<LayerFault> faults_;

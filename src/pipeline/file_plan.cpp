@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <optional>
 #include <stdexcept>
+#include <string>
+#include <utility>
 
 #include "pipeline/placement.h"
 #include "quarrow/containers/container.h"
@@ -14,52 +16,20 @@
 namespace quarrow {
 namespace {
 
-// What a tensor becomes that is neither quantized nor restored. What is part of a quantized layer
-// that stays (`stored_as`) is copied.
-void plan_kept(TensorPlan& planned, const TensorEntry& tensor, const FilePlanOptions& options,
-               const Checkpoint& file, std::string_view stored_as) {
-  planned.source = &tensor;
-  planned.dtype = tensor.dtype;
-  planned.action = Action::kCopy;
-  planned.stored_as = stored_as;
-  if (!stored_as.empty() || !float_dtype(tensor.dtype)) return;
-  ElementType wanted = tensor.dtype;
-  if (options.dtype) {
-    wanted = element_type(*options.dtype);
-  } else if (file.container != options.container) {
-    wanted = spec_of(options.container).kept_as(tensor);
-  }
-  if (wanted == tensor.dtype) return;
-  file.check_dimensions(tensor, tensor.name, tensor.shape);
-  planned.dtype = wanted;
-  planned.action = Action::kConvert;
-}
-
-void check_dtype(const FilePlanOptions& options) {
-  if (options.dtype && !is_written(*options.dtype)) {
-    throw StatusError({.code = StatusCode::kBadDType});
-  }
-}
-
-EncodedEntry kept_entry(const TensorPlan& planned) {
-  EncodedEntry entry;
-  entry.name = planned.name();
-  entry.shape = planned.stored != nullptr ? planned.stored->shape : planned.source->shape;
-  entry.dtype = planned.dtype;
-  entry.role = Role::kCodes;
-  return entry;
-}
-
-class QuantizePlanner {
+class Planner {
  public:
-  QuantizePlanner(const Checkpoint& source, std::span<const Format> formats,
-                  const FilePlanOptions& options)
+  Planner(const Checkpoint& source, const StoredLayers& stored, std::span<const Format> formats,
+          const FilePlanOptions& options)
       : source_(source),
+        stored_(stored),
+        dialects_(stored.dialects()),
         formats_(formats.begin(), formats.end()),
         options_(options),
-        dialects_(source.tensors) {
+        is_foreign_(source.container != options.container) {
     check_descriptions(source);
-    check_dtype(options);
+    if (options.dtype && !is_written(*options.dtype)) {
+      throw StatusError({.code = StatusCode::kBadDType});
+    }
     for (Format& format : formats_) {
       check_format(format);
       const Layout* layout = find_layout(format, options.container);
@@ -77,16 +47,66 @@ class QuantizePlanner {
     plan_.rules.known_model = comfy_->known();
   }
 
-  FilePlan run(std::span<const std::uint8_t> choices) {
-    const std::size_t count = source_.tensors.size();
-    if (!choices.empty() && choices.size() != count) {
+  FilePlan quantized(std::span<const std::uint8_t> choices) {
+    if (!choices.empty() && choices.size() != source_.tensors.size()) {
       throw std::invalid_argument("not a choice for each tensor");
     }
-    plan_.tensors.resize(count);
-    plan_.layers.layers.reserve(count);
+    const auto choice_of = [&](const TensorEntry& tensor) {
+      return choices.empty() ? kDefaultChoice : choices[index_of(tensor)];
+    };
+    for (const StoredLayer& layer : stored_.layers()) {
+      Decision decision = decide(values_of(layer), &layer, choice_of(*layer.codes()));
+      decision.is_decoded = decision.reason == StayReason::kNone || is_foreign_;
+      decided_.push_back(decision);
+    }
+    find_replaced();
+    find_config();
+    for (Decision& decision : decided_) {
+      if (!asks_for_config(decision)) continue;
+      decision.reason = StayReason::kConfigTaken;
+      decision.is_decoded = is_foreign_;
+    }
+    find_replaced();
+    return run([&](const TensorEntry& tensor) {
+      Decision decision = decide(tensor, nullptr, choice_of(tensor));
+      if (asks_for_config(decision)) decision.reason = StayReason::kConfigTaken;
+      return decision;
+    });
+  }
+
+  // `restore`: all stored layers; else those alone that the container has no place for.
+  FilePlan floats(bool restore) {
+    decided_.assign(stored_.layers().size(),
+                    {.reason = StayReason::kRule, .is_decoded = restore || is_foreign_});
+    find_replaced();
+    return run([&](const TensorEntry& tensor) {
+      const bool is_left = restore && !stored_.left_as(tensor).empty();
+      return Decision{.reason = is_left ? StayReason::kNotDecoded : StayReason::kRule};
+    });
+  }
+
+ private:
+  // kNone: it is quantized to the format of the choice.
+  struct Decision {
+    StayReason reason = StayReason::kNone;
+    std::uint8_t choice = 0;
+    bool is_decoded = false;
+    const TensorEntry* values = nullptr;  // what would be quantized
+  };
+
+  template <typename Decide>
+  FilePlan run(Decide decide_plain) {
+    const std::size_t count = source_.tensors.size();
+    plan_.tensors.reserve(count);
+    plan_.layers.layers.reserve(formats_.empty() ? 0 : count);
     Placement placement(plan_, count, options_);
     for (std::size_t index = 0; index < count; ++index) {
-      add_tensor(index, choices.empty() ? kDefaultChoice : choices[index], placement);
+      const TensorEntry& tensor = source_.tensors[index];
+      const StoredLayer* layer = stored_.owner(index);
+      const Decision decision = layer == nullptr ? decide_plain(tensor) : decision_of(*layer);
+      // A layer comes where its codes were.
+      if (decision.is_decoded && layer->codes() != &tensor) continue;
+      add_tensor(tensor, decision.is_decoded ? layer : nullptr, decision, placement);
     }
     describe_layers();
     find_readers();
@@ -95,55 +115,137 @@ class QuantizePlanner {
     return std::move(plan_);
   }
 
- private:
-  void add_tensor(std::size_t index, std::uint8_t choice, Placement& placement) {
-    const TensorEntry& tensor = source_.tensors[index];
-    TensorPlan& planned = plan_.tensors[index];
+  std::size_t index_of(const TensorEntry& tensor) const {
+    return static_cast<std::size_t>(&tensor - source_.tensors.entries().data());
+  }
+  const Decision& decision_of(const StoredLayer& layer) const {
+    return decided_[static_cast<std::size_t>(&layer - stored_.layers().data())];
+  }
+
+  // The tensor that a stored layer was.
+  const TensorEntry& values_of(const StoredLayer& layer) const {
+    bool partial_byte = false;
+    // Whoever found the layer has seen that it has a size.
+    const std::uint64_t bytes = *tensor_bytes(layer.dtype, layer.shape, partial_byte);
+    std::pmr::polymorphic_allocator<> memory(plan_.memory.get());
+    return *memory.new_object<TensorEntry>(TensorEntry{.name = layer.name,
+                                                       .shape = layer.shape,
+                                                       .dtype = layer.dtype,
+                                                       .file = layer.codes()->file,
+                                                       .end = bytes});
+  }
+
+  // `values`: of the plain tensor, or of the stored layer.
+  Decision decide(const TensorEntry& values, const StoredLayer* stored, std::uint8_t choice) {
     const bool by_default = choice == kDefaultChoice;
-    const std::size_t chosen = by_default ? 0 : choice;
-    planned.reason = StayReason::kRule;
-    const Dialect* dialect = dialects_.of(tensor);
-    if (choice != kLeaveTensor && dialect != nullptr && !dialect->reader.empty()) {
-      planned.reason = StayReason::kAlreadyQuantized;
-    } else if (choice != kLeaveTensor) {
-      const Scheme& scheme = *layouts_.at(chosen)->scheme;
-      planned.reason = scheme.stay_reason(tensor, source_.tensors, formats_[chosen]);
-      if (planned.reason == StayReason::kNone && is_config_taken(scheme)) {
-        planned.reason = StayReason::kConfigTaken;
-      }
-      if (by_default && planned.reason == StayReason::kNone) {
-        planned.reason = default_stay_reason(tensor);
-      }
-      if (planned.reason == StayReason::kNone) {
-        planned.reason = runtime_reason(tensor, layouts_[chosen], by_default);
-      }
+    Decision decision{.reason = StayReason::kRule,
+                      .choice = by_default ? std::uint8_t{0} : choice,
+                      .values = &values};
+    if (choice == kLeaveTensor) return decision;
+    const Layout* layout = layouts_.at(decision.choice);
+    const Format& format = formats_[decision.choice];
+    const Dialect* dialect = stored == nullptr ? dialect_of(values) : nullptr;
+    const bool is_left = dialect != nullptr && !dialect->reader.empty();
+    if (is_left || (stored != nullptr && !is_foreign_ && is_same(stored->format, format))) {
+      decision.reason = StayReason::kAlreadyQuantized;
+      return decision;
     }
-    const auto number = static_cast<std::uint32_t>(index);
-    if (planned.reason != StayReason::kNone) {
-      plan_kept(planned, tensor, options_, source_,
-                dialect == nullptr ? std::string_view() : dialect->name);
-      const EncodedEntry entry = kept_entry(planned);
-      placement.add(number, {&entry, 1});
-      return;
+    const Neighbours beside(source_.tensors, values.name, stored);
+    decision.reason = layout->scheme->stay_reason(values, beside, format);
+    if (by_default && decision.reason == StayReason::kNone) {
+      decision.reason = default_stay_reason(values);
     }
-    planned.action = Action::kQuantize;
+    if (decision.reason == StayReason::kNone) {
+      decision.reason = runtime_reason(values, layout, by_default);
+    }
+    return decision;
+  }
+
+  // But for what no file says of its codes.
+  static bool is_same(Format stored, const Format& wanted) {
+    stored.packed = wanted.packed;
+    stored.rounding = wanted.rounding;
+    stored.seed = wanted.seed;
+    return stored == wanted;
+  }
+
+  void add_tensor(const TensorEntry& tensor, const StoredLayer* decoded, const Decision& decision,
+                  Placement& placement) {
+    const auto number = static_cast<std::uint32_t>(plan_.tensors.size());
+    TensorPlan& planned = plan_.tensors.emplace_back();
     planned.source = &tensor;
-    planned.dtype = tensor.dtype;
-    planned.format = static_cast<std::uint8_t>(chosen);
-    planned.layout = layouts_[chosen];
+    planned.stored = decoded;
+    planned.dtype = planned.dtype_before();
+    if (decision.reason == StayReason::kNone) {
+      return placement.add(number, quantize(planned, decision));
+    }
+    if (!formats_.empty() || decision.reason == StayReason::kNotDecoded) {
+      planned.reason = decision.reason;
+    }
+    if (decoded == nullptr) note_stored(planned);
+    keep(planned);
+    EncodedEntry entry;
+    entry.name = planned.name();
+    entry.shape = planned.shape();
+    entry.dtype = planned.dtype;
+    entry.role = Role::kCodes;
+    placement.add(number, {&entry, 1});
+  }
+
+  // That of the quantized layer that it is a part of; null where there is none in the new file.
+  const Dialect* dialect_of(const TensorEntry& tensor) const {
+    const DialectLayer* owner = replaced_.empty() ? nullptr : dialects_.owner(tensor);
+    return owner != nullptr && is_replaced(*owner) ? nullptr : dialects_.of(tensor);
+  }
+
+  // Of which quantized layer that stays it is a part.
+  void note_stored(TensorPlan& planned) const {
+    const Dialect* dialect = dialect_of(*planned.source);
+    if (dialect == nullptr) return;
+    const bool is_left = planned.reason == StayReason::kNotDecoded;
+    planned.stored_as = is_left ? stored_.left_as(*planned.source) : dialect->name;
+    if (!is_foreign_ || dialect->reader.empty()) return;
+    ContainerFault fault(ContainerRule::kQuantizedLayer, options_.container);
+    fault.tensor = std::string(planned.source->name);
+    fault.detail = std::string(planned.stored_as);
+    throw fault;
+  }
+
+  // The dtype of what is not quantized. What is part of a quantized layer that stays is copied.
+  void keep(TensorPlan& planned) const {
+    if (!planned.stored_as.empty() || !float_dtype(planned.dtype)) return;
+    if (options_.dtype) {
+      planned.dtype = element_type(*options_.dtype);
+    } else if (is_foreign_) {
+      TensorEntry values = *planned.source;
+      values.name = planned.name();
+      values.shape = planned.shape();
+      values.dtype = planned.dtype;
+      planned.dtype = spec_of(options_.container).kept_as(values);
+    }
+    if (planned.is_copied()) return;
+    source_.check_dimensions(*planned.source, planned.name(), planned.shape());
+  }
+
+  std::vector<EncodedEntry> quantize(TensorPlan& planned, const Decision& decision) {
+    const TensorEntry& values = *decision.values;
+    const Format& format = formats_[decision.choice];
+    planned.format = decision.choice;
+    planned.layout = layouts_[decision.choice];
     planned.layer = static_cast<std::uint32_t>(plan_.layers.layers.size());
+    const DType stored_dtype = *float_dtype(values.dtype);
     LayerRequest request;
-    request.view.dtype = *float_dtype(tensor.dtype);
-    request.view.rows = tensor.shape[0];
-    request.view.cols = tensor.bytes() / size_of(request.view.dtype) / request.view.rows;
-    request.format = formats_[chosen];
-    request.name = tensor.name;
+    request.view.dtype = planned.is_decoded() ? DType::kF32 : stored_dtype;
+    request.view.rows = values.shape[0];
+    request.view.cols = values.bytes() / size_of(stored_dtype) / values.shape[0];
+    request.format = format;
+    request.name = values.name;
     add_layer(plan_.layers, request);
     plan_.layers.layers.back().unsigned_codes = planned.layout->storage.unsigned_codes;
-    const LayerToEncode layer{&tensor, &formats_[chosen]};
+    const LayerToEncode layer{&values, &format};
     to_encode_.push_back(layer);
     layout_of_layer_.push_back(planned.layout);
-    placement.add(number, planned.layout->scheme->encode(layer, *plan_.memory));
+    return planned.layout->scheme->encode(layer, *plan_.memory);
   }
 
   Runtime runtime_of(const Layout* layout) const {
@@ -163,18 +265,40 @@ class QuantizePlanner {
     return by_default ? reason : StayReason::kNone;
   }
 
-  // Whether the source has layers that the scheme's entry of the metadata describes, or would.
-  bool is_config_taken(const Scheme& scheme) {
-    if (scheme.config_key.empty()) return false;
-    if (!config_taken_) {
-      const auto kept =
-          metadata_after(source_, dialects_, {.layers = {}, .any = true}, *plan_.memory);
-      config_taken_ = dialects_.has(kCompressedTensorsDialect) ||
-                      (kept && std::ranges::any_of(*kept, [&](const auto& item) {
-                         return item.first == scheme.config_key;
-                       }));
+  // Whether it is for an entry of the metadata that describes layers of the source, which stay.
+  bool asks_for_config(const Decision& decision) const {
+    if (decision.reason != StayReason::kNone) return false;
+    const std::string_view key = layouts_[decision.choice]->scheme->config_key;
+    return !key.empty() && std::ranges::find(taken_, key) != taken_.end();
+  }
+
+  void find_config() {
+    ChangedTensors changed{.layers = {}, .any = true};
+    for (const StoredLayer& layer : stored_.layers()) {
+      if (decision_of(layer).is_decoded) changed.layers.push_back(layer.name);
     }
-    return *config_taken_;
+    const bool any_stays = std::ranges::any_of(dialects_.layers(), [&](const DialectLayer& layer) {
+      return layer.dialect == &kCompressedTensorsDialect && !is_replaced(layer);
+    });
+    const auto kept = metadata_after(source_, dialects_, std::move(changed), *plan_.memory);
+    for (const Layout* layout : layouts_) {
+      const std::string_view key = layout->scheme->config_key;
+      if (key.empty()) continue;
+      const bool is_kept =
+          kept && std::ranges::any_of(*kept, [&](const auto& item) { return item.first == key; });
+      if (any_stays || is_kept) taken_.push_back(key);
+    }
+  }
+
+  void find_replaced() {
+    replaced_.clear();
+    for (const StoredLayer& layer : stored_.layers()) {
+      if (decision_of(layer).is_decoded) replaced_.push_back(dialects_.owner(*layer.codes()));
+    }
+    std::ranges::sort(replaced_);
+  }
+  bool is_replaced(const DialectLayer& layer) const {
+    return std::ranges::binary_search(replaced_, &layer);
   }
 
   void find_readers() {
@@ -183,7 +307,8 @@ class QuantizePlanner {
       if (!layout->scheme->reader.empty()) plan_.readers.push_back(layout->scheme->reader);
     }
     for (const DialectLayer& layer : dialects_.layers()) {
-      if (!layer.dialect->reader.empty()) plan_.readers.push_back(layer.dialect->reader);
+      if (layer.dialect->reader.empty() || is_replaced(layer)) continue;
+      plan_.readers.push_back(layer.dialect->reader);
     }
     std::ranges::sort(plan_.readers);
     plan_.readers.erase(std::unique(plan_.readers.begin(), plan_.readers.end()),
@@ -192,9 +317,10 @@ class QuantizePlanner {
 
   void describe_layers() {
     ChangedTensors changed;
-    for (const LayerToEncode& layer : to_encode_) changed.layers.push_back(layer.tensor->name);
-    changed.any = std::ranges::any_of(
-        plan_.tensors, [](const TensorPlan& tensor) { return tensor.action != Action::kCopy; });
+    for (const TensorPlan& tensor : plan_.tensors) {
+      if (tensor.is_quantized() || tensor.is_decoded()) changed.layers.push_back(tensor.name());
+      changed.any = changed.any || !tensor.is_copied();
+    }
     plan_.metadata = metadata_after(source_, dialects_, std::move(changed), *plan_.memory);
     std::vector<const Scheme*> done;
     for (const Layout* layout : layouts_) {
@@ -213,10 +339,14 @@ class QuantizePlanner {
   }
 
   const Checkpoint& source_;
+  const StoredLayers& stored_;
+  const DialectLayers& dialects_;
   std::vector<Format> formats_;
   const FilePlanOptions& options_;
-  DialectLayers dialects_;
-  std::optional<bool> config_taken_;  // once it was asked for
+  const bool is_foreign_;                      // the new file is of another container
+  std::vector<Decision> decided_;              // of each stored layer
+  std::vector<const DialectLayer*> replaced_;  // those that are not in the new file, sorted
+  std::vector<std::string_view> taken_;        // keys of the metadata that are described already
   std::vector<const Layout*> layouts_;
   std::optional<ComfyModel> comfy_;             // when a runtime's rules are ComfyUI's
   std::vector<LayerToEncode> to_encode_;        // of each layer
@@ -232,50 +362,20 @@ std::uint64_t FilePlan::file_bytes() const noexcept {
   return bytes;
 }
 
-FilePlan plan_quantized(const Checkpoint& source, std::span<const Format> formats,
-                        std::span<const std::uint8_t> choices, const FilePlanOptions& options) {
-  return QuantizePlanner(source, formats, options).run(choices);
+FilePlan plan_quantized(const Checkpoint& source, const StoredLayers& stored,
+                        std::span<const Format> formats, std::span<const std::uint8_t> choices,
+                        const FilePlanOptions& options) {
+  return Planner(source, stored, formats, options).quantized(choices);
 }
 
-FilePlan plan_restored(const Checkpoint& source, const StoredLayers& layers,
+FilePlan plan_restored(const Checkpoint& source, const StoredLayers& stored,
                        const FilePlanOptions& options) {
-  check_dtype(options);
-  FilePlan plan;
-  plan.memory = std::make_unique<std::pmr::monotonic_buffer_resource>();
-  plan.layers = plan_stored_layers(layers.layers());
-  const std::size_t count = source.tensors.size();
-  plan.tensors.reserve(count);
-  Placement placement(plan, count, options);
-  for (std::size_t index = 0; index < count; ++index) {
-    const TensorEntry& tensor = source.tensors[index];
-    const StoredLayer* layer = layers.owner(index);
-    // A layer comes where its codes were.
-    if (layer != nullptr && layer->codes() != &tensor) continue;
-    TensorPlan planned;
-    if (layer == nullptr) {
-      plan_kept(planned, tensor, options, source, layers.left_as(tensor));
-      if (!planned.stored_as.empty()) planned.reason = StayReason::kNotDecoded;
-    } else {
-      source.check_dimensions(tensor, layer->name, layer->shape);
-      planned.action = Action::kRestore;
-      planned.source = &tensor;
-      planned.stored = layer;
-      planned.layer = static_cast<std::uint32_t>(layer - layers.layers().data());
-      planned.dtype = element_type(options.dtype.value_or(*float_dtype(layer->dtype)));
-    }
-    plan.tensors.push_back(planned);
-    const EncodedEntry entry = kept_entry(planned);
-    placement.add(static_cast<std::uint32_t>(plan.tensors.size() - 1), {&entry, 1});
-  }
-  ChangedTensors changed;
-  for (const StoredLayer& layer : layers.layers()) changed.layers.push_back(layer.name);
-  changed.any = std::ranges::any_of(
-      plan.tensors, [](const TensorPlan& tensor) { return tensor.action != Action::kCopy; });
-  plan.metadata =
-      metadata_after(source, DialectLayers(source.tensors), std::move(changed), *plan.memory);
-  complete_metadata(source, spec_of(options.container), plan.metadata, *plan.memory);
-  placement.finish();
-  return plan;
+  return Planner(source, stored, {}, options).floats(/*restore=*/true);
+}
+
+FilePlan plan_converted(const Checkpoint& source, const StoredLayers& stored,
+                        const FilePlanOptions& options) {
+  return Planner(source, stored, {}, options).floats(/*restore=*/false);
 }
 
 }  // namespace quarrow

@@ -29,12 +29,12 @@ const std::byte* LayerReader::part(const PartSpec& part, const Tile& tile,
   return buffer;
 }
 
-PerRole<PartInput> LayerReader::parts(const Tile& tile, const TileMemory& memory) const {
+PerRole<PartInput> LayerReader::parts(const Tile& tile, TileMemory& memory) const {
   PerRole<PartInput> found;
   for (const PartSpec& spec : layer_.encoding.parts()) {
     const PartSlice slice = slice_of(spec, tile);
     found[spec.role] = {
-        part(spec, tile, memory[spec.role]),
+        part(spec, tile, memory.room(spec, tile)),
         spec.row_stride(stored_row_bytes(spec, slice, stored_.storage->parts[spec.role]))};
   }
   return found;

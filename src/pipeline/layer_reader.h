@@ -25,7 +25,7 @@ class LayerReader {
   const std::byte* part(const PartSpec& part, const Tile& tile, std::byte* buffer) const;
 
   // All parts of a tile.
-  PerRole<PartInput> parts(const Tile& tile, const TileMemory& memory) const;
+  PerRole<PartInput> parts(const Tile& tile, TileMemory& memory) const;
 
  private:
   const Checkpoint& file_;

@@ -101,7 +101,7 @@ void Placement::place(OutputPlan& output, const Roles& roles) {
     TensorPlan& tensor = plan_.tensors[output.tensors[index]];
     const std::uint64_t position = position_of(index);
     if (!roles[index]) continue;
-    if (tensor.action != Action::kQuantize) {
+    if (!tensor.is_quantized()) {
       tensor.data_position = position;
       continue;
     }
@@ -116,7 +116,7 @@ void Placement::place_in_memory(OutputPlan& output) const {
   constexpr std::uint64_t kCacheLine = 64;
   output.memory_positions.reserve(output.entries.size());
   for (std::size_t index = 0; index < output.entries.size(); ++index) {
-    const bool made = plan_.tensors[output.tensors[index]].action != Action::kCopy;
+    const bool made = !plan_.tensors[output.tensors[index]].is_copied();
     const std::uint64_t bytes = made ? output.entries[index].bytes() : 0;
     output.memory_positions.push_back(output.memory_bytes);
     // They are fewer than 2^63 together, and there are fewer than 2^32 of them.

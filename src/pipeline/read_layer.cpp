@@ -25,8 +25,7 @@ void read_layer_rows(const ValuesInFile& source, Target target, std::uint64_t fi
   if (rows * layer.cols == 0) return;
   const LayerReader reader(*source.file, *source.layer, layer, target);
   const Tile tile{.row = first, .rows = rows, .cols = layer.cols};
-  Plan rows_only{.layers = {layer}, .tiles = {tile}};
-  const TileMemory memory{TileSizes(rows_only)};
+  TileMemory memory;
   dequantize_tile(layer, tile, reader.parts(tile, memory), target, {values, DType::kF32},
                   layer.cols * sizeof(float));
 }

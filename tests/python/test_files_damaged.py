@@ -125,14 +125,18 @@ def test_the_corpus_of_the_fuzzer(name: str, tmp_path: Path) -> None:
     path.write_bytes((CORPUS / name).read_bytes())
     expected = name.split("-", maxsplit=1)[0]
     if expected.startswith("layer_"):
-        # The rules of quantized layers concern those who read them.
         with pytest.raises(qr.CheckpointError) as caught:
             qr.open(path)
         assert caught.value.rule == expected
         with pytest.raises(qr.CheckpointError):
             qr.dequantize_file(path, tmp_path / "out")
+        with pytest.raises(qr.CheckpointError):
+            qr.convert_file(path, tmp_path / "out")
+        with pytest.raises(qr.CheckpointError):
+            qr.quantize_file(path, tmp_path / "out", FORMAT)
         assert sorted(tmp_path.iterdir()) == [path]
-    elif expected == "tensor_dimensions":
+        return
+    if expected == "tensor_dimensions":
         # It can be listed and copied.
         with pytest.raises(qr.CheckpointError) as caught:
             qr.dequantize_file(path, tmp_path / "out")
@@ -146,7 +150,7 @@ def test_the_corpus_of_the_fuzzer(name: str, tmp_path: Path) -> None:
     (before, metadata), (after, metadata_after) = raw_tensors(path), raw_tensors(tmp_path / "out")
     assert metadata_after == metadata
     for layer in report.layers:
-        assert layer.action == "quantized" or after[layer.name] == before[layer.name]
+        assert layer.is_quantized or after[layer.name] == before[layer.name]
 
 
 @pytest.mark.slow

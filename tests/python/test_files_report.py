@@ -121,7 +121,7 @@ def test_layers_are_a_sequence(small: Small, tmp_path: Path) -> None:
     for index in (2, -3):
         with pytest.raises(IndexError):
             report.layers[index]
-    assert repr(report).startswith("<FileReport int8_rowwise: 1 of 2 tensors quantized")
+    assert repr(report).startswith("<FileReport int8_rowwise: 1 quantized of 2 tensors,")
 
 
 # ---- rules

@@ -241,8 +241,8 @@ def test_a_scaled_file_is_comfyuis(tmp_path: Path, format_: str) -> None:
         )
     entries = qr.quantize_state_dict(tensors, format_, runtime="none")
     assert entries["blocks.0.q.weight_scale"].shape == ()
-    # A second job leaves it alone.
-    again = qr.quantize_file(out, tmp_path / "again.safetensors", "int8_rowwise", runtime="none")
+    # A second job to the same format leaves it alone.
+    again = qr.quantize_file(out, tmp_path / "again.safetensors", format_, runtime="none")
     assert again.refusal is not None
 
 

@@ -130,13 +130,14 @@ def test_two_runtimes_in_one_file_are_a_warning(tmp_path: Path) -> None:
     assert words in "".join(report.warnings)
     # Or by quantizing a quantized file again.
     qr.quantize_file(source, out, "int8_rowwise", rules=[("b", None)], sync=False)
-    again = qr.quantize_file(out, tmp_path / "again", "int4", group_size=64, sync=False)
+    left = [("a", None)]
+    again = qr.quantize_file(out, tmp_path / "again", int4, rules=left, sync=False)
     assert words in "".join(again.warnings)
     # Those of one runtime go together.
     same = qr.quantize_file(out, tmp_path / "again", "int8_rowwise", sync=False)
     assert same.warnings == []
     qr.quantize_file(source, out, "int4", group_size=64, rules=[("b", None)], sync=False)
-    report = qr.quantize_file(out, tmp_path / "again", "int8", sync=False)
+    report = qr.quantize_file(out, tmp_path / "again", "int8", rules=left, sync=False)
     assert "quantization_config would have to name this" in refusal_of(report)
 
 

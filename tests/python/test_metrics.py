@@ -38,6 +38,7 @@ ENTRY_POINTS = [
     "dequantize_arrow",
     "quantize_file",
     "dequantize_file",
+    "convert_file",
     "save",
     "quantize_state_dict",
     "dequantize_state_dict",
@@ -130,6 +131,7 @@ def test_every_entry_point_is_timed(tmp_path: Path) -> None:
     save_file({"a": np.ones(3)}, tmp_path / "in")
     qr.quantize_file(tmp_path / "in", tmp_path / "out", FORMAT)
     qr.dequantize_file(tmp_path / "out", tmp_path / "back")
+    qr.convert_file(tmp_path / "back", tmp_path / "copy")
     untimed = [entry for entry, each in qr.metrics().items() if each.seconds == 0]
     assert untimed == []
 

@@ -84,10 +84,11 @@ std::optional<Container> find_container(std::string_view name) noexcept;
 
 // What a container cannot hold.
 enum class ContainerRule : std::uint8_t {
-  kNoType,      // a tensor of this type (detail)
-  kNoName,      // a tensor of this name
-  kOneFile,     // data that does not fit into one file of the size that was asked for
-  kMissingKey,  // metadata without this key (detail)
+  kNoType,          // a tensor of this type (detail)
+  kNoName,          // a tensor of this name
+  kOneFile,         // data that does not fit into one file of the size that was asked for
+  kMissingKey,      // metadata without this key (detail)
+  kQuantizedLayer,  // part of a layer that is quantized for readers (detail) of another container
 };
 
 class ContainerFault : public std::exception {

@@ -88,11 +88,26 @@ struct LayerToEncode {
   const Format* format = nullptr;
 };
 
+// What stands beside a tensor "L.weight", and still will in the new file.
+class Neighbours {
+ public:
+  // `replaced`: the layer that the tensor is decoded of, whose entries go; null: there is none.
+  Neighbours(const TensorTable& file, std::string_view weight, const StoredLayer* replaced) noexcept
+      : file_(file), weight_(weight), replaced_(replaced) {}
+
+  // Whether there is an entry "L" + suffix.
+  bool have(std::string_view suffix) const;
+
+ private:
+  const TensorTable& file_;
+  std::string_view weight_;
+  const StoredLayer* replaced_;
+};
+
 // The conventions of one runtime, for all formats that it stores alike.
 struct Scheme {
-  // kNone when `tensor`, one of the tensors of `file` that is part of no quantized layer
-  // (DialectLayers), can be encoded.
-  StayReason (*stay_reason)(const TensorEntry& tensor, const TensorTable& file,
+  // kNone when `tensor`, plain or decoded, can be encoded.
+  StayReason (*stay_reason)(const TensorEntry& tensor, const Neighbours& beside,
                             const Format& format);
   // The entries in the order in which they are stored. Sizes are those of the format's encoding, a
   // matrix of shape[0] rows.

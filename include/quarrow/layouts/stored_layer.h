@@ -71,7 +71,7 @@ struct StoredLayer {
 // both live. Movable.
 class StoredLayers {
  public:
-  StoredLayers();
+  explicit StoredLayers(const TensorTable& file);
 
   std::span<const StoredLayer> layers() const noexcept { return layers_; }
   // The layer that tensor number `tensor` of the file is a part of; null when it is none.
@@ -85,6 +85,8 @@ class StoredLayers {
   const std::vector<std::pair<std::string_view, std::size_t>>& left() const noexcept {
     return left_;
   }
+  // All quantized layers of the file, decoded or not.
+  const DialectLayers& dialects() const noexcept { return dialects_; }
   // The config.json that describes some of these layers; empty when none does.
   const std::string& config_file() const noexcept { return config_file_; }
 
@@ -108,7 +110,7 @@ class StoredLayers {
   std::vector<StoredLayer> layers_;
   std::vector<std::uint32_t> owners_;    // of each tensor, an index of layers_
   std::vector<std::string_view> names_;  // sorted
-  std::optional<DialectLayers> dialects_;
+  DialectLayers dialects_;
   std::vector<std::pair<std::string_view, std::string_view>> notes_;  // layer and way, sorted
   std::vector<std::pair<std::string_view, std::size_t>> left_;
   std::string config_file_;

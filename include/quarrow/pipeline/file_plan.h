@@ -24,22 +24,16 @@ namespace quarrow {
 inline constexpr std::uint8_t kLeaveTensor = 255;
 inline constexpr std::uint8_t kDefaultChoice = 254;
 
-enum class Action : std::uint8_t {
-  kCopy,      // byte for byte
-  kConvert,   // to another float dtype
-  kQuantize,  // to the format
-  kRestore,   // from codes to values
-};
-
+// Where the values of a tensor come from (`source`, `stored`) and what becomes of them (`layout`,
+// `dtype`); what keeps both is copied byte for byte.
 struct TensorPlan {
-  Action action = Action::kCopy;
   StayReason reason = StayReason::kNone;  // why it is not quantized
   std::uint8_t format = kLeaveTensor;     // index of the format, when quantized
   ElementType dtype = ElementType::kF32;  // of its values in the new file, unless quantized
-  std::uint32_t layer = 0;                // in FilePlan::layers, when quantized or restored
+  std::uint32_t layer = 0;                // in FilePlan::layers, when quantized
   std::uint32_t output = 0;               // in FilePlan::outputs
-  const TensorEntry* source = nullptr;    // what is read; of a restored layer, its codes
-  const StoredLayer* stored = nullptr;    // when restored
+  const TensorEntry* source = nullptr;    // what is read; of a decoded layer, its codes
+  const StoredLayer* stored = nullptr;    // when its values are decoded
   // When it is part of a quantized layer that stays: of which dialect. Borrowed from the dialects'
   // table or the stored layers.
   std::string_view stored_as = {};
@@ -47,9 +41,20 @@ struct TensorPlan {
   std::uint64_t data_position = 0;  // in the new file or memory, unless quantized
   std::uint64_t bytes_out = 0;      // of all its entries
 
-  std::string_view name() const noexcept { return stored != nullptr ? stored->name : source->name; }
+  bool is_quantized() const noexcept { return layout != nullptr; }
+  bool is_decoded() const noexcept { return stored != nullptr; }
+  bool is_copied() const noexcept {
+    return layout == nullptr && stored == nullptr && dtype == source->dtype;
+  }
+
+  // As it was before, decoded.
+  std::string_view name() const noexcept { return is_decoded() ? stored->name : source->name; }
+  std::span<const std::uint64_t> shape() const noexcept {
+    return is_decoded() ? stored->shape : source->shape;
+  }
+  ElementType dtype_before() const noexcept { return is_decoded() ? stored->dtype : source->dtype; }
   std::uint64_t bytes_in() const noexcept {
-    return stored != nullptr ? stored->bytes() : source->bytes();
+    return is_decoded() ? stored->bytes() : source->bytes();
   }
 };
 
@@ -93,8 +98,8 @@ struct RuntimeRules {
 // Borrows names and shapes from the source and its stored layers, which must outlive it. Movable.
 struct FilePlan {
   Container container = Container::kSafetensors;
-  std::vector<TensorPlan> tensors;  // in the order of the source
-  Plan layers;                      // of the tensors that are quantized or restored, in that order
+  std::vector<TensorPlan> tensors;  // in the order of the source, decoded layers where codes were
+  Plan layers;                      // of the tensors that are quantized, in that order
   std::vector<PlacedParts> placed;  // of each layer that is quantized
   std::vector<OutputPlan> outputs;  // at least one
   std::optional<TensorTable::Metadata> metadata;                // of each file
@@ -108,7 +113,7 @@ struct FilePlan {
 };
 
 struct FilePlanOptions {
-  // What float tensors that stay, and restored ones, become: f16, bf16 or f32. Nothing: they keep
+  // What float tensors that stay, and decoded ones, become: f16, bf16 or f32. Nothing: they keep
   // their dtype.
   std::optional<DType> dtype;
   // A new file is begun before the data of one would be longer, but for a tensor that is longer by
@@ -121,19 +126,32 @@ struct FilePlanOptions {
   Container container = Container::kSafetensors;  // of the new files
 };
 
-// Plans every byte of the new files; the job cuts the tiles. `choices` has, for each tensor of the
-// source, the index of a format, kDefaultChoice or kLeaveTensor; empty means kDefaultChoice for
-// all. A tensor that the format's layout does not take stays. Every format has a layout in the
-// container (else std::invalid_argument, as for another number of choices, and std::out_of_range
-// for a choice of no format); codes lie in it as that packs them, also where the format has a byte
-// for each. Throws std::length_error when a new file would be longer than 63 bits can say,
-// CheckpointFault (kTensorDimensions) for a tensor that cannot be converted, ContainerFault for
-// what the container cannot hold, and StatusError (kBadFormat, kBadDType).
-FilePlan plan_quantized(const Checkpoint& source, std::span<const Format> formats,
-                        std::span<const std::uint8_t> choices, const FilePlanOptions& options);
+// Plans every byte of the new files; the job cuts the tiles. `stored` are the layers that the
+// source holds quantized: they are decoded where their format changes, and where they stay in
+// another container, which has no place for them as they are. `choices` has, for each tensor of the
+// source, the index of a format, kDefaultChoice or kLeaveTensor, that of a stored layer at its
+// codes; empty means kDefaultChoice for all. A tensor that the format's layout does not take stays,
+// and so does a layer of that very format. Every format has a layout in the container (else
+// std::invalid_argument, as for another number of choices, and std::out_of_range for a choice of no
+// format); codes lie in it as that packs them, also where the format has a byte for each. Throws
+// std::length_error when a new file would be longer than 63 bits can say, CheckpointFault
+// (kTensorDimensions) for a tensor that cannot be converted, ContainerFault for what the container
+// cannot hold, and StatusError (kBadFormat, kBadDType).
+FilePlan plan_quantized(const Checkpoint& source, const StoredLayers& stored,
+                        std::span<const Format> formats, std::span<const std::uint8_t> choices,
+                        const FilePlanOptions& options);
+// The plan borrows from them.
+FilePlan plan_quantized(const Checkpoint& source, const StoredLayers&& stored,
+                        std::span<const Format> formats, std::span<const std::uint8_t> choices,
+                        const FilePlanOptions& options) = delete;
 
-// The same for a checkpoint whose quantized tensors, `layers`, become what they were.
-FilePlan plan_restored(const Checkpoint& source, const StoredLayers& layers,
+// The same where all stored layers become what they were.
+FilePlan plan_restored(const Checkpoint& source, const StoredLayers& stored,
                        const FilePlanOptions& options);
+
+// The same where nothing is quantized, and stored layers stay so where the container has a place
+// for them.
+FilePlan plan_converted(const Checkpoint& source, const StoredLayers& stored,
+                        const FilePlanOptions& options);
 
 }  // namespace quarrow

@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 
 import quarrow
 from quarrow.cli.compare import compare
+from quarrow.cli.convert import convert
 from quarrow.cli.dequantize import dequantize
 from quarrow.cli.help_page import CommandsWithColour, CommandWithGroups
 from quarrow.cli.info import info
@@ -50,6 +51,7 @@ def _add(command: Callable[..., None], summary: str) -> None:
 
 _add(quantize, "Write a quantized copy of a checkpoint.")
 _add(dequantize, "Write a copy in which quantized layers are floats again.")
+_add(convert, "Write a copy as another kind of file, or in another type.")
 _add(inspect, "Show what a checkpoint holds.")
 _add(compare, "Show how far the tensors of two checkpoints are apart.")
 _add(info, "Show the version, what this machine runs, and the formats.")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`quarrow dequantize`."""
 
-import json
 from functools import partial
 from typing import Annotated
 
@@ -10,8 +9,7 @@ import typer
 import quarrow
 from quarrow.cli import file_options
 from quarrow.cli.file_options import VALUES, FloatType, Io
-from quarrow.cli.progress import file_progress
-from quarrow.cli.summary import print_summary
+from quarrow.cli.float_job import run_float_job
 
 
 def dequantize(
@@ -52,16 +50,6 @@ def dequantize(
         io=io.value,
         max_shard_size=file_options.shard_bytes(max_shard_size),
     )
-    plan = job(dry_run=True)
-    if plan.refusal is not None:
-        if as_json:
-            print(json.dumps(plan.to_dict(), indent=2))
-        raise quarrow.InvalidInputError(plan.refusal)
-    if not (force or dry_run):
-        file_options.refuse_others(source, plan.files)
-    with file_progress() as progress:
-        done = job(progress=progress, threads=threads, sync=sync, dry_run=dry_run)
-    if as_json:
-        print(json.dumps(done.to_dict(), indent=2))
-    else:
-        print_summary(done)
+    run_float_job(
+        job, source, as_json=as_json, dry_run=dry_run, force=force, sync=sync, threads=threads
+    )

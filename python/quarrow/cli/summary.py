@@ -9,7 +9,7 @@ from heapq import nsmallest
 from quarrow import formats
 from quarrow.cli.terminal import printable, size_text
 from quarrow.counts import counted
-from quarrow.file_report import FileReport, LayerReport
+from quarrow.file_report import ACTIONS, FileReport, LayerReport
 
 _WORST_LAYERS = 5
 _MOST_REASONS = 10
@@ -70,18 +70,17 @@ def _print_row(label: str, text: str) -> None:
 
 
 def _print_tensors(report: FileReport) -> None:
-    done = "quantized" if report.format is not None else "restored"
-    for action in (done, "converted"):
+    if report.format is not None and not any(layer.is_quantized for layer in report.layers):
+        _print_row("quantized", counted(0, "tensor"))
+    for action in ACTIONS:
         counts = Counter(_became(layer) for layer in report.layers if layer.action == action)
         for what, count in counts.most_common():
             _print_row(action, f"{counted(count, 'tensor')} to {what}")
-        if action == done and not counts:
-            _print_row(done, counted(0, "tensor"))
     left_alone = Counter(layer.reason for layer in report.layers if layer.action == "kept")
     reasons = left_alone.most_common(_MOST_REASONS)
     for reason, count in reasons:
-        why = printable(reason or "not quantized")
-        _print_row("left alone", f"{counted(count, 'tensor')}: {why}")
+        why = f": {printable(reason)}" if reason else ", as they are"
+        _print_row("left alone", counted(count, "tensor") + why)
     # Reasons that name their layer are as many as the layers.
     others = left_alone.total() - sum(count for _, count in reasons)
     if others:

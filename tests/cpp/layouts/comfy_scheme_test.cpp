@@ -20,7 +20,7 @@ class ComfyScheme : public ::testing::Test {
   }
   StayReason reason(std::string_view name) {
     table_.seal();
-    return layout_->scheme->stay_reason(*table_.find(name), table_, format_);
+    return layout_->scheme->stay_reason(*table_.find(name), {table_, name, nullptr}, format_);
   }
   StayReason reason_of(std::string_view name, ElementType dtype, std::vector<std::uint64_t> shape) {
     add(name, dtype, std::move(shape));
@@ -122,7 +122,8 @@ TEST_F(ComfyScheme, WritesFloatsWithOneScaleWithoutDimensions) {
   ASSERT_EQ(alone.size(), 1U);
   EXPECT_EQ(alone[0].name, "l.weight");
   EXPECT_EQ(alone[0].dtype, ElementType::kF8E4M3);
-  EXPECT_EQ(cast->scheme->stay_reason(tensor, table_, format), StayReason::kNone);
+  EXPECT_EQ(cast->scheme->stay_reason(tensor, {table_, tensor.name, nullptr}, format),
+            StayReason::kNone);
 }
 
 TEST(Layouts, AreFoundByFormatAndContainer) {

@@ -24,7 +24,7 @@ class CompressedTensors : public ::testing::Test {
   }
   StayReason reason_of(std::string_view name, ElementType dtype, const Shape& shape) {
     const TensorEntry& tensor = add(name, dtype, shape);
-    return layout_->scheme->stay_reason(tensor, table_, format_);
+    return layout_->scheme->stay_reason(tensor, {table_, tensor.name, nullptr}, format_);
   }
   static Shape shape_of(const EncodedEntry& entry) {
     return {entry.shape.begin(), entry.shape.end()};

@@ -38,8 +38,8 @@ class Convert : public ::testing::Test {
   FileJobResult run(DType dtype) {
     const Checkpoint source = open_checkpoint(folder_ / "in", Io::kRead);
     const Format format = default_format(*find_format("int8_rowwise"));
-    FilePlan plan =
-        plan_quantized(source, {&format, 1}, {}, {.dtype = dtype, .max_shard_bytes = 0});
+    FilePlan plan = plan_quantized(source, stored_layers_of(source), {&format, 1}, {},
+                                   {.dtype = dtype, .max_shard_bytes = 0});
     return run_file_job(source, plan, folder_ / "out", options_, context_);
   }
   // The element that has no place in the new dtype.
@@ -96,8 +96,8 @@ TEST_F(Convert, ATensorThatIsSoundWhenItIsReadAgainHasChanged) {
     write(ElementType::kF32, bytes_of<float>({1.0F, 1.0e6F, 1.0F}));
     const Checkpoint source = open_checkpoint(folder_ / "in", Io::kRead);
     const Format format = default_format(*find_format("int8_rowwise"));
-    FilePlan plan =
-        plan_quantized(source, {&format, 1}, {}, {.dtype = DType::kF16, .max_shard_bytes = 0});
+    FilePlan plan = plan_quantized(source, stored_layers_of(source), {&format, 1}, {},
+                                   {.dtype = DType::kF16, .max_shard_bytes = 0});
     // Read once, and a second time to see what is wrong with it.
     const BeforeCall mended(Call::kRead, 2, [&] { write(ElementType::kF32, bytes_of(sound)); });
     try {

@@ -101,7 +101,8 @@ TEST_F(RunFileJob, IntoMemoryIsStoppedAndFailsAlike) {
   const auto memory_plan = [&](const Checkpoint& source) {
     static const Format format = int8_rowwise();
     const std::vector<std::uint8_t> first(source.tensors.size(), 0);
-    FilePlan plan = plan_quantized(source, {&format, 1}, first, {.dtype = {}, .in_memory = true});
+    FilePlan plan = plan_quantized(source, stored_layers_of(source), {&format, 1}, first,
+                                   {.dtype = {}, .in_memory = true});
     memory.assign(plan.outputs[0].memory_bytes, std::byte{0});
     return plan;
   };
@@ -130,7 +131,8 @@ TEST_F(RunFileJob, IntoMemoryOfAnotherPlanIsRefused) {
   FilePlan for_file = plan_of(source);
   EXPECT_THROW(run_memory_job(source, for_file, options_, context_, {}), std::invalid_argument);
   static const Format format = int8_rowwise();
-  FilePlan for_memory = plan_quantized(source, {&format, 1}, {}, {.dtype = {}, .in_memory = true});
+  FilePlan for_memory = plan_quantized(source, stored_layers_of(source), {&format, 1}, {},
+                                       {.dtype = {}, .in_memory = true});
   std::vector<std::byte> memory(for_memory.outputs[0].memory_bytes - 1);
   EXPECT_THROW(run_memory_job(source, for_memory, options_, context_, memory),
                std::invalid_argument);
@@ -145,7 +147,8 @@ TEST_F(RunFileJob, MemoryIsOfWhatIsMadeAlone) {
   checkpoint.add_random("b.bias", ElementType::kF32, {100'000});
   const Checkpoint source = write_source(checkpoint);
   static const Format format = int8_rowwise();
-  const FilePlan plan = plan_quantized(source, {&format, 1}, {}, {.dtype = {}, .in_memory = true});
+  const FilePlan plan = plan_quantized(source, stored_layers_of(source), {&format, 1}, {},
+                                       {.dtype = {}, .in_memory = true});
   EXPECT_GT(plan.outputs[0].file_bytes, 400'000U);
   EXPECT_LT(plan.outputs[0].memory_bytes, 2'000U);
 }

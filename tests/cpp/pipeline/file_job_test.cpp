@@ -36,7 +36,8 @@ TEST_F(RunFileJob, WritesWhatTheEngineMakesInMemory) {
   for (const TestTensor& tensor : checkpoint.tensors) {
     const TensorEntry& entry = *source.tensors.find(tensor.name);
     if (find_layout(int8_rowwise(), Container::kSafetensors)
-            ->scheme->stay_reason(entry, source.tensors, int8_rowwise()) != StayReason::kNone) {
+            ->scheme->stay_reason(entry, {source.tensors, entry.name, nullptr}, int8_rowwise()) !=
+        StayReason::kNone) {
       EXPECT_TRUE(data_of(tensor.name) == tensor.data) << tensor.name;
       EXPECT_EQ(result.tensors.find(tensor.name)->dtype, tensor.dtype);
       continue;
@@ -236,7 +237,7 @@ TEST_F(RunFileJob, ReportsARangeThatNoScaleHolds) {
     const Checkpoint source = write_source(checkpoint);
     const Format format = default_format(*find_format("int8"));
     const std::uint8_t first = 0;
-    FilePlan plan = plan_quantized(source, {&format, 1}, {&first, 1}, {});
+    FilePlan plan = plan_quantized(source, stored_layers_of(source), {&format, 1}, {&first, 1}, {});
     ASSERT_EQ(plan.tensors[0].reason, StayReason::kNone);
     try {
       run_file_job(source, plan, destination(), options_, context_);
@@ -279,7 +280,7 @@ TEST_F(RunFileJob, EachSchemeDescribesItsOwnLayersAlone) {
   const Checkpoint source = write_source(checkpoint);
   const std::vector<Format> formats = {int8_rowwise(), default_format(*find_format("int4"))};
   const std::vector<std::uint8_t> choices = {0, 1};
-  const FilePlan plan = plan_quantized(source, formats, choices, {});
+  const FilePlan plan = plan_quantized(source, stored_layers_of(source), formats, choices, {});
   ASSERT_GE(plan.metadata->size(), 2U);
   for (const auto& [key, value] : *plan.metadata) {
     const std::string_view text = value.text();

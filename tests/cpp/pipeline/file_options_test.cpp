@@ -48,8 +48,8 @@ class FileOptions : public ::testing::Test {
     folder_.write("in", checkpoint.bytes());
     const Checkpoint source = open_checkpoint(folder_ / "in", Io::kRead);
     const Format format = default_format(*find_format("int8_rowwise"));
-    FilePlan plan =
-        plan_quantized(source, {&format, 1}, {}, {.dtype = {}, .max_shard_bytes = max_shard_bytes});
+    FilePlan plan = plan_quantized(source, stored_layers_of(source), {&format, 1}, {},
+                                   {.dtype = {}, .max_shard_bytes = max_shard_bytes});
     paths_ = shard_paths(folder_ / "out", plan.outputs.size());
     take_synced();
     ASSERT_TRUE(run_file_job(source, plan, folder_ / "out", options, context_).finished);

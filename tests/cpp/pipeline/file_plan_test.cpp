@@ -27,7 +27,9 @@ TEST(FilePlan, RefusesFilesLongerThanCanBe) {
     }
     source.tensors.seal();
     const Format format = int8_rowwise();
-    const auto plan = [&] { return plan_quantized(source, {&format, 1}, {}, {}); };
+    const auto plan = [&] {
+      return plan_quantized(source, stored_layers_of(source), {&format, 1}, {}, {});
+    };
     if (count == 7) {
       EXPECT_EQ(plan().outputs[0].entries.size(), 7U);
     } else {
@@ -48,14 +50,17 @@ TEST(FilePlan, RefusesALayerWhoseScalesWouldBeLongerThanCanBe) {
   source.tensors.seal();
   const Format format = int8_rowwise();
   const std::uint8_t first = 0;
-  EXPECT_THROW(plan_quantized(source, {&format, 1}, {&first, 1}, {}), std::length_error);
+  EXPECT_THROW(plan_quantized(source, stored_layers_of(source), {&format, 1}, {&first, 1}, {}),
+               std::length_error);
 }
 
 TEST(FilePlan, RefusesAFormatThatNoFileCarries) {
   FormatSpec unknown = *find_format("int8");
   unknown.name = "of nobody";
   const Format format = default_format(unknown);
-  EXPECT_THROW(plan_quantized(Checkpoint(), {&format, 1}, {}, {}), std::invalid_argument);
+  const Checkpoint nothing;
+  EXPECT_THROW(plan_quantized(nothing, stored_layers_of(nothing), {&format, 1}, {}, {}),
+               std::invalid_argument);
 }
 
 }  // namespace

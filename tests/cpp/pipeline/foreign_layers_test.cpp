@@ -78,7 +78,7 @@ class ForeignLayers : public ::testing::Test {
   TestFolder folder_;
   TestCheckpoint source_;
   Checkpoint checkpoint_;
-  StoredLayers layers_;
+  StoredLayers layers_{TensorTable()};
 };
 
 constexpr const char* kComfyUiWrites = R"({"format": "int8_tensorwise"})";
@@ -301,14 +301,15 @@ TEST_F(ForeignLayers, StayAsTheyAreWhateverIsAskedOfTheOthers) {
   for (const char* name : {"int8_rowwise", "int8"}) {
     const Format format = default_format(*find_format(name));
     const std::vector<std::uint8_t> choices(file.tensors.size(), 0);
-    const FilePlan plan = plan_quantized(file, {&format, 1}, choices, {.dtype = DType::kF16});
+    const FilePlan plan =
+        plan_quantized(file, stored_layers_of(file), {&format, 1}, choices, {.dtype = DType::kF16});
     for (const TensorPlan& tensor : plan.tensors) {
       if (tensor.name() == "f.weight") {
-        EXPECT_EQ(tensor.action, Action::kQuantize);
+        EXPECT_TRUE(tensor.is_quantized());
       } else if (tensor.name() == "norm.weight") {
-        EXPECT_EQ(tensor.action, Action::kConvert);
+        EXPECT_FALSE(tensor.is_quantized() || tensor.is_copied());
       } else {
-        EXPECT_EQ(tensor.action, Action::kCopy) << tensor.name();
+        EXPECT_TRUE(tensor.is_copied()) << tensor.name();
         EXPECT_EQ(tensor.reason, StayReason::kAlreadyQuantized) << tensor.name();
         EXPECT_FALSE(tensor.stored_as.empty());
       }
@@ -336,11 +337,15 @@ TEST_F(ForeignLayers, StayAsTheyAreWhateverIsAskedOfTheOthers) {
 TEST_F(ForeignLayers, OfCompressedTensorsTakeNoOthersIntoTheirFile) {
   add_packed(source_, "a", true);
   source_.add_random("f.weight", kF32, {64, 64});
-  const auto reason = [&](const char* name) {
+  // The layer `a` is left by its choice, or takes the format too.
+  const auto reason = [&](const char* name, std::uint8_t of_a = kLeaveTensor) {
     const Checkpoint& file = opened();
     const Format format = default_format(*find_format(name));
-    const std::vector<std::uint8_t> choices(file.tensors.size(), 0);
-    const FilePlan plan = plan_quantized(file, {&format, 1}, choices, {});
+    std::vector<std::uint8_t> choices(file.tensors.size(), 0);
+    for (std::size_t index = 0; index < choices.size(); ++index) {
+      if (file.tensors[index].name.starts_with("a.")) choices[index] = of_a;
+    }
+    const FilePlan plan = plan_quantized(file, stored_layers_of(file), {&format, 1}, choices, {});
     for (const TensorPlan& tensor : plan.tensors) {
       if (tensor.name() == "f.weight") return std::pair(tensor.reason, plan.readers);
     }
@@ -348,6 +353,12 @@ TEST_F(ForeignLayers, OfCompressedTensorsTakeNoOthersIntoTheirFile) {
   };
   EXPECT_EQ(reason("int8").first, StayReason::kConfigTaken);
   EXPECT_THAT(reason("int8_rowwise").second, ElementsAre("ComfyUI", "compressed-tensors"));
+  // Where all of those that it has are decoded, the file is free.
+  write_config(config_of("pack-quantized", R"("g": {"targets": ["Linear"], "weights": {
+      "num_bits": 4, "type": "int", "strategy": "group", "group_size": 4, "symmetric": true}})"));
+  EXPECT_EQ(reason("int8", 0).first, StayReason::kNone);
+  EXPECT_THAT(reason("int8", 0).second, ElementsAre("compressed-tensors"));
+  EXPECT_THAT(reason("int8_rowwise", 0).second, ElementsAre("ComfyUI"));
   // A configuration of layers that are not there is nobody's.
   source_.tensors.clear();
   source_.add_random("f.weight", kF32, {64, 64});

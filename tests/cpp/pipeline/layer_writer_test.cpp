@@ -32,7 +32,7 @@ class LayerWriterTest : public ::testing::Test {
 
   static FilePlan plan_of(const Checkpoint& source) {
     const Format format = default_format(*find_format("int4"));
-    return plan_quantized(source, {&format, 1}, {}, {});
+    return plan_quantized(source, stored_layers_of(source), {&format, 1}, {}, {});
   }
 
   // Writes a tile whose outputs say which one it is; the allocation of that number fails. False

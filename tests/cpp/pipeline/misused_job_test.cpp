@@ -24,7 +24,7 @@ class MisusedFileJob : public RunFileJob {
 
   StatusCode planned(const Format& format, const FilePlanOptions& options = {}) {
     try {
-      plan_quantized(source_, {&format, 1}, {}, options);
+      plan_quantized(source_, stored_layers_of(source_), {&format, 1}, {}, options);
     } catch (const StatusError& error) {
       return error.status().code;
     }
@@ -51,15 +51,14 @@ TEST_F(MisusedFileJob, FormatsAndDTypesAreRefusedByThePlan) {
   EXPECT_EQ(planned(int4), StatusCode::kBadFormat);
   for (const DType dtype : {DType::kF64, static_cast<DType>(9)}) {
     EXPECT_EQ(planned(int8_rowwise(), {.dtype = dtype}), StatusCode::kBadDType);
-    EXPECT_THROW(plan_restored(source_, find_stored_layers(source_), {.dtype = dtype}),
-                 StatusError);
+    EXPECT_THROW(plan_restored(source_, stored_layers_of(source_), {.dtype = dtype}), StatusError);
   }
 }
 
 TEST_F(MisusedFileJob, ChoicesOfNothingAreRefusedByThePlan) {
   const Format format = int8_rowwise();
   const auto plan = [&](std::vector<std::uint8_t> choices, std::size_t formats) {
-    plan_quantized(source_, {&format, formats}, choices, {});
+    plan_quantized(source_, stored_layers_of(source_), {&format, formats}, choices, {});
   };
   EXPECT_NO_THROW(plan({0, kLeaveTensor}, 1));
   EXPECT_THROW(plan({0}, 1), std::invalid_argument);
@@ -81,7 +80,7 @@ TEST_F(MisusedFileJob, APlanForMemoryThatTakesNone) {
   FilePlanOptions in_memory;
   in_memory.in_memory = true;
   const std::vector<std::uint8_t> choices(2, kLeaveTensor);
-  FilePlan plan = plan_quantized(source_, {}, choices, in_memory);
+  FilePlan plan = plan_quantized(source_, stored_layers_of(source_), {}, choices, in_memory);
   EXPECT_EQ(plan.outputs[0].memory_bytes, 0U);
   EXPECT_THROW(run_file_job(source_, plan, destination(), options_, context_),
                std::invalid_argument);

@@ -104,7 +104,7 @@ class Restore : public ::testing::Test {
   FilePlan planned(const Checkpoint& source, const Format& format,
                    const FilePlanOptions& options = {}) {
     const std::vector<std::uint8_t> choices(source.tensors.size(), 0);
-    return plan_quantized(source, {&format, 1}, choices, options);
+    return plan_quantized(source, stored_layers_of(source), {&format, 1}, choices, options);
   }
   static std::string bytes_of(const Checkpoint& checkpoint, const TensorEntry& tensor) {
     std::string buffer(tensor.bytes(), '\0');
@@ -204,7 +204,7 @@ TEST_F(Restore, MemoryHoldsWhatTheFileHolds) {
     std::vector<std::byte> memory(output.memory_bytes);
     ASSERT_TRUE(run_memory_job(held, memory_plan, options_, context_, memory).finished);
     for (std::size_t index = 0; index < output.entries.size(); ++index) {
-      if (memory_plan.tensors[output.tensors[index]].action == Action::kCopy) continue;
+      if (memory_plan.tensors[output.tensors[index]].is_copied()) continue;
       const TensorEntry& entry = output.entries[index];
       const std::uint64_t position = output.header_bytes + entry.begin;
       const std::uint64_t there = output.memory_positions[index];
@@ -332,7 +332,7 @@ TEST_F(Restore, WhatLiesBesideCodesOfAnotherKindKeepsItsDType) {
   ASSERT_THAT(layers.layers(), IsEmpty());
   const FilePlan plan = plan_restored(source, layers, {.dtype = DType::kF16, .max_shard_bytes = 0});
   for (const TensorPlan& tensor : plan.tensors) {
-    EXPECT_EQ(tensor.action, tensor.name() == "m.bias" ? Action::kConvert : Action::kCopy);
+    EXPECT_EQ(tensor.is_copied(), tensor.name() != "m.bias");
   }
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstring>
+#include <deque>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <random>
@@ -17,6 +18,7 @@
 #include "quantize/part_memory.h"
 #include "quarrow/core/context.h"
 #include "quarrow/core/element_type.h"
+#include "quarrow/layouts/stored_layer.h"
 #include "quarrow/quantize/execute.h"
 #include "quarrow/quantize/format.h"
 #include "quarrow/quantize/plan.h"
@@ -126,5 +128,11 @@ class InMemory {
   Plan plan_;
   std::optional<PartMemory> memory_;
 };
+
+// For plans, which borrow from them: they live as long as the program.
+inline const StoredLayers& stored_layers_of(const Checkpoint& source) {
+  static std::deque<StoredLayers> all;
+  return all.emplace_back(find_stored_layers(source));
+}
 
 }  // namespace quarrow

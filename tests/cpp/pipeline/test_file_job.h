@@ -41,7 +41,8 @@ class RunFileJob : public ::testing::Test {
   static FilePlan plan_of(const Checkpoint& source, std::span<const std::uint8_t> choices = {}) {
     static const Format format = int8_rowwise();
     const std::vector<std::uint8_t> first(source.tensors.size(), 0);
-    return plan_quantized(source, {&format, 1}, choices.empty() ? first : choices, {});
+    return plan_quantized(source, stored_layers_of(source), {&format, 1},
+                          choices.empty() ? first : choices, {});
   }
 
   static Context make_context(std::size_t threads, Executor& executor = default_executor()) {

@@ -43,7 +43,15 @@ def test_every_example_runs(run_cli: RunCli, tmp_path: Path, example: str) -> No
     save_file(weights, tmp_path / "model.safetensors")
     weights["ff.weight"] += np.float16(0.125)
     save_file(weights, tmp_path / "other.safetensors")
-    if not example.startswith("quarrow quantize "):
+    if example.startswith("quarrow convert "):
+        # A kind of file that asks for the model's architecture, and a checkpoint of several files.
+        weights["double_blocks.0.img_attn.norm.key_norm.scale"] = np.ones(128, np.float16)
+        save_file(weights, tmp_path / "model.safetensors")
+        run_cli("convert", "model.safetensors", "model.gguf")
+        run_cli("convert", "model.safetensors", "model", "--max-shard-size", "50KB")
+        assert (tmp_path / "model.safetensors.index.json").exists()
+        (tmp_path / example.split()[3]).unlink(missing_ok=True)
+    elif not example.startswith("quarrow quantize "):
         for format_name, name in (("int8_rowwise", "int8"), ("int4", "int4")):
             run_cli("quantize", "model.safetensors", f"{name}.safetensors", "-f", format_name)
     result = run_cli(*shlex.split(example)[1:])

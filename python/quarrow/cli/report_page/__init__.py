@@ -24,7 +24,7 @@ from quarrow.counts import counted
 from quarrow.file_report import FileReport, LayerReport
 
 _ERRORS = ("sqnr_db", "max_abs", "rmse", "cosine")
-_CHANGED = ("quantized", "restored")
+_CHANGED = ("quantized", "requantized", "restored")
 _MOST_GROUPS = 20
 
 
@@ -90,7 +90,7 @@ def _lowest(decibels: list[float]) -> str | None:
 
 
 def _became(layer: LayerReport) -> str:
-    if layer.action == "quantized":
+    if layer.is_quantized:
         return layer.format or ""
     if layer.action == "kept":
         return "left alone"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pipeline/quantize_tiles.h"
+#include "pipeline/encode_sink.h"
 
 #include <algorithm>
 
@@ -7,14 +7,13 @@
 
 namespace quarrow {
 
-QuantizeTiles::QuantizeTiles(const Checkpoint& source, const FilePlan& plan, const TileSizes& sizes,
-                             Outputs outputs, const FileJobOptions& options, const Context& context)
-    : source_(source),
+EncodeSink::EncodeSink(const Sources& sources, const FilePlan& plan, Outputs outputs,
+                       const FileJobOptions& options, const Context& context)
+    : sources_(sources),
       plan_(plan),
       writer_(plan, outputs),
       options_(options),
       target_(context.target),
-      sizes_(sizes),
       buffers_(std::max<std::size_t>(context.threads, 1)) {
   if (plan.layers.range_pass) {
     ranges_.resize(plan.layers.tiles.size());
@@ -23,21 +22,21 @@ QuantizeTiles::QuantizeTiles(const Checkpoint& source, const FilePlan& plan, con
   if (options.measure_error) errors_.resize(plan.layers.tiles.size());
 }
 
-std::size_t QuantizeTiles::tile_count(const TensorPlan& tensor) const {
+std::size_t EncodeSink::tile_count(const TensorPlan& tensor) const {
   return plan_.layers.layers[tensor.layer].tile_count;
 }
 
-bool QuantizeTiles::has_first_pass(const TensorPlan& tensor) const {
+bool EncodeSink::has_first_pass(const TensorPlan& tensor) const {
   return plan_.layers.layers[tensor.layer].range_pass;
 }
 
-void QuantizeTiles::first_pass(std::size_t tile, std::size_t tensor, std::size_t worker) {
+void EncodeSink::first_pass(std::size_t tile, std::size_t tensor, std::size_t worker) {
   const std::size_t index = layer_of(tensor).first_tile + tile;
-  const InputTile input = read(plan_.layers.tiles[index], tensor, buffers(worker));
+  const InputTile input = read(plan_.layers.tiles[index], tensor, worker);
   find_range(input, target_, ranges_[index], reports_[index]);
 }
 
-void QuantizeTiles::finish_first_pass(std::size_t tensor) {
+void EncodeSink::finish_first_pass(std::size_t tensor) {
   const LayerPlan& layer = layer_of(tensor);
   std::vector<Range> joined(range_count(layer));
   const std::span tiles = std::span(plan_.layers.tiles).subspan(layer.first_tile, layer.tile_count);
@@ -56,53 +55,39 @@ void QuantizeTiles::finish_first_pass(std::size_t tensor) {
   throw_fault(tensor, reports);
 }
 
-std::uint64_t QuantizeTiles::run(std::size_t tile, std::size_t tensor, std::size_t worker) {
+std::uint64_t EncodeSink::run(std::size_t tile, std::size_t tensor, std::size_t worker) {
   const LayerPlan& layer = layer_of(tensor);
   TileReport report;
   quantize(layer.first_tile + tile, tensor, worker, /*write=*/true, report);
   // The range pass has reported already.
   if (!layer.range_pass) throw_fault(tensor, {&report, 1});
-  const Tile& done = plan_.layers.tiles[layer.first_tile + tile];
-  return done.rows * done.cols * size_of(layer.dtype);
+  return equal_part(plan_.tensors[tensor].bytes_in(), tile, layer.tile_count);
 }
 
-void QuantizeTiles::begin_inspection(std::size_t tensor) {
+void EncodeSink::begin_inspection(std::size_t tensor) {
   inspected_.assign(layer_of(tensor).tile_count, {});
 }
 
-void QuantizeTiles::inspect(std::size_t tile, std::size_t tensor, std::size_t worker) {
+void EncodeSink::inspect(std::size_t tile, std::size_t tensor, std::size_t worker) {
   quantize(layer_of(tensor).first_tile + tile, tensor, worker, /*write=*/false, inspected_[tile]);
 }
 
-void QuantizeTiles::end_inspection(std::size_t tensor) { throw_fault(tensor, inspected_); }
+void EncodeSink::end_inspection(std::size_t tensor) { throw_fault(tensor, inspected_); }
 
-QuantizeTiles::Buffers& QuantizeTiles::buffers(std::size_t worker) {
-  Buffers& buffers = buffers_[worker];
-  if (buffers.input == nullptr) {
-    buffers.tile = TileMemory(sizes_);
-    if (options_.measure_error) {
-      buffers.restored = std::make_unique_for_overwrite<float[]>(sizes_.elements);
-    }
-    buffers.input = std::make_unique_for_overwrite<std::byte[]>(sizes_.input_bytes);
-  }
-  return buffers;
-}
-
-InputTile QuantizeTiles::read(const Tile& tile, std::size_t tensor, Buffers& mine) const {
+InputTile EncodeSink::read(const Tile& tile, std::size_t tensor, std::size_t worker) const {
+  const TensorPlan& planned = plan_.tensors[tensor];
   const LayerPlan& layer = layer_of(tensor);
-  const std::size_t element_bytes = size_of(layer.dtype);
-  const std::byte* data = source_.read(*plan_.tensors[tensor].source,
-                                       (tile.row * layer.cols + tile.col) * element_bytes,
-                                       tile.rows * tile.cols * element_bytes, mine.input.get());
-  return input_tile(layer, tile, data, static_cast<std::ptrdiff_t>(tile.cols * element_bytes));
+  const std::byte* data = sources_.of(planned).read(planned, tile, worker);
+  return input_tile(layer, tile, data,
+                    static_cast<std::ptrdiff_t>(tile.cols * size_of(layer.dtype)));
 }
 
-void QuantizeTiles::quantize(std::size_t index, std::size_t tensor, std::size_t worker, bool write,
-                             TileReport& report) {
+void EncodeSink::quantize(std::size_t index, std::size_t tensor, std::size_t worker, bool write,
+                          TileReport& report) {
   const Tile& tile = plan_.layers.tiles[index];
   const LayerPlan& layer = plan_.layers.layers[tile.layer];
-  Buffers& mine = buffers(worker);
-  const InputTile input = read(tile, tensor, mine);
+  Buffers& mine = buffers_[worker];
+  const InputTile input = read(tile, tensor, worker);
 
   const Storage& storage = plan_.tensors[tensor].layout->storage;
   TileOutput output;
@@ -111,32 +96,34 @@ void QuantizeTiles::quantize(std::size_t index, std::size_t tensor, std::size_t 
   for (const PartSpec& part : layer.encoding.parts()) {
     const std::uint64_t stride =
         part.row_stride(stored_row_bytes(part, slice_of(part, tile), storage.parts[part.role]));
-    parts[part.role] = mine.tile[part.role];
+    std::byte* const scratch = mine.parts.room(part, tile);
+    parts[part.role] = scratch;
     if (part.role == Role::kCodes && write) {
-      parts[part.role] = writer_.codes_place(tile, tensor, parts[part.role]);
+      parts[part.role] = writer_.codes_place(tile, tensor, scratch);
+      output.stream_codes = parts[part.role] != scratch && streams_codes(plan_.layers);
     }
     output.parts[part.role] = {parts[part.role], stride};
     made[part.role] = {parts[part.role], stride};
   }
-  output.stream_codes =
-      parts[Role::kCodes] != mine.tile[Role::kCodes] && streams_codes(plan_.layers);
   const Range* range = layer.range_pass ? &ranges_[index] : nullptr;
   quantize_tile(layer, input, output, range, options_.policy, target_, report);
   if (!write || !to_status(tensor, report, options_.policy).ok()) return;
   if (options_.measure_error) {
-    measure_tile(layer, input, made, target_, mine.restored.get(), errors_[index]);
+    auto* const restored =
+        reinterpret_cast<float*>(mine.restored.room(tile.rows * tile.cols * sizeof(float)));
+    measure_tile(layer, input, made, target_, restored, errors_[index]);
   }
   writer_.write(tile, tensor, parts);
 }
 
-void QuantizeTiles::throw_fault(std::size_t tensor, std::span<const TileReport> reports) const {
+void EncodeSink::throw_fault(std::size_t tensor, std::span<const TileReport> reports) const {
   TileReport total;
   for (const TileReport& report : reports) add_report(total, report);
   const Status status = to_status(tensor, total, options_.policy);
   if (!status.ok()) throw LayerFault(status, tensor);
 }
 
-std::vector<ErrorSums> QuantizeTiles::errors() const {
+std::vector<ErrorSums> EncodeSink::errors() const {
   std::vector<ErrorSums> sums;
   if (!options_.measure_error) return sums;
   sums.resize(plan_.layers.layers.size());

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Layers that lie in a file: read, quantized, written.
+// Values become quantized layers.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
@@ -13,14 +12,15 @@
 #include "pipeline/layer_writer.h"
 #include "pipeline/tile_memory.h"
 #include "pipeline/tile_work.h"
+#include "pipeline/value_source.h"
 #include "quarrow/pipeline/file_job.h"
 
 namespace quarrow {
 
-class QuantizeTiles final : public TileWork {
+class EncodeSink final : public TileWork {
  public:
-  QuantizeTiles(const Checkpoint& source, const FilePlan& plan, const TileSizes& sizes,
-                Outputs outputs, const FileJobOptions& options, const Context& context);
+  EncodeSink(const Sources& sources, const FilePlan& plan, Outputs outputs,
+             const FileJobOptions& options, const Context& context);
 
   std::size_t tile_count(const TensorPlan& tensor) const override;
   bool has_first_pass(const TensorPlan& tensor) const override;
@@ -36,30 +36,26 @@ class QuantizeTiles final : public TileWork {
   std::vector<ErrorSums> errors() const;
 
  private:
-  // The memory of one worker. Its size depends on the tiles, not on the file.
   struct Buffers {
-    std::unique_ptr<std::byte[]> input;
-    TileMemory tile;
-    std::unique_ptr<float[]> restored;
+    TileMemory parts;
+    Scratch restored;  // f32
   };
 
-  Buffers& buffers(std::size_t worker);
   const LayerPlan& layer_of(std::size_t tensor) const {
     return plan_.layers.layers[plan_.tensors[tensor].layer];
   }
-  InputTile read(const Tile& tile, std::size_t tensor, Buffers& buffers) const;
+  InputTile read(const Tile& tile, std::size_t tensor, std::size_t worker) const;
   // Writes the tile unless its report is bad or `write` is false.
   void quantize(std::size_t index, std::size_t tensor, std::size_t worker, bool write,
                 TileReport& report);
   void throw_fault(std::size_t tensor, std::span<const TileReport> reports) const;
 
-  const Checkpoint& source_;
+  const Sources& sources_;
   const FilePlan& plan_;
   LayerWriter writer_;
   const FileJobOptions& options_;
   Target target_;
-  const TileSizes& sizes_;
-  std::vector<Buffers> buffers_;
+  std::vector<Buffers> buffers_;       // of each worker
   std::vector<Range> ranges_;          // of each tile, when the plan has a range pass
   std::vector<TileReport> reports_;    // of each tile, when the plan has a range pass
   std::vector<TileReport> inspected_;  // of the tiles of the layer that failed

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layers that are quantized already: decoded tile by tile, and quantized to another format."""
+
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+import quarrow as qr
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from value_kinds import values_of
+
+FLUX = "double_blocks.0.img_attn.norm.key_norm.scale"
+LAYER = "double_blocks.0.img_attn.qkv.weight"
+LONG = "double_blocks.0.img_mlp.0.weight"
+
+# How a file holds layers, and of what kind it is.
+STORED = {
+    "int8": ("safetensors", qr.Format("int8")),
+    "int8-groups": ("safetensors", qr.Format("int8", group_size=35)),
+    "int4": ("safetensors", qr.Format("int4", group_size=160)),
+    "int4-odd": ("safetensors", qr.Format("int4", group_size=35)),
+    "int4-zero-points": ("safetensors", qr.Format("int4", group_size=32, symmetric=False)),
+    "int4-row": ("safetensors", qr.Format("int4", group_size="row")),
+    "int8_rowwise": ("safetensors", qr.Format("int8_rowwise")),
+    "fp8_e4m3": ("safetensors", qr.Format("fp8_e4m3")),
+    "fp8-cast": ("safetensors", qr.Format("fp8_e5m2", scaled=False)),
+    "q8_0": ("gguf", qr.Format("q8_0")),
+    "q5_1": ("gguf", qr.Format("q5_1")),
+    "q4_0": ("gguf", qr.Format("q4_0")),
+}
+
+
+def tensors_of(dtype: Any = np.float32) -> dict[str, NDArray[Any]]:
+    """A layer of many rows, and one whose rows are longer than a tile and no round number."""
+    return {
+        FLUX: np.ones(128, dtype),
+        LAYER: values_of("normal", (48, 1120)).astype(dtype),
+        LONG: values_of("normal", (16, 141_120)).astype(dtype),
+    }
+
+
+def quantized_file(folder: Path, kind: str, tensors: dict[str, NDArray[Any]]) -> Path:
+    ending, format_ = STORED[kind]
+    floats, path = folder / "floats.safetensors", folder / f"{kind}.{ending}"
+    save_file(tensors, floats)
+    report = qr.quantize_file(floats, path, format_, rules={"norm": None, "": format_})
+    assert [each.name for each in report.layers if each.is_quantized] == [LAYER, LONG]
+    return path
+
+
+def layers_of(path: Path) -> dict[str, Any]:
+    with qr.open(path) as opened:
+        return {name: opened[name] for name in opened}
+
+
+@pytest.mark.parametrize("before", STORED)
+@pytest.mark.parametrize("after", STORED)
+def test_codes_are_those_of_the_values_that_were_restored(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    source = quantized_file(tmp_path, before, tensors_of())
+    ending, format_ = STORED[after]
+    new = tmp_path / f"new.{ending}"
+    report = qr.quantize_file(source, new, format_, rules={"norm": None, "": format_})
+    actions = {layer.name: layer.action for layer in report.layers if layer.action != "kept"}
+    if before == after:
+        assert actions == {}
+        assert [layers_of(new)[name] == layers_of(source)[name] for name in (LAYER, LONG)] == [
+            True
+        ] * 2
+        return
+    assert actions == {LAYER: "requantized", LONG: "requantized"}
+    assert [each for each in report.warnings if "errors of both times add up" in each]
+    found, stored = layers_of(new), layers_of(source)
+    for name in (LAYER, LONG):
+        layer = stored[name]
+        expected = qr.quantize(layer.dequantize("float32"), format_, name=name)
+        for role, part in expected.parts.items():
+            assert found[name].parts[role].tobytes() == part.tobytes(), role
+        assert found[name].shape == layer.shape
+        # As it was before it was quantized for the first time, where the file says that.
+        assert found[name].dtype_name == "float32"
+
+
+@pytest.mark.parametrize("options", [{"threads": 1}, {"threads": 2}, {"io": "mmap"}])
+def test_the_bytes_do_not_depend_on_how_a_job_runs(tmp_path: Path, options: dict[str, Any]) -> None:
+    source = quantized_file(tmp_path, "int4-odd", tensors_of())
+    usual, other = tmp_path / "usual.safetensors", tmp_path / "other.safetensors"
+    qr.quantize_file(source, usual, "fp8_e4m3")
+    qr.quantize_file(source, other, "fp8_e4m3", **options)
+    assert usual.read_bytes() == other.read_bytes()
+
+
+def test_a_state_dict_is_what_the_file_is(tmp_path: Path) -> None:
+    source = quantized_file(tmp_path, "int8_rowwise", tensors_of(np.float16))
+    new = tmp_path / "new.safetensors"
+    qr.quantize_file(source, new, "int8", rules={"mlp": "int4"})
+    made = qr.quantize_state_dict(load_file(source), "int8", rules={"mlp": "int4"})
+    assert layers_of(source)[LAYER].dtype_name == layers_of(new)[LAYER].dtype_name == "float16"
+    with qr.open(new) as opened:
+        assert made.metadata == opened.metadata
+    expected = load_file(new)
+    assert set(made) == set(expected)
+    for name, array in expected.items():
+        assert made[name].tobytes() == array.tobytes()
+
+
+def test_the_error_is_that_of_the_second_time(tmp_path: Path) -> None:
+    source = quantized_file(tmp_path, "q8_0", tensors_of())
+    report = qr.quantize_file(
+        source, tmp_path / "new.safetensors", "int8_rowwise", measure_error=True
+    )
+    before = layers_of(source)
+    for layer in report.layers:
+        if layer.is_quantized:
+            values = before[layer.name].dequantize("float32")
+            expected = qr.quantize(values, "int8_rowwise", name=layer.name).error(values)
+            assert layer.error is not None
+            assert layer.error["max_abs"] == expected.max_abs
+            assert layer.error["rmse"] == pytest.approx(expected.rmse, rel=1e-12)
+
+
+def test_what_stays_becomes_floats_in_another_kind_of_file(tmp_path: Path) -> None:
+    source = quantized_file(tmp_path, "q8_0", tensors_of(np.float16))
+    new = tmp_path / "new.safetensors"
+    report = qr.quantize_file(source, new, "fp8_e4m3", rules={"mlp": None})
+    layers = {layer.name: layer for layer in report.layers}
+    assert (layers[LONG].action, layers[LONG].reason) == ("restored", "left by the rule 'mlp'")
+    assert layers[LAYER].action == "requantized"
+    expected = layers_of(source)[LONG].dequantize("float16")
+    with qr.open(new) as opened:
+        left = opened[LONG]
+        assert isinstance(left, qr.CheckpointTensor)
+        np.testing.assert_array_equal(left.numpy(), expected)
+    assert qr.quantize_file(source, new, "fp8_e4m3", rules={"": None}).refusal is None
+
+
+def test_what_cannot_be_decoded_stays_or_is_refused(tmp_path: Path) -> None:
+    path, new = tmp_path / "gptq.safetensors", tmp_path / "new.gguf"
+    gptq: dict[str, NDArray[Any]] = {
+        "l.qweight": np.ones((8, 64), np.int32),
+        "l.scales": np.ones((1, 64), np.float16),
+        "l.g_idx": np.zeros(64, np.int32),
+        FLUX: np.ones(128, np.float16),
+        LAYER: values_of("normal", (64, 64)),
+    }
+    save_file(gptq, path)
+    with pytest.raises(qr.UnsupportedFormatError, match=r"'l\.\w+'.*quantized for others.*GPTQ"):
+        qr.quantize_file(path, new, "q8_0")
+    assert not new.exists()
+    kept = qr.quantize_file(path, tmp_path / "new.safetensors", "int8_rowwise")
+    assert {each.name: each.action for each in kept.layers}["l.scales"] == "kept"
+
+
+def test_rules_find_layers_by_the_names_that_they_had(tmp_path: Path) -> None:
+    source = quantized_file(tmp_path, "int4", tensors_of())
+    report = qr.quantize_file(
+        source, tmp_path / "new.safetensors", "int8_rowwise", rules={r"qkv\.weight$": "fp8_e4m3"}
+    )
+    formats = {layer.name: layer.format for layer in report.layers}
+    assert formats == {FLUX: None, LAYER: "fp8_e4m3", LONG: "int8_rowwise"}
+    assert "quantization_config" not in report.metadata
+    # One layer that stays keeps the configuration, which has no place for others.
+    left = qr.quantize_file(source, tmp_path / "left.safetensors", "int8", rules={"qkv": None})
+    assert {layer.action for layer in left.layers} == {"kept"}
+    assert "holds layers of compressed-tensors already" in str(left.refusal)
+
+
+def test_a_value_that_is_not_finite_names_its_layer(tmp_path: Path) -> None:
+    path, new = tmp_path / "in.safetensors", tmp_path / "new.safetensors"
+    codes = values_of("normal", (64, 64)).astype(ml_dtypes.float8_e4m3fn)
+    codes[3, 7] = np.nan
+    save_file({FLUX: np.ones(128, np.float16), LAYER: codes}, path)
+    with pytest.raises(qr.NonFiniteError, match=r"qkv\.weight.*row 3, column 7"):
+        qr.quantize_file(path, new, "int8_rowwise")
+    assert not new.exists()
+    report = qr.quantize_file(path, new, "int8_rowwise", on_error="skip")
+    assert list(report.errors) == [LAYER]
+    assert {each.name: each.action for each in report.layers} == {FLUX: "kept", LAYER: "kept"}
+    assert str(report.errors[LAYER]) in str({e.name: e.reason for e in report.layers}[LAYER])
+    assert layers_of(new)[LAYER].codes.tobytes() == codes.tobytes()
