@@ -38,9 +38,9 @@ InputTile as_one_row(InputTile input) noexcept {
 // Whether neither rows nor parts of them have scales of their own.
 bool has_no_groups(const LayerPlan& layer) noexcept {
   const Encoding& encoding = layer.encoding;
+  if (encoding.block_cols < layer.cols) return false;
   return encoding.range_span == RangeSpan::kTensor ||
-         (encoding.range_span == RangeSpan::kNone && encoding.block_cols >= layer.cols &&
-          encoding.codes().step_cols == 1);
+         (encoding.range_span == RangeSpan::kNone && encoding.codes().step_cols == 1);
 }
 
 // Whether the codes of a tile's rows, each of them whole bytes, lie one behind the other.
