@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "core/floating_point_mode.h"
+
 namespace quarrow {
 namespace {
 

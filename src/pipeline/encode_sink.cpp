@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/floating_point_mode.h"
 #include "quantize/run_tile.h"
 
 namespace quarrow {
@@ -37,6 +38,7 @@ void EncodeSink::first_pass(std::size_t tile, std::size_t tensor, std::size_t wo
 }
 
 void EncodeSink::finish_first_pass(std::size_t tensor) {
+  const DefaultFloatingPointMode mode;
   const LayerPlan& layer = layer_of(tensor);
   std::vector<Range> joined(range_count(layer));
   const std::span tiles = std::span(plan_.layers.tiles).subspan(layer.first_tile, layer.tile_count);
@@ -127,6 +129,7 @@ std::vector<ErrorSums> EncodeSink::errors() const {
   std::vector<ErrorSums> sums;
   if (!options_.measure_error) return sums;
   sums.resize(plan_.layers.layers.size());
+  const DefaultFloatingPointMode mode;
   for (std::size_t index = 0; index < errors_.size(); ++index) {
     sums[plan_.layers.tiles[index].layer].add(errors_[index]);
   }

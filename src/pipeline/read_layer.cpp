@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/floating_point_mode.h"
 #include "kernels/format_kernels.h"
 #include "pipeline/code_bits.h"
 #include "pipeline/layer_reader.h"
@@ -93,6 +94,7 @@ std::uint64_t cols_of(std::span<const std::uint64_t> shape) {
 
 void read_layer(const Checkpoint& file, const StoredLayer& stored, const LayerPlan& layer,
                 Target target, const QuantizedSpan& output) {
+  const DefaultFloatingPointMode mode;
   const LayerReader reader(file, stored, layer, target);
   read_codes(reader, stored, layer, output[Role::kCodes]);
   const Tile whole{.rows = layer.rows, .cols = layer.cols};
@@ -112,6 +114,7 @@ LayerPlan as_in_memory(const LayerPlan& layer) {
 
 void read_rows(const ValuesInFile& source, Target target, std::uint64_t first, std::uint64_t rows,
                float* values) {
+  const DefaultFloatingPointMode mode;
   if (source.layer != nullptr) return read_layer_rows(source, target, first, rows, values);
   const std::uint64_t cols = cols_of(source.shape());
   read_values(*source.file, *source.tensor, target, first * cols, rows * cols, values);
@@ -119,6 +122,7 @@ void read_rows(const ValuesInFile& source, Target target, std::uint64_t first, s
 
 bool compare_values(const ValuesInFile& original, const ValuesInFile& other, Target target,
                     Poll& poll, ErrorSums& sums) {
+  const DefaultFloatingPointMode mode;
   const std::uint64_t cols = cols_of(original.shape());
   const std::uint64_t rows = original.shape().empty() ? 1 : original.shape()[0];
   const std::uint64_t row_bytes = std::max<std::uint64_t>(cols * sizeof(float), 1);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/complete_context.h"
+#include "core/floating_point_mode.h"
 #include "quantize/check_job.h"
 #include "quantize/run_tile.h"
 
@@ -90,6 +91,7 @@ class QuantizeJob {
 
   // The range of a span is that of all its tiles together.
   void join_ranges(const std::vector<Range>& found) {
+    const DefaultFloatingPointMode mode;
     first_range_.resize(plan_.layers.size());
     for (std::size_t i = 0; i < plan_.layers.size(); ++i) {
       const LayerPlan& layer = plan_.layers[i];
@@ -246,6 +248,7 @@ Status measure_error(const Plan& plan, std::span<const TensorView> originals,
                      restored[worker].data(), sums[index]);
       });
   if (!completed) return {.code = StatusCode::kCancelled};
+  const DefaultFloatingPointMode mode;
   for (std::size_t t = 0; t < plan.tiles.size(); ++t) errors[plan.tiles[t].layer].add(sums[t]);
   return {};
 }
