@@ -30,7 +30,15 @@ std::uint64_t StoredLayer::bytes() const noexcept {
 }
 
 StoredLayers::StoredLayers(const TensorTable& file)
-    : memory_(std::make_unique<std::pmr::monotonic_buffer_resource>()), dialects_(file) {}
+    : memory_(std::make_unique<std::pmr::monotonic_buffer_resource>()),
+      most_(file.size()),
+      dialects_(file) {}
+
+void StoredLayers::add(const StoredLayer& layer) {
+  // Pages that are not used are never touched; growing would hold two copies.
+  if (layers_.empty()) layers_.reserve(most_);
+  layers_.push_back(layer);
+}
 
 const StoredLayer* StoredLayers::owner(std::size_t tensor) const noexcept {
   return owners_[tensor] == kNoLayer ? nullptr : &layers_[owners_[tensor]];
@@ -65,6 +73,7 @@ std::string_view StoredLayers::way_of(const DialectLayer& layer) const noexcept 
 
 void StoredLayers::seal(const Checkpoint& file) {
   const TensorEntry* first = file.tensors.entries().data();
+  names_.reserve(layers_.size());
   for (const StoredLayer& layer : layers_) names_.push_back(layer.name);
   // By layer, which all end alike: "a.weight" stands before "a-b.weight".
   std::ranges::sort(names_, {}, layer_of);

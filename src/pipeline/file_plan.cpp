@@ -54,6 +54,7 @@ class Planner {
     const auto choice_of = [&](const TensorEntry& tensor) {
       return choices.empty() ? kDefaultChoice : choices[index_of(tensor)];
     };
+    decided_.reserve(stored_.layers().size());
     for (const StoredLayer& layer : stored_.layers()) {
       Decision decision = decide(values_of(layer), &layer, choice_of(*layer.codes()));
       decision.is_decoded = decision.reason == StayReason::kNone || is_foreign_;
@@ -98,7 +99,11 @@ class Planner {
   FilePlan run(Decide decide_plain) {
     const std::size_t count = source_.tensors.size();
     plan_.tensors.reserve(count);
-    plan_.layers.layers.reserve(formats_.empty() ? 0 : count);
+    if (!formats_.empty()) {
+      plan_.layers.layers.reserve(count);
+      to_encode_.reserve(count);
+      layout_of_layer_.reserve(count);
+    }
     Placement placement(plan_, count, options_);
     for (std::size_t index = 0; index < count; ++index) {
       const TensorEntry& tensor = source_.tensors[index];
@@ -292,6 +297,7 @@ class Planner {
 
   void find_replaced() {
     replaced_.clear();
+    replaced_.reserve(stored_.layers().size());
     for (const StoredLayer& layer : stored_.layers()) {
       if (decision_of(layer).is_decoded) replaced_.push_back(dialects_.owner(*layer.codes()));
     }

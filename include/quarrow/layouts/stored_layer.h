@@ -93,7 +93,7 @@ class StoredLayers {
   // For schemes.
   std::pmr::memory_resource& memory() noexcept { return *memory_; }
   std::size_t size() const noexcept { return layers_.size(); }
-  void add(const StoredLayer& layer) { layers_.push_back(layer); }
+  void add(const StoredLayer& layer);
   // Says more exactly than the table of dialects how a layer that is left is stored.
   void leave(std::string_view layer, std::string_view as) { notes_.emplace_back(layer, as); }
   void set_config_file(std::string path) { config_file_ = std::move(path); }
@@ -107,6 +107,7 @@ class StoredLayers {
   std::string_view way_of(const DialectLayer& layer) const noexcept;
 
   std::unique_ptr<std::pmr::monotonic_buffer_resource> memory_;
+  std::size_t most_;  // layers that there may be
   std::vector<StoredLayer> layers_;
   std::vector<std::uint32_t> owners_;    // of each tensor, an index of layers_
   std::vector<std::string_view> names_;  // sorted
