@@ -1,42 +1,93 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The kernels on one thread, called tile by tile as the engine calls them. Loaded with ctypes.
-#include <algorithm>
+// The engine on one thread or several, on any instruction set of this machine, without Python.
+// Loaded with ctypes. Every format of the registry is there by itself.
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <span>
 #include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
 
-#include "kernels/affine.h"
-#include "kernels/int8_rowwise.h"
+#include "quarrow/quantize/execute.h"
+#include "quarrow/quantize/format_fields.h"
 #include "quarrow/quantize/plan.h"
 
 namespace {
 
-using quarrow::CodeRule;
-using quarrow::DType;
-using quarrow::Role;
-using quarrow::Target;
+using namespace quarrow;
 
 constexpr std::size_t kCols = 4096;
-
-struct Format {
-  const char* name;
-  const quarrow::FormatKernels& (*kernels)(Target target) noexcept;
-  CodeRule rule;
-  std::size_t group_size;
-};
-
-constexpr CodeRule kInt4{.bits = 4, .packed = true};
-constexpr CodeRule kInt4Symmetric{.bits = 4, .symmetric = true, .packed = true};
-const Format kFormats[] = {
-    {"int4_g128", quarrow::affine_kernels, kInt4, 128},
-    {"int4_g32", quarrow::affine_kernels, kInt4, 32},
-    {"int4_g128_symmetric", quarrow::affine_kernels, kInt4Symmetric, 128},
-    {"int2_g128", quarrow::affine_kernels, {.bits = 2, .packed = true}, 128},
-    {"int8_row", quarrow::affine_kernels, {.bits = 8}, kCols},
-    {"int8_rowwise", quarrow::int8_rowwise_kernels, {.bits = 8, .symmetric = true}, kCols},
-};
+constexpr std::size_t kCacheLine = 64;
 constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kF64};
+
+struct Variant {
+  std::string name;
+  Format format;
+};
+
+// "int4_g128", "int8_row", "q8_0".
+std::string name_of_variant(const Format& format) {
+  std::string name(format.spec->name);
+  if (has_field(*format.spec, FormatField::kGroupSize)) {
+    name += format.group_size.kind == GroupSize::Kind::kRow
+                ? "_row"
+                : "_g" + std::to_string(format.group_size.columns);
+    if (format.symmetric) name += "_symmetric";
+  }
+  if (!format.scaled) name += "_cast";
+  return name;
+}
+
+const std::vector<Variant>& variants() {
+  static const std::vector<Variant> all = [] {
+    std::vector<Variant> made;
+    const auto add = [&](const Format& format) {
+      made.push_back({name_of_variant(format), format});
+    };
+    for (const FormatSpec& spec : registry()) {
+      Format format = default_format(spec);
+      add(format);
+      if (spec.name == std::string_view("int4")) {
+        format.symmetric = true;
+        add(format);
+        format = default_format(spec);
+        format.group_size = GroupSize::of(32);
+        add(format);
+      }
+    }
+    return made;
+  }();
+  return all;
+}
+
+const Plan& plan_of(std::size_t which, std::size_t type, std::size_t rows) {
+  static std::map<std::tuple<std::size_t, std::size_t, std::size_t>, Plan> plans;
+  const auto [found, is_new] = plans.try_emplace({which, type, rows});
+  if (is_new) {
+    LayerRequest request;
+    request.view = {.dtype = kTypes[type], .rows = rows, .cols = kCols};
+    request.format = variants()[which].format;
+    found->second = make_plan({&request, 1});
+  }
+  return found->second;
+}
+
+// The parts of the layer, each on a cache line, and the bytes of all.
+std::size_t place(const Plan& plan, std::byte* memory, QuantizedSpan& parts) {
+  std::size_t end = 0;
+  for (const PartSpec& part : plan.layers[0].encoding.parts()) {
+    parts[part.role] = memory + end;
+    end += (part.bytes() + kCacheLine - 1) / kCacheLine * kCacheLine;
+  }
+  return end;
+}
+
+Context context_of(std::size_t where, std::size_t threads) {
+  return {.target = runnable_targets()[where], .threads = threads};
+}
 
 }  // namespace
 
@@ -44,7 +95,7 @@ constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kF64}
 extern "C" const char* quarrow_kernels_formats() {
   static std::string names;
   if (names.empty()) {
-    for (const Format& format : kFormats) names.append(format.name) += ' ';
+    for (const Variant& variant : variants()) names.append(variant.name) += ' ';
   }
   return names.c_str();
 }
@@ -52,44 +103,46 @@ extern "C" const char* quarrow_kernels_formats() {
 extern "C" const char* quarrow_kernels_targets() {
   static std::string names;
   if (names.empty()) {
-    for (const Target target : quarrow::runnable_targets()) names.append(name_of(target)) += ' ';
+    for (const Target target : runnable_targets()) names.append(name_of(target)) += ' ';
   }
   return names.c_str();
 }
 
-// Quantizes rows of kCols values; a format and a target by their places in the lists, a type by
-// that in kTypes. False: the kernels are those of another target.
+// Bytes of a layer of rows of kCols values; a format by its place in the list, a type by that in
+// kTypes.
+extern "C" std::size_t quarrow_kernels_bytes(std::size_t which, std::size_t type,
+                                             std::size_t rows) {
+  QuantizedSpan parts;
+  return place(plan_of(which, type, rows), nullptr, parts);
+}
+
+// Quantizes such rows to `parts`, of so many bytes. False: it failed.
 extern "C" bool quarrow_kernels_quantize(std::size_t which, std::size_t where, std::size_t type,
-                                         const std::byte* data, std::size_t rows,
-                                         std::uint8_t* codes, float* scales,
-                                         std::uint8_t* zero_points) {
-  const Format& format = kFormats[which];
-  const Target target = quarrow::runnable_targets()[where];
-  const quarrow::FormatKernels& kernels = format.kernels(target);
-  const std::size_t row_bytes = kCols * size_of(kTypes[type]);
-  const std::size_t rows_per_tile = quarrow::kTileBytes / row_bytes;
-  const std::size_t groups = kCols / format.group_size;
-  const auto bits = static_cast<std::size_t>(format.rule.bits);
-  const std::size_t code_row = format.rule.packed ? kCols * bits / 8 : kCols;
-  for (std::size_t row = 0; row < rows; row += rows_per_tile) {
-    quarrow::TileReport report;
-    quarrow::EncodeTile tile;
-    tile.input = {.data = data + row * row_bytes,
-                  .dtype = kTypes[type],
-                  .rows = std::min(rows_per_tile, rows - row),
-                  .cols = kCols,
-                  .row_stride_bytes = static_cast<std::ptrdiff_t>(row_bytes),
-                  .first_index = row * kCols,
-                  .layer_cols = kCols};
-    tile.group_size = format.group_size;
-    tile.rule = format.rule;
-    const auto place = [&tile](Role role, auto* first, std::size_t row_stride) {
-      tile.parts[role] = {reinterpret_cast<std::byte*>(first), row_stride};
-    };
-    place(Role::kCodes, codes + row * code_row, code_row);
-    place(Role::kScales, scales + row * groups, groups * sizeof(float));
-    if (!format.rule.symmetric) place(Role::kZeroPoints, zero_points + row * groups, groups);
-    kernels.encode(tile, report);
-  }
-  return kernels.target_name == name_of(target);
+                                         const std::byte* data, std::size_t rows, std::byte* parts,
+                                         std::size_t threads) {
+  const Plan& plan = plan_of(which, type, rows);
+  QuantizedSpan output;
+  place(plan, parts, output);
+  const TensorView input{
+      .data = data,
+      .dtype = kTypes[type],
+      .rows = rows,
+      .cols = kCols,
+      .row_stride_bytes = static_cast<std::ptrdiff_t>(kCols * size_of(kTypes[type]))};
+  Status status;
+  return quantize(plan, {&input, 1}, {&output, 1}, NonFinitePolicy::kRaise,
+                  context_of(where, threads), {&status, 1})
+      .ok();
+}
+
+// And back, to f32.
+extern "C" bool quarrow_kernels_dequantize(std::size_t which, std::size_t where, std::size_t type,
+                                           std::byte* values, std::size_t rows, std::byte* parts,
+                                           std::size_t threads) {
+  const Plan& plan = plan_of(which, type, rows);
+  QuantizedSpan stored;
+  place(plan, parts, stored);
+  const QuantizedView input = view_of(stored);
+  const DequantizedSpan output{values, DType::kF32};
+  return dequantize(plan, {&input, 1}, {&output, 1}, context_of(where, threads)).ok();
 }

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernels in C++.
 
-The kernels are called tile by tile as the engine does, one thread, nothing of the Python package.
-Every format runs on every instruction set of this machine for 4 MB of float32; the other sizes, and
-the other input types at the elements of 40 MB of float32, run on the best one. The result is
-compared with the slowest instruction set's first.
+The engine is called by a C++ program, nothing of the Python package, one thread unless a case says
+two. Every format of the registry runs on every instruction set of this machine for 4 MB of float32;
+the other sizes, the other input types at the elements of 40 MB of float32, two threads, and the way
+back to float32 run on the best one. The result is first compared with that of the slowest one.
 """
 
 import ctypes
 import functools
+import itertools
 import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from quarrow.isa_names import readable_isa
@@ -42,9 +44,11 @@ def _library() -> ctypes.CDLL:
     size, pointer = ctypes.c_size_t, ctypes.c_void_p
     for names in (found.quarrow_kernels_formats, found.quarrow_kernels_targets):
         names.restype = ctypes.c_char_p
-    quantize = found.quarrow_kernels_quantize
-    quantize.argtypes = [size, size, size, pointer, size, pointer, pointer, pointer]
-    quantize.restype = ctypes.c_bool
+    found.quarrow_kernels_bytes.argtypes = [size, size, size]
+    found.quarrow_kernels_bytes.restype = size
+    for run in (found.quarrow_kernels_quantize, found.quarrow_kernels_dequantize):
+        run.argtypes = [size, size, size, pointer, size, pointer, size]
+        run.restype = ctypes.c_bool
     return found
 
 
@@ -62,26 +66,53 @@ def _matrix(dtype: str, megabytes: int) -> Array:
     return w.astype(dtype, copy=False)
 
 
-def _quantize(dtype: str, megabytes: int, format_: int, target: int) -> Job:
+def _parts(format_: int, dtype: str, rows: int) -> Array:
+    """Return memory for what a format makes of so many rows."""
+    kind = list(ELEMENT_BYTES).index(dtype)
+    return np.zeros(_library().quarrow_kernels_bytes(format_, kind, rows), np.uint8)
+
+
+def _quantized(dtype: str, w: Array, format_: int, target: int) -> tuple[bool, Array]:
+    """Return whether it went well, and the parts of the layer."""
+    parts, kind = _parts(format_, dtype, len(w)), list(ELEMENT_BYTES).index(dtype)
+    done = _library().quarrow_kernels_quantize(
+        format_, target, kind, w.ctypes.data, len(w), parts.ctypes.data, 1
+    )
+    return done, parts
+
+
+def _quantize(dtype: str, megabytes: int, format_: int, target: int, threads: int) -> Job:
     library, kind = _library(), list(ELEMENT_BYTES).index(dtype)
+    w = _matrix(dtype, megabytes)
+    parts = _parts(format_, dtype, len(w))
+    arguments = (format_, target, kind, w.ctypes.data, len(w), parts.ctypes.data, threads)
 
-    def job(w: Array, where: int) -> Job:
-        scales = np.zeros(w.size // 32, np.float32)
-        result = np.zeros(w.size, np.uint8), scales, np.zeros(scales.size, np.uint8)
-        addresses = [array.ctypes.data for array in result]
-        arguments = (format_, where, kind, w.ctypes.data, len(w), *addresses)
-        return Job(lambda: (library.quarrow_kernels_quantize(*arguments), *result))
-
-    def verify(result: tuple[bool, Array, Array, Array]) -> None:
-        require(result[0], "another target than the one asked for")
+    def verify(result: Any) -> None:
+        require(result[0], "it failed")
         first = _matrix(dtype, 4)[: _rows(1)]
         slowest = len(library.quarrow_kernels_targets().split()) - 1
-        made, expected = job(first, target).call(), job(first, slowest).call()
-        # To its caller a job returns an object; this one returns tuples of arrays.
-        same = all(map(np.array_equal, made, expected))  # type: ignore[call-overload]
-        require(same, "the result differs from that of the slowest target")
+        _, made = _quantized(dtype, first, format_, target)
+        _, expected = _quantized(dtype, first, format_, slowest)
+        require(np.array_equal(made, expected), "the result differs from the slowest target's")
 
-    return Job(job(_matrix(dtype, megabytes), target).call, verify, no_stats)
+    # The memory must live as long as the job.
+    return Job(lambda: (library.quarrow_kernels_quantize(*arguments), parts), verify, no_stats)
+
+
+def _dequantize(megabytes: int, format_: int, threads: int) -> Job:
+    w, library = _matrix("float32", megabytes), _library()
+    _, parts = _quantized("float32", w, format_, 0)
+    values = np.zeros_like(w)
+    arguments = (format_, 0, 0, values.ctypes.data, len(w), parts.ctypes.data, threads)
+
+    def verify(result: Any) -> None:
+        require(result[0], "it failed")
+        # Two bits make errors of a third of the range.
+        near = float(np.abs(values - w).max()) <= float(np.ptp(w)) / 3
+        require(near, "the values are not those that were quantized")
+
+    run = library.quarrow_kernels_dequantize
+    return Job(lambda: (run(*arguments), values, parts), verify, no_stats)
 
 
 def _copy(dtype: str, megabytes: int, threads: int) -> Job:
@@ -101,7 +132,7 @@ def _copies() -> Iterator[Case]:
                 prepare=partial(_copy, dtype, megabytes, threads),
                 role="copy",
                 package="numpy" if threads == 1 else "",
-                chart="float32" if dtype == "float32" else "",
+                chart="*" if dtype == "float32" else "",
                 line=f"copy, {threads_text(threads)}",
                 size=megabytes,
                 bytes=_rows(megabytes) * COLUMNS * ELEMENT_BYTES[dtype],
@@ -110,6 +141,8 @@ def _copies() -> Iterator[Case]:
 
 
 def _cases_of(place: int, name: str, targets: list[str]) -> Iterator[Case]:
+    # A chart has room for a few lines.
+    family = "".join(itertools.takewhile(str.isalpha, name))
     runs = [(target, "float32", 4) for target in range(len(targets))]
     runs += [(-1, dtype, 40) for dtype in ("float32", "float16", "bfloat16", "float64")]
     for target, dtype, megabytes in (*runs, (-1, "float32", 400)):
@@ -120,12 +153,34 @@ def _cases_of(place: int, name: str, targets: list[str]) -> Iterator[Case]:
         yield Case(
             id=f"{name}-{isa}-{dtype}-{megabytes}mb",
             title=f"{name}, {where}, the elements of {megabytes} MB of float32 as {dtype}",
-            prepare=partial(_quantize, dtype, megabytes, place, max(target, 0)),
-            chart="float32" if charted else "",
+            prepare=partial(_quantize, dtype, megabytes, place, max(target, 0), 1),
+            chart=f"{family} from float32" if charted else "",
             line=name,
             size=megabytes,
             bytes=_rows(megabytes) * COLUMNS * ELEMENT_BYTES[dtype],
             copy=f"copy-{dtype}-{megabytes}mb",
+        )
+    for megabytes in (4, 40, 400):
+        yield Case(
+            id=f"{name}-best-float32-{megabytes}mb-2threads",
+            title=f"{name}, {megabytes} MB of float32, {threads_text(2)}",
+            prepare=partial(_quantize, "float32", megabytes, place, 0, 2),
+            size=megabytes,
+            bytes=_rows(megabytes) * COLUMNS * 4,
+            copy=f"copy-float32-{megabytes}mb",
+            threads=2,
+        )
+    for megabytes, threads in ((4, 1), (4, 2), (40, 1), (40, 2)):
+        yield Case(
+            id=f"{name}-decode-{megabytes}mb" + "-2threads" * (threads == 2),
+            title=f"{name} back to {megabytes} MB of float32, {threads_text(threads)}",
+            prepare=partial(_dequantize, megabytes, place, threads),
+            chart=f"{family} back to float32" if threads == 1 else "",
+            line=name if threads == 1 else "",
+            size=megabytes,
+            bytes=_rows(megabytes) * COLUMNS * 4,
+            copy=f"copy-float32-{megabytes}mb",
+            threads=threads,
         )
 
 
