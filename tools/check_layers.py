@@ -20,9 +20,10 @@ MAY_INCLUDE = {
     "quantize": {"core", "kernels"},
     "containers": {"core"},
     "arrow": {"core", "quantize"},
-    "layouts": {"core", "kernels", "quantize", "containers"},
-    "pipeline": {"core", "kernels", "quantize", "containers", "layouts"},
-    "lora": {"core", "kernels", "quantize", "containers", "layouts"},
+    "models": {"core", "containers"},
+    "layouts": {"core", "kernels", "quantize", "containers", "models"},
+    "lora": {"core", "kernels", "quantize", "containers", "models", "layouts"},
+    "pipeline": {"core", "kernels", "quantize", "containers", "models", "layouts", "lora"},
 }
 
 PYTHON_HEADER = re.compile(r"^(Python\.h$|nanobind/|pybind11/|numpy/)")
