@@ -25,7 +25,7 @@ import sys
 import threading
 import quarrow as qr
 
-source, out, way, io = sys.argv[1:]
+source, out, way, io, *formats = sys.argv[1:]
 EVERY = [("", "int8_rowwise")]
 
 def kilobytes(field):
@@ -45,10 +45,13 @@ sampler = threading.Thread(target=sample)
 sampler.start()
 rule = "none"
 try:
-    if way == "quantize":
+    if way == "quantize" and not formats:
         qr.quantize_file(
             source, out, "int8_rowwise", rules=EVERY, sync=False, measure_error=True, io=io
         )
+    elif formats:
+        every = [("", formats[0])]
+        qr.quantize_file(source, out, formats[0], rules=every, sync=False, io=io)
     elif way == "int4":
         every = qr.Format("int4", group_size="row")
         qr.quantize_file(source, out, every, rules=[("", every)], sync=False, io=io)
@@ -94,6 +97,10 @@ needs_proc = pytest.mark.skipif(
 
 
 def header_bytes_of(path: Path) -> int:
+    if path.suffix == ".gguf":
+        # A length, two dimensions, type and offset of each tensor.
+        with qr.open(path) as opened:
+            return sum(len(name.encode()) + 40 for name in opened)
     with path.open("rb") as file:
         return int.from_bytes(file.read(8), "little")
 
@@ -106,9 +113,10 @@ def assert_memory_is_bounded(
     way: str = "quantize",
     io: str = "read",
     header: int | None = None,
+    formats: tuple[str, ...] = (),
 ) -> None:
     result = subprocess.run(
-        [sys.executable, "-c", MEASURE, source, out, way, io],
+        [sys.executable, "-c", MEASURE, source, out, way, io, *formats],
         capture_output=True,
         text=True,
         check=True,
@@ -162,6 +170,34 @@ def test_memory_is_bounded_for_other_ways(way: str, shapes: str, tmp_path: Path)
     assert_memory_is_bounded(source, tmp_path / "out", way=way)
     if way == "int4":
         assert_memory_is_bounded(tmp_path / "out", tmp_path / "restored", way="dequantize")
+
+
+@needs_proc
+@pytest.mark.parametrize("shapes", ["one large layer", "many layers"])
+@pytest.mark.parametrize("format_", [each.name for each in qr.formats()])
+def test_memory_is_bounded_for_every_format(format_: str, shapes: str, tmp_path: Path) -> None:
+    """From floats, and from what is quantized already.
+
+    From codes and scales there is one plan of how layers lie and one of what becomes of them: with
+    more than 70,000 layers of a few bytes they take more than is allowed.
+    """
+    layers = SHAPES[shapes]
+    if shapes == "many layers":
+        layers = dict.fromkeys(list(layers)[:50000], ("BF16", (32, 64), 4096))
+    source = write_zeros(tmp_path / "in", layers, {"general.architecture": "flux"})
+    for name in (format_, "int8_rowwise" if format_ != "int8_rowwise" else "fp8_e4m3"):
+        new = tmp_path / f"{name}.{ending_of(source, name)}"
+        assert_memory_is_bounded(source, new, formats=(name,))
+        source = new
+
+
+def ending_of(source: Path, format_: str) -> str:
+    """Return which kind of file carries a format."""
+    try:
+        qr.quantize_file(source, "any.safetensors", format_, dry_run=True)
+    except qr.UnsupportedFormatError:
+        return "gguf"
+    return "safetensors"
 
 
 @needs_proc

@@ -4,58 +4,13 @@
 import pickle
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import pyarrow as pa
 import pytest
 import quarrow as qr
-from reference import ScaleOverflowError, dequantize_blocks, quantize_blocks
-from value_kinds import KINDS, values_of
+from value_kinds import values_of
 
 BYTES = {"q8_0": 34, "q5_1": 24, "q5_0": 22, "q4_1": 20, "q4_0": 18}
-
-
-def assert_is_reference(w: Any, format_: str, **options: Any) -> None:
-    q = qr.quantize(w, format_, **options)
-    matrix = w.reshape(w.shape[0] if w.ndim > 1 else 1, -1)
-    np.testing.assert_array_equal(q.codes, quantize_blocks(matrix, format_))
-    restored = dequantize_blocks(q.codes, format_).reshape(w.shape)
-    np.testing.assert_array_equal(q.dequantize().view(np.uint32), restored.view(np.uint32))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("format_", BYTES)
-def test_every_kind_of_values(format_: str, kind: str) -> None:
-    w = values_of(kind, (9, 320))
-    try:
-        quantize_blocks(w, format_)
-    except ScaleOverflowError:
-        with pytest.raises(qr.InvalidInputError, match="than its scale can hold"):
-            qr.quantize(w, format_)
-        return
-    assert_is_reference(w, format_)
-
-
-@pytest.mark.parametrize("shape", [(32,), (1, 32), (70, 32), (3, 2080), (5, 2, 64)], ids=str)
-@pytest.mark.parametrize("format_", BYTES)
-def test_every_shape_and_dtype(format_: str, shape: tuple[int, ...]) -> None:
-    for dtype in (np.float32, np.float16, np.float64, ml_dtypes.bfloat16):
-        for threads in (1, 2):
-            assert_is_reference(values_of("normal", shape).astype(dtype), format_, threads=threads)
-
-
-@pytest.mark.parametrize("format_", BYTES)
-def test_strided_rows_and_rows_of_several_tiles(format_: str) -> None:
-    w = values_of("normal", (6, 512))
-    rows = w[::2, 32:352]
-    np.testing.assert_array_equal(
-        qr.quantize(rows, format_).codes, quantize_blocks(np.ascontiguousarray(rows), format_)
-    )
-    wide = values_of("normal", (2, 70_016))
-    first = qr.quantize(wide, format_, threads=1)
-    assert qr.quantize(wide, format_, threads=2) == first
-    stored = quantize_blocks(wide[:, -640:], format_)
-    np.testing.assert_array_equal(first.codes[:, -stored.shape[1] :], stored)
 
 
 @pytest.mark.parametrize("format_", BYTES)

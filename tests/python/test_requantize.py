@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import quarrow as qr
 from numpy.typing import NDArray
+from reference.format_reference import name_of, variants
 from safetensors.numpy import load_file, save_file
 from value_kinds import values_of
 
@@ -16,20 +17,16 @@ FLUX = "double_blocks.0.img_attn.norm.key_norm.scale"
 LAYER = "double_blocks.0.img_attn.qkv.weight"
 LONG = "double_blocks.0.img_mlp.0.weight"
 
-# How a file holds layers, and of what kind it is.
-STORED = {
-    "int8": ("safetensors", qr.Format("int8")),
-    "int8-groups": ("safetensors", qr.Format("int8", group_size=35)),
-    "int4": ("safetensors", qr.Format("int4", group_size=160)),
-    "int4-odd": ("safetensors", qr.Format("int4", group_size=35)),
-    "int4-zero-points": ("safetensors", qr.Format("int4", group_size=32, symmetric=False)),
-    "int4-row": ("safetensors", qr.Format("int4", group_size="row")),
-    "int8_rowwise": ("safetensors", qr.Format("int8_rowwise")),
-    "fp8_e4m3": ("safetensors", qr.Format("fp8_e4m3")),
-    "fp8-cast": ("safetensors", qr.Format("fp8_e5m2", scaled=False)),
-    "q8_0": ("gguf", qr.Format("q8_0")),
-    "q5_1": ("gguf", qr.Format("q5_1")),
-    "q4_0": ("gguf", qr.Format("q4_0")),
+# In which ways files hold layers: every registered format, and groups that end amid a byte.
+FORMATS = {
+    name_of(of.format, fields): qr.Format(of.format, **fields)
+    for of, fields in variants()
+    if of.in_files(fields) and fields.get("rounding") != "stochastic" and fields.get("packed", True)
+}
+FORMATS |= {
+    "int8-groups-of-35": qr.Format("int8", group_size=35),
+    "int4-groups-of-35": qr.Format("int4", group_size=35),
+    "int4-row": qr.Format("int4", group_size="row"),
 }
 
 
@@ -37,16 +34,28 @@ def tensors_of(dtype: Any = np.float32) -> dict[str, NDArray[Any]]:
     """A layer of many rows, and one whose rows are longer than a tile and no round number."""
     return {
         FLUX: np.ones(128, dtype),
-        LAYER: values_of("normal", (48, 1120)).astype(dtype),
-        LONG: values_of("normal", (16, 141_120)).astype(dtype),
+        LAYER: values_of("normal", (48, 4480)).astype(dtype),
+        LONG: values_of("normal", (16, 143_360)).astype(dtype),
     }
 
 
+def quantize_all(source: Path, folder: Path, kind: str, word: str) -> tuple[Path, qr.FileReport]:
+    """Quantize both layers, in the first kind of file that carries the format."""
+    format_ = FORMATS[kind]
+    for ending in ("safetensors", "gguf"):
+        path = folder / f"{word}.{ending}"
+        try:
+            rules: dict[str, Any] = {"norm": None, "": format_}
+            return path, qr.quantize_file(source, path, format_, rules=rules)
+        except qr.UnsupportedFormatError:
+            continue
+    raise AssertionError(kind)
+
+
 def quantized_file(folder: Path, kind: str, tensors: dict[str, NDArray[Any]]) -> Path:
-    ending, format_ = STORED[kind]
-    floats, path = folder / "floats.safetensors", folder / f"{kind}.{ending}"
+    floats = folder / "floats.safetensors"
     save_file(tensors, floats)
-    report = qr.quantize_file(floats, path, format_, rules={"norm": None, "": format_})
+    path, report = quantize_all(floats, folder, kind, "quantized")
     assert [each.name for each in report.layers if each.is_quantized] == [LAYER, LONG]
     return path
 
@@ -56,15 +65,14 @@ def layers_of(path: Path) -> dict[str, Any]:
         return {name: opened[name] for name in opened}
 
 
-@pytest.mark.parametrize("before", STORED)
-@pytest.mark.parametrize("after", STORED)
+@pytest.mark.parametrize("before", FORMATS)
+@pytest.mark.parametrize("after", FORMATS)
 def test_codes_are_those_of_the_values_that_were_restored(
     tmp_path: Path, before: str, after: str
 ) -> None:
     source = quantized_file(tmp_path, before, tensors_of())
-    ending, format_ = STORED[after]
-    new = tmp_path / f"new.{ending}"
-    report = qr.quantize_file(source, new, format_, rules={"norm": None, "": format_})
+    format_ = FORMATS[after]
+    new, report = quantize_all(source, tmp_path, after, "new")
     actions = {layer.name: layer.action for layer in report.layers if layer.action != "kept"}
     if before == after:
         assert actions == {}
@@ -87,7 +95,7 @@ def test_codes_are_those_of_the_values_that_were_restored(
 
 @pytest.mark.parametrize("options", [{"threads": 1}, {"threads": 2}, {"io": "mmap"}])
 def test_the_bytes_do_not_depend_on_how_a_job_runs(tmp_path: Path, options: dict[str, Any]) -> None:
-    source = quantized_file(tmp_path, "int4-odd", tensors_of())
+    source = quantized_file(tmp_path, "int4-groups-of-35", tensors_of())
     usual, other = tmp_path / "usual.safetensors", tmp_path / "other.safetensors"
     qr.quantize_file(source, usual, "fp8_e4m3")
     qr.quantize_file(source, other, "fp8_e4m3", **options)

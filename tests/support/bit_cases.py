@@ -12,21 +12,21 @@ import ctypes
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reference import Fields, Stored
+from reference.format_reference import Fields, FormatReference, name_of, variants
 from value_kinds import values_of
 
 THREADS = (1, 2, 3, 4)
-Case = tuple[NDArray[Any], Fields]
+Case = tuple[NDArray[Any], FormatReference, Fields]
 
 
 def cases() -> dict[str, Case]:
-    """Return inputs of several tiles and of few elements, and the formats to try on them."""
+    """Return inputs of several tiles and of few elements, with every format to try on them."""
     inputs: dict[str, NDArray[Any]] = {
         "several tiles": values_of("normal", (90, 1531)),
         "mixed magnitudes": values_of("mixed_magnitudes", (60, 131)),
@@ -44,45 +44,34 @@ def cases() -> dict[str, Case]:
         "adapter": values_of("normal", (5000, 16)),
         "adapter of mixed magnitudes": values_of("mixed_magnitudes", (300, 24)),
     }
-    formats = {
-        "int8": Fields.of("int8"),
-        "int8 symmetric tensor": Fields.of("int8", symmetric=True, group_size="tensor"),
-        "int4": Fields.of("int4"),
-        "int4 symmetric 32": Fields.of("int4", symmetric=True, group_size=32),
-        "int4 float16 row": Fields.of("int4", scale_dtype="float16", group_size="row"),
-        "int2 bfloat16 64": Fields.of("int2", scale_dtype="bfloat16", group_size=64),
-        "int2 unpacked 70": Fields.of("int2", packed=False, group_size=70),
-        "int8_rowwise": Fields.of("int8_rowwise"),
-    }
-    every = {
-        f"{format_name}, {input_name}": (w, fields)
+    return {
+        f"{name_of(of.format, fields)}, {input_name}": (cropped, of, fields)
+        for of, fields in variants()
         for input_name, w in inputs.items()
-        for format_name, fields in formats.items()
+        if (cropped := whole_blocks(w, of)).size
     }
-    stochastic = Fields.of("int4", rounding="stochastic", seed=9)
-    every["int4 stochastic"] = (values_of("normal", (40, 331)), stochastic)
-    return every
 
 
-def digest(
-    codes: NDArray[Any],
-    scales: NDArray[Any],
-    zero_points: NDArray[np.uint8] | None,
-    values: NDArray[np.float32],
-) -> str:
+def whole_blocks(w: NDArray[Any], of: FormatReference) -> NDArray[Any]:
+    """Return the columns that fill blocks, of values that the format can hold."""
+    columns = w.shape[1] // of.block * of.block
+    cropped: NDArray[Any] = np.clip(w[:, :columns], -of.most, of.most).astype(w.dtype)
+    return cropped
+
+
+def digest(parts: Iterable[NDArray[Any]]) -> str:
     """Return one word for all that a case gives."""
-    parts = [codes, scales.astype(np.float32), values]
-    parts += [] if zero_points is None else [zero_points]
     whole = hashlib.sha256()
     for part in parts:
-        whole.update(f"{part.dtype} {part.shape}".encode())
+        whole.update(f"{part.dtype.itemsize} {part.shape}".encode())
         whole.update(np.ascontiguousarray(part).tobytes())
     return whole.hexdigest()
 
 
-def reference_digest(stored: Stored, values: NDArray[np.float32]) -> str:
+def reference_digest(w: NDArray[Any], of: FormatReference, fields: Fields) -> str:
     """Return the digest that the engine's result must have."""
-    return digest(stored.codes, stored.scales, stored.zero_points, values)
+    parts = of.quantize(w, fields, "")
+    return digest([*parts.values(), of.dequantize(parts, (w.shape[0], w.shape[1]), fields)])
 
 
 @contextmanager
@@ -107,17 +96,18 @@ def hostile_mode() -> Iterator[None]:
         libm.fesetenv(saved)
 
 
-def run(w: NDArray[Any], fields: Fields, threads: int) -> tuple[str, str]:
-    """Return a case's digest and the instruction set that ran it."""
-    from bit_identity import engine
+def run(case: Case, threads: int) -> tuple[str, tuple[float, ...], str]:
+    """Return a case's digest, its error figures and the instruction set that ran it."""
+    import quarrow as qr
 
-    q = engine(w, fields, threads=threads)
-    return result_digest(q, threads), q.stats.isa
+    w, of, fields = case
+    q = qr.quantize(w, qr.Format(of.format, **fields), threads=threads)
+    return result_digest(q, threads), q.error(w), q.stats.isa
 
 
 def result_digest(q: Any, threads: int) -> str:
     """Return the digest of what the engine made."""
-    return digest(q.codes, q.scales, q.zero_points, q.dequantize(threads=threads))
+    return digest([*q.parts.values(), q.dequantize(threads=threads)])
 
 
 def run_batch(threads: int) -> dict[str, str]:
@@ -126,11 +116,12 @@ def run_batch(threads: int) -> dict[str, str]:
     But for stochastic rounding: a layer of a batch has a name, and its bits depend on it.
     """
     import quarrow as qr
-    from bit_identity import as_format
 
-    nearest = {name: case for name, case in cases().items() if case[1].rounding == "nearest"}
-    formats = {name: as_format(fields) for name, (_, fields) in nearest.items()}
-    layers = {name: w for name, (w, _) in nearest.items()}
+    nearest = {
+        name: case for name, case in cases().items() if case[2].get("rounding") != "stochastic"
+    }
+    formats = {name: qr.Format(of.format, **fields) for name, (_, of, fields) in nearest.items()}
+    layers = {name: w for name, (w, _, _) in nearest.items()}
     r = qr.quantize_batch(layers, "int8", rules=formats.__getitem__, threads=threads)
     return {name: result_digest(q, threads) for name, q in r.items()}
 
@@ -143,20 +134,25 @@ def main() -> None:
 
     isas = set()
     digests: dict[str, dict[str, str]] = {}
+    errors: dict[str, set[bytes]] = {}
     can_change = platform.machine() == "x86_64" and sys.platform == "linux"
-    for name, (w, fields) in cases().items():
-        digests[name] = {}
+    for name, case in cases().items():
+        digests[name], errors[name] = {}, set()
         for threads in THREADS:
-            digests[name][f"{threads} threads"], isa = run(w, fields, threads)
+            digests[name][f"{threads} threads"], figures, isa = run(case, threads)
+            errors[name].add(np.array(figures).tobytes())
             isas.add(isa)
             if can_change:
                 with hostile_mode():
-                    found, _ = run(w, fields, threads)
+                    found, figures, _ = run(case, threads)
+                errors[name].add(np.array(figures).tobytes())
                 digests[name][f"{threads} threads, hostile mode"] = found
     for threads in (*THREADS, 8):
         for name, found in run_batch(threads).items():
             digests[name][f"in a batch, {threads} threads"] = found
-    print(json.dumps({"isas": sorted(isas), "info": qr.info(), "digests": digests}))
+    differ = [name for name, figures in errors.items() if len(figures) != 1]
+    ran = {"isas": sorted(isas), "info": qr.info(), "digests": digests, "errors_differ": differ}
+    print(json.dumps(ran))
 
 
 if __name__ == "__main__":

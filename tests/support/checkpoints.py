@@ -32,9 +32,14 @@ def header_bytes(header: Mapping[str, Any]) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def write_zeros(path: Path, tensors: Mapping[str, tuple[str, tuple[int, ...], int]]) -> Path:
+def write_zeros(
+    path: Path,
+    tensors: Mapping[str, tuple[str, tuple[int, ...], int]],
+    metadata: Mapping[str, str] | None = None,
+) -> Path:
     """Write a sparse file: name to dtype, shape and bytes; the data is zeros and takes no disk."""
-    header, end = {}, 0
+    header: dict[str, Any] = {} if metadata is None else {"__metadata__": metadata}
+    end = 0
     for name, (dtype, shape, size) in tensors.items():
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [end, end + size]}
         end += size

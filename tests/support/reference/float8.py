@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Floats of 8 bits: every code's value by its definition, and the nearest of them."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reference.format_reference import Fields, FormatReference, Parts
 from reference.rounding import widen
 
 # Bits of exponent and mantissa, and the largest value that is a number.
@@ -65,3 +67,41 @@ def dequantize_float8(
     """Return the values, in float32."""
     values = float8_values(format)[codes].astype(np.float32)
     return values if scale is None else values * scale
+
+
+def _parts(format: str, w: NDArray[Any], fields: Fields, _name: str) -> Parts:
+    codes, scale = quantize_float8(w, format, **fields)
+    return {"codes": codes} if scale is None else {"codes": codes, "tensor_scale": np.array(scale)}
+
+
+def _values(
+    format: str, parts: Parts, shape: tuple[int, int], _fields: Fields
+) -> NDArray[np.float32]:
+    scale = parts.get("tensor_scale")
+    codes = parts["codes"].view(np.uint8).reshape(shape)
+    return dequantize_float8(codes, None if scale is None else np.float32(scale), format)
+
+
+def _bound(
+    format: str, x: NDArray[np.float64], parts: Parts, _fields: Fields
+) -> NDArray[np.float64]:
+    """Half of the last bit of the mantissa, or of the least subnormal; a cast is clamped."""
+    _, mantissa_bits, largest = KINDS[format]
+    scale = float(parts.get("tensor_scale", np.float32(1)))
+    least = float8_values(format)[1] * scale
+    beyond = np.maximum(np.abs(x) - largest * scale, 0)
+    near = np.maximum(np.abs(x) * 2.0 ** -(mantissa_bits + 1), least / 2)
+    bound: NDArray[np.float64] = (near + beyond) * (1 + 2.0**-20)
+    return bound
+
+
+REFERENCES = tuple(
+    FormatReference(
+        format,
+        partial(_parts, format),
+        partial(_values, format),
+        partial(_bound, format),
+        ({}, {"scaled": False}),
+    )
+    for format in KINDS
+)

@@ -4,11 +4,13 @@
 Every operation is one in float32, in ggml's order (quantize_row_*_ref without fused additions).
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reference.format_reference import Fields, FormatReference, Parts, UnrepresentableError
 from reference.rounding import widen
 
 BLOCK = 32
@@ -25,7 +27,7 @@ BYTES = {"q8_0": 34, "q4_0": 18, "q4_1": 20, "q5_0": 22, "q5_1": 24}
 F32 = np.float32
 
 
-class ScaleOverflowError(ValueError):
+class ScaleOverflowError(UnrepresentableError):
     """A scale, or a least value, that float16 cannot hold."""
 
 
@@ -104,7 +106,7 @@ def quantize_blocks(w: NDArray[Any], format: str) -> NDArray[np.uint8]:
         else:
             stored = [_around_middle(block, levels) for block in blocks]
         rows.append(np.frombuffer(b"".join(stored), np.uint8))
-    return np.array(rows, np.uint8).reshape(w.shape[0], -1)
+    return np.array(rows, np.uint8).reshape(w.shape[0], w.shape[1] // BLOCK * BYTES[format])
 
 
 def _codes(block: bytes, format: str) -> NDArray[np.float32]:
@@ -134,4 +136,47 @@ def dequantize_blocks(stored: NDArray[np.uint8], format: str) -> NDArray[np.floa
             else:
                 values.append((codes - F32((levels + 1) // 2)) * d)
         rows.append(np.concatenate(values) if values else np.empty(0, F32))
-    return np.array(rows, F32).reshape(stored.shape[0], -1)
+    columns = stored.shape[1] // BYTES[format] * BLOCK
+    return np.array(rows, F32).reshape(stored.shape[0], columns)
+
+
+def _parts(format: str, w: NDArray[Any], _fields: Fields, _name: str) -> Parts:
+    return {"codes": quantize_blocks(w, format)}
+
+
+def _values(
+    format: str, parts: Parts, _shape: tuple[int, int], _fields: Fields
+) -> NDArray[np.float32]:
+    return dequantize_blocks(parts["codes"], format)
+
+
+def _bound(
+    format: str, x: NDArray[np.float64], _stored: Parts, _fields: Fields
+) -> NDArray[np.float64]:
+    """A step of the block: the code farthest from the middle is clamped by up to one."""
+    blocks = x.reshape(len(x), -1, BLOCK)
+    levels, from_least = KINDS[format]
+    if from_least:
+        reach = blocks.max(axis=2) - blocks.min(axis=2)
+        steps = reach / levels
+    else:
+        reach = np.abs(blocks).max(axis=2)
+        steps = reach / (levels if format == "q8_0" else (levels + 1) // 2)
+    # Scale and least value are float16, subnormals too.
+    steps = steps + (levels + 1) * (reach * 2.0**-11 / levels + 2.0**-25)
+    steps = steps + np.abs(blocks).max(axis=2) * 2.0**-11
+    return np.repeat(steps, BLOCK, axis=1)
+
+
+REFERENCES = tuple(
+    FormatReference(
+        format,
+        partial(_parts, format),
+        partial(_values, format),
+        partial(_bound, format),
+        block=BLOCK,
+        most=60_000.0,
+        saturates=False,
+    )
+    for format in KINDS
+)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole tensors."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,8 @@ from numpy.typing import NDArray
 
 from reference.encoding import encode
 from reference.fields import Fields
-from reference.groups import as_matrix, each_group, matrix_shape, scales_shape
+from reference.format_reference import FormatReference, Parts
+from reference.groups import as_matrix, each_group, matrix_shape, scales_shape, spread
 from reference.packing import pack, unpack
 from reference.philox import random_key, uniform_offsets
 from reference.ranges import affine_scale, rowwise_scale
@@ -55,3 +58,65 @@ def stored_values(stored: Stored) -> NDArray[np.float32]:
 def dequantize(stored: Stored, dtype: str = "float32") -> NDArray[Any]:
     """Return the values in a type, in the tensor's shape; bfloat16 as uint16."""
     return narrow(stored_values(stored), dtype).reshape(stored.shape)
+
+
+def _fields(format: str, fields: Mapping[str, Any]) -> Fields:
+    return Fields.of(format, **fields)
+
+
+def _parts(format: str, w: NDArray[Any], fields: Mapping[str, Any], name: str) -> Parts:
+    stored = quantize(w, _fields(format, fields), name)
+    half = stored.fields.scale_dtype == "float16"
+    parts = {"codes": stored.codes, "scales": stored.scales.astype(np.float16 if half else "f4")}
+    return parts if stored.zero_points is None else {**parts, "zero_points": stored.zero_points}
+
+
+def _values(
+    format: str, parts: Parts, shape: tuple[int, int], fields: Mapping[str, Any]
+) -> NDArray[np.float32]:
+    scales = parts["scales"].astype(np.float32)
+    stored = Stored(
+        _fields(format, fields), shape, parts["codes"], scales, parts.get("zero_points")
+    )
+    return stored_values(stored)
+
+
+def _bound(
+    format: str, x: NDArray[np.float64], parts: Parts, fields: Mapping[str, Any]
+) -> NDArray[np.float64]:
+    """Half a step; scales of 16 bits are rounded, by up to 2^-8 at each end of the range."""
+    of = _fields(format, fields)
+    scales = spread(parts["scales"].astype(np.float64), x.shape, of.group_size)
+    rounded = 0 if of.scale_dtype == "float32" else 2.0**-8 * (1 << of.bits)
+    half = 1 if of.rounding == "stochastic" else 0.5
+    return scales * (half + 2.0**-10 + rounded)
+
+
+def _reference(format: str, *variants: Mapping[str, Any]) -> FormatReference:
+    return FormatReference(
+        format,
+        partial(_parts, format),
+        partial(_values, format),
+        partial(_bound, format),
+        variants,
+        in_files=lambda fields: fields.get("group_size") != "tensor",
+        integer_codes=True,
+    )
+
+
+REFERENCES = (
+    _reference("int8", {}, {"symmetric": True, "group_size": "tensor"}),
+    _reference(
+        "int4",
+        {},
+        {"symmetric": True, "group_size": 32},
+        {"scale_dtype": "float16", "group_size": "row"},
+        {"rounding": "stochastic", "seed": 9},
+    ),
+    _reference(
+        "int2",
+        {"scale_dtype": "bfloat16", "group_size": 64},
+        {"packed": False, "group_size": 70},
+    ),
+    _reference("int8_rowwise", {}),
+)

@@ -5,12 +5,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.fields import Fields
+from reference.format_reference import UnrepresentableError
 from reference.rounding import FLOAT_TYPES, nearest_f32
 
 SMALLEST_SCALE = np.float32(2.0**-126)
 
 
-class RangeOverflowError(ValueError):
+class RangeOverflowError(UnrepresentableError):
     """The largest minus the smallest value of a group is not a float32."""
 
 
