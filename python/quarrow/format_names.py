@@ -59,9 +59,10 @@ def unknown_format(name: str, known: Iterable[str]) -> str:
     names = list(known)
     listed = ", ".join(names)
     same = [name for pattern, name in _SAME if pattern.fullmatch(typed)]
-    for pattern, family in _NOT_YET:
-        if pattern.fullmatch(typed) and typed not in names and not same:
-            return f": {family} is not supported yet; supported are {listed}"
+    if not same and typed not in names:
+        for pattern, family in _NOT_YET:
+            if pattern.fullmatch(typed):
+                return f": {family} is not supported yet; supported are {listed}"
     if _FLOATS.fullmatch(typed):
         return f": that is a type of floats, and nothing to quantize to; supported are {listed}"
     near = same or difflib.get_close_matches(typed, names, n=1, cutoff=_CLOSE)

@@ -25,6 +25,8 @@ inline constexpr std::uint32_t kNewestGguf = 3;
 
 inline constexpr std::string_view kGgufAlignmentKey = "general.alignment";
 inline constexpr std::string_view kGgufArchitectureKey = "general.architecture";
+inline constexpr std::string_view kGgufQuantizationKey = "general.quantization_version";
+inline constexpr std::string_view kGgufFileTypeKey = "general.file_type";
 inline constexpr std::uint64_t kGgufAlignment = 32;  // unless that key says otherwise
 
 // ggml takes names of up to 63 bytes and ComfyUI-GGUF's patch of it up to 127; files have longer

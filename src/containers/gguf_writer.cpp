@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -16,12 +15,11 @@ namespace {
 using Metadata = std::optional<TensorTable::Metadata>;
 using Sink = FunctionRef<void(std::string_view)>;
 
-constexpr std::uint64_t kMaxBytes = std::numeric_limits<std::int64_t>::max();
 constexpr std::size_t kWriteBytes = std::size_t{256} << 10;
 
 // Said of a file in another container, these are texts, and mean other bytes or nothing.
 constexpr std::array<std::string_view, 4> kNotOfGguf = {
-    "format", kGgufAlignmentKey, "general.quantization_version", "general.file_type"};
+    "format", kGgufAlignmentKey, kGgufQuantizationKey, kGgufFileTypeKey};
 
 constexpr std::array<std::uint64_t, 1> kOneElement = {1};
 
@@ -95,7 +93,7 @@ FileSizes place_gguf(const Metadata& metadata, std::span<TensorEntry> entries,
     const auto bytes = tensor_bytes(entry.dtype, entry.shape, partial_block);
     // With its padding, and behind the header.
     const std::uint64_t before = sizes.header_bytes + offset + alignment;
-    if (!bytes || before > kMaxBytes || *bytes > kMaxBytes - before) {
+    if (!bytes || before > kMaxSize || *bytes > kMaxSize - before) {
       throw std::length_error("tensor data");
     }
     entry.begin = offset;

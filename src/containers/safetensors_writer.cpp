@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -17,7 +16,6 @@ namespace {
 
 constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kDataAlignment = 8;
-constexpr std::uint64_t kMaxBytes = std::numeric_limits<std::int64_t>::max();
 constexpr std::size_t kWriteBytes = std::size_t{256} << 10;
 
 using Sink = FunctionRef<void(std::string_view)>;
@@ -105,7 +103,7 @@ std::uint64_t assign_offsets(std::span<TensorEntry> entries, std::vector<std::ui
     TensorEntry& entry = entries[index];
     bool partial_byte = false;
     const auto bytes = tensor_bytes(entry.dtype, entry.shape, partial_byte);
-    if (!bytes || *bytes > kMaxBytes - offset) throw std::length_error("tensor data");
+    if (!bytes || *bytes > kMaxSize - offset) throw std::length_error("tensor data");
     entry.begin = offset;
     offset += *bytes;
     entry.end = offset;
@@ -145,7 +143,7 @@ FileSizes place_safetensors(const std::optional<TensorTable::Metadata>& metadata
   FileSizes sizes;
   const std::uint64_t data_bytes = assign_offsets(entries, order);
   sizes.header_bytes = SafetensorsHeader{&metadata, entries, order}.bytes();
-  if (data_bytes > kMaxBytes - sizes.header_bytes) throw std::length_error("file size");
+  if (data_bytes > kMaxSize - sizes.header_bytes) throw std::length_error("file size");
   sizes.file_bytes = sizes.header_bytes + data_bytes;
   return sizes;
 }

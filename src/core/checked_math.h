@@ -9,11 +9,13 @@
 
 namespace quarrow {
 
-// a * b, or nothing where it does not fit in 63 bits, so that it is also a valid signed offset.
+// So that every size is also a valid signed offset.
+inline constexpr std::uint64_t kMaxSize = std::numeric_limits<std::int64_t>::max();
+
+// a * b, or nothing where it is beyond that.
 constexpr std::optional<std::uint64_t> checked_product(std::uint64_t a, std::uint64_t b) noexcept {
-  constexpr std::uint64_t kMax = std::numeric_limits<std::int64_t>::max();
   std::uint64_t product = 0;
-  if (__builtin_mul_overflow(a, b, &product) || product > kMax) return std::nullopt;
+  if (__builtin_mul_overflow(a, b, &product) || product > kMaxSize) return std::nullopt;
   return product;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "containers/gguf_container.h"
 #include "layouts/comfy_scheme.h"
 #include "layouts/compressed_tensors.h"
 #include "layouts/description.h"
@@ -26,7 +27,7 @@ constexpr std::string_view kTensorNames = "tensor_names";
 // for the most part. Hashes by which trainers
 // name a model (sshs_model_hash) stay: they tell what the file was made from.
 constexpr std::array<std::string_view, 3> kOfBytes = {"modelspec.hash_sha256", "DCP_SHARDING_INFO",
-                                                      "general.file_type"};
+                                                      kGgufFileTypeKey};
 
 bool contains(std::span<const std::string_view> list, std::string_view text) {
   return std::ranges::find(list, text) != list.end();

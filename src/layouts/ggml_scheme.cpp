@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "containers/gguf_container.h"
 #include "layouts/layer_names.h"
 #include "layouts/usual_dtype.h"
 #include "quarrow/core/tensor_view.h"
@@ -54,8 +55,7 @@ std::vector<EncodedEntry> encode(const LayerToEncode& job, std::pmr::memory_reso
 // The type of the first layer stands for the file, as llama.cpp's quantize says it.
 void describe(std::span<const LayerToEncode> layers, std::pmr::memory_resource& /*memory*/,
               TensorTable::Metadata& metadata) {
-  constexpr std::array<std::string_view, 2> kKeys = {"general.quantization_version",
-                                                     "general.file_type"};
+  constexpr std::array kKeys = {kGgufQuantizationKey, kGgufFileTypeKey};
   std::erase_if(metadata, [&](const auto& item) {
     return std::ranges::find(kKeys, item.first) != kKeys.end();
   });
@@ -71,15 +71,7 @@ void decode(const Checkpoint& file, StoredLayers& layers) {
     const bool is_layer =
         found != kFormats.end() && tensor.shape.size() >= 2 && tensor.name.ends_with(kWeightSuffix);
     if (!is_layer) continue;
-    StoredLayer layer{.name = tensor.name,
-                      .shape = tensor.shape,
-                      .dtype = usual.of(layer_of(tensor.name)),
-                      .format = default_format(*find_format(found->format)),
-                      .storage = &kStorage};
-    layer.parts[Role::kCodes] = &tensor;
-    bool partial_byte = false;
-    // What cannot have values stays what it is.
-    if (tensor_bytes(layer.dtype, tensor.shape, partial_byte)) layers.add(layer);
+    add_codes_alone(tensor, default_format(*find_format(found->format)), kStorage, usual, layers);
   }
 }
 

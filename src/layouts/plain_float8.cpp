@@ -52,16 +52,9 @@ void decode(const Checkpoint& file, StoredLayers& layers) {
   UsualDType usual(file);
   for (const TensorEntry& tensor : file.tensors.entries()) {
     if (!is_candidate(tensor) || layers.dialects().of(tensor) != &kPlainFloat8Dialect) continue;
-    StoredLayer layer{.name = tensor.name,
-                      .shape = tensor.shape,
-                      .dtype = usual.of(layer_of(tensor.name)),
-                      .format = default_format(*find_format(format_of(tensor)->second)),
-                      .storage = &kStorage};
-    layer.format.scaled = false;
-    layer.parts[Role::kCodes] = &tensor;
-    bool partial_byte = false;
-    // What cannot have values stays what it is.
-    if (tensor_bytes(layer.dtype, tensor.shape, partial_byte)) layers.add(layer);
+    Format format = default_format(*find_format(format_of(tensor)->second));
+    format.scaled = false;
+    add_codes_alone(tensor, format, kStorage, usual, layers);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "layouts/comfy_scheme.h"
+#include "layouts/layer_names.h"
 
 namespace quarrow {
 
@@ -28,6 +29,18 @@ ElementType UsualDType::of(std::string_view layer) {
   of_file_ =
       std::ranges::max_element(values, {}, [](const auto& each) { return each.first; })->second;
   return *of_file_;
+}
+
+void add_codes_alone(const TensorEntry& codes, const Format& format, const Storage& storage,
+                     UsualDType& usual, StoredLayers& layers) {
+  StoredLayer layer{.name = codes.name,
+                    .shape = codes.shape,
+                    .dtype = usual.of(layer_of(codes.name)),
+                    .format = format,
+                    .storage = &storage};
+  layer.parts[Role::kCodes] = &codes;
+  bool partial_byte = false;
+  if (tensor_bytes(layer.dtype, codes.shape, partial_byte)) layers.add(layer);
 }
 
 }  // namespace quarrow

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "quarrow/containers/checkpoint.h"
+#include "quarrow/layouts/stored_layer.h"
 
 namespace quarrow {
 
@@ -22,5 +23,10 @@ class UsualDType {
   const Checkpoint& file_;
   std::optional<ElementType> of_file_;  // once it was asked for
 };
+
+// Adds a layer of the format that is its codes alone, in an entry of its name and shape. What
+// cannot have values stays what it is.
+void add_codes_alone(const TensorEntry& codes, const Format& format, const Storage& storage,
+                     UsualDType& usual, StoredLayers& layers);
 
 }  // namespace quarrow
