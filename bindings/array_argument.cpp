@@ -10,6 +10,7 @@
 #include <string>
 
 #include "errors.h"
+#include "numpy_arrays.h"
 
 namespace nb = nanobind;
 
@@ -17,28 +18,6 @@ namespace quarrow::python {
 namespace {
 
 nb::object numpy() { return nb::module_::import_("numpy"); }
-
-// How numpy names a type, and the buffer protocol. Those of ml_dtypes by the integers of their
-// width.
-struct NumpyType {
-  ElementType type;
-  std::string_view name;
-  char buffer_format;
-  const char* integers = nullptr;
-};
-constexpr std::array kNumpyTypes = {
-    NumpyType{ElementType::kU8, "uint8", 'B'},
-    NumpyType{ElementType::kI8, "int8", 'b'},
-    NumpyType{ElementType::kF16, "float16", 'e'},
-    NumpyType{ElementType::kF32, "float32", 'f'},
-    NumpyType{ElementType::kBF16, "bfloat16", 'H', "uint16"},
-    NumpyType{ElementType::kF8E4M3, "float8_e4m3fn", 'B', "uint8"},
-    NumpyType{ElementType::kF8E5M2, "float8_e5m2", 'B', "uint8"},
-};
-
-const NumpyType& numpy_type(ElementType type) noexcept {
-  return *std::ranges::find(kNumpyTypes, type, &NumpyType::type);
-}
 
 // Whether a buffer's format is that type in this machine's byte order: numpy spells out the order
 // of arrays that are not aligned.
@@ -66,7 +45,7 @@ std::string attribute_text(nb::handle array, const char* attribute) {
 // ml_dtypes arrays refuse the buffer protocol; their views as integers do not.
 nb::object plain_view(nb::handle array, ElementType type) {
   const NumpyType& known = numpy_type(type);
-  if (known.integers != nullptr && attribute_text(array, "dtype") == known.name) {
+  if (known.integers != nullptr && attribute_text(array, "dtype") == std::string_view(known.name)) {
     // The base class's own view: that of a subclass might be of other memory.
     return numpy().attr("ndarray").attr("view")(array, known.integers);
   }
@@ -97,7 +76,7 @@ class HeldBuffer {
 
 std::string wanted(const ArraySpec& spec) {
   return std::string(spec.role) + " must be a C-contiguous numpy array of " +
-         std::string(numpy_type(spec.type).name) + " and shape " + shape_text(spec.shape);
+         numpy_type(spec.type).name + " and shape " + shape_text(spec.shape);
 }
 
 }  // namespace

@@ -11,7 +11,6 @@
 #include <array>
 #include <atomic>
 #include <optional>
-#include <stdexcept>
 #include <string>
 
 #include "element_types.h"
@@ -22,46 +21,33 @@ namespace nb = nanobind;
 namespace quarrow::python {
 namespace {
 
-int type_number(ElementType dtype) {
-  switch (dtype) {
-    case ElementType::kI8:
-      return NPY_INT8;
-    case ElementType::kF16:
-      return NPY_FLOAT16;
-    case ElementType::kI32:
-      return NPY_INT32;
-    case ElementType::kI64:
-      return NPY_INT64;
-    case ElementType::kF32:
-      return NPY_FLOAT32;
-    case ElementType::kF64:
-      return NPY_FLOAT64;
-    case ElementType::kU8:
-      return NPY_UINT8;
-    default:
-      throw std::invalid_argument("no dtype of what jobs make");
-  }
-}
-
-// Of ml_dtypes; without it the unsigned integers of the same width.
-struct MlType {
-  ElementType type;
-  const char* name;
-  int integers;
-};
-constexpr std::array kMlTypes = {
-    MlType{ElementType::kBF16, "bfloat16", NPY_UINT16},
-    MlType{ElementType::kF8E4M3, "float8_e4m3fn", NPY_UINT8},
-    MlType{ElementType::kF8E5M2, "float8_e5m2", NPY_UINT8},
+constexpr std::array kNumpyTypes = {
+    NumpyType{ElementType::kBool, "bool", '?', NPY_BOOL},
+    NumpyType{ElementType::kU8, "uint8", 'B', NPY_UINT8},
+    NumpyType{ElementType::kI8, "int8", 'b', NPY_INT8},
+    NumpyType{ElementType::kI16, "int16", 'h', NPY_INT16},
+    NumpyType{ElementType::kU16, "uint16", 'H', NPY_UINT16},
+    NumpyType{ElementType::kF16, "float16", 'e', NPY_FLOAT16},
+    NumpyType{ElementType::kI32, "int32", 'i', NPY_INT32},
+    NumpyType{ElementType::kU32, "uint32", 'I', NPY_UINT32},
+    NumpyType{ElementType::kF32, "float32", 'f', NPY_FLOAT32},
+    NumpyType{ElementType::kF64, "float64", 'd', NPY_FLOAT64},
+    NumpyType{ElementType::kI64, "int64", 'l', NPY_INT64},
+    NumpyType{ElementType::kU64, "uint64", 'L', NPY_UINT64},
+    NumpyType{ElementType::kBF16, "bfloat16", 'H', NPY_UINT16, "uint16"},
+    NumpyType{ElementType::kF8E4M3, "float8_e4m3fn", 'B', NPY_UINT8, "uint8"},
+    NumpyType{ElementType::kF8E5M2, "float8_e5m2", 'B', NPY_UINT8, "uint8"},
+    NumpyType{ElementType::kF8E8M0, "float8_e8m0fnu", 'B', NPY_UINT8, "uint8"},
+    NumpyType{ElementType::kF8E4M3FNUZ, "float8_e4m3fnuz", 'B', NPY_UINT8, "uint8"},
+    NumpyType{ElementType::kF8E5M2FNUZ, "float8_e5m2fnuz", 'B', NPY_UINT8, "uint8"},
 };
 
 // A new reference, which PyArray_NewFromDescr takes over.
 PyArray_Descr* descriptor(ElementType dtype) {
-  const auto* const ml = std::ranges::find(kMlTypes, dtype, &MlType::type);
-  if (ml == kMlTypes.end()) return PyArray_DescrFromType(type_number(dtype));
-  if (!has_ml_dtypes()) return PyArray_DescrFromType(ml->integers);
+  const NumpyType& known = numpy_type(dtype);
+  if (known.integers == nullptr || !has_ml_dtypes()) return PyArray_DescrFromType(known.number);
   PyArray_Descr* found = nullptr;
-  const nb::object type = nb::module_::import_("ml_dtypes").attr(ml->name);
+  const nb::object type = nb::getattr(nb::module_::import_("ml_dtypes"), known.name);
   if (PyArray_DescrConverter(type.ptr(), &found) == NPY_FAIL) throw nb::python_error();
   return found;
 }
@@ -100,6 +86,11 @@ std::optional<DType> dtype_of(int type_number) noexcept {
 }
 
 }  // namespace
+
+const NumpyType& numpy_type(ElementType type) noexcept {
+  const auto* const known = std::ranges::find(kNumpyTypes, type, &NumpyType::type);
+  return known != kNumpyTypes.end() ? *known : numpy_type(ElementType::kU8);
+}
 
 void import_numpy() {
   if (_import_array() < 0) throw nb::python_error();

@@ -18,8 +18,19 @@ namespace quarrow::python {
 // Finds it. To be called once, when the module is made. Raises ImportError, or what numpy raises.
 void import_numpy();
 
+// How numpy knows a type of elements; those of ml_dtypes by the unsigned integers of their width,
+// which stand for them where that is not installed.
+struct NumpyType {
+  ElementType type;
+  const char* name;
+  char buffer_format;  // of the buffer protocol
+  int number;
+  const char* integers = nullptr;  // their name; null: the type is numpy's own
+};
+// Elements that share bytes, and blocks, are bytes.
+const NumpyType& numpy_type(ElementType type) noexcept;
+
 // A writable C-contiguous array over `data`, which must not be null and lives as long as `base`.
-// I8, U8, I32, I64, F16, F32, F64, and BF16: ml_dtypes' dtype when that is installed, else uint16.
 // Raises InvalidInputError where numpy has no arrays of so many dimensions.
 nanobind::object new_array(void* data, ElementType dtype, std::span<const std::int64_t> shape,
                            nanobind::handle base);

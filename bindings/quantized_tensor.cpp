@@ -25,9 +25,12 @@ bool same_bytes(const void* a, const void* b, std::uint64_t bytes) noexcept {
   return bytes == 0 || std::memcmp(a, b, bytes) == 0;
 }
 
+// Elements that share bytes, and blocks, lie in arrays of bytes.
+bool is_bytes(ElementType type) noexcept { return block_of(type).elements != 1; }
+
 // Of the elements of an array.
 ElementType plain_type(ElementType type) noexcept {
-  return is_ggml_block(type) ? ElementType::kU8 : type;
+  return is_bytes(type) ? ElementType::kU8 : type;
 }
 
 void copy_bytes(void* to, const void* from, std::uint64_t bytes) noexcept {
@@ -145,7 +148,7 @@ bool overlap(std::span<const std::byte> a, std::span<const std::byte> b) noexcep
 ArrayShape array_shape(const PartSpec& part) noexcept {
   const auto rows = static_cast<std::int64_t>(part.rows);
   const auto columns =
-      static_cast<std::int64_t>(is_ggml_block(part.type) ? part.row_bytes : part.columns());
+      static_cast<std::int64_t>(is_bytes(part.type) ? part.row_bytes : part.columns());
   switch (part.role) {
     case Role::kTensorScale:
       return {{}, 0};

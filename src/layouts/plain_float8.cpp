@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "layouts/layer_names.h"
 #include "layouts/usual_dtype.h"
@@ -13,10 +14,20 @@ namespace {
 
 constexpr Storage kStorage;
 
-constexpr std::array<std::pair<ElementType, std::string_view>, 2> kFormats = {{
-    {ElementType::kF8E4M3, "fp8_e4m3"},
-    {ElementType::kF8E5M2, "fp8_e5m2"},
-}};
+ElementType codes_type(const Format& format) {
+  return format.spec->encoding(format, 0, 0).codes().type;
+}
+
+// Of a cast weight of that type; nothing when it is none of these formats'.
+std::optional<Format> format_of(ElementType type) {
+  for (const Layout& layout : layouts()) {
+    if (layout.scheme != &kPlainFloat8Scheme) continue;
+    Format format = default_format(*find_format(layout.format));
+    format.scaled = false;
+    if (codes_type(format) == type) return format;
+  }
+  return std::nullopt;
+}
 
 // With one of these beside it a cast weight would be taken for a scaled one.
 constexpr std::array<std::string_view, 4> kScales = {".weight_scale", ".scale_weight",
@@ -35,26 +46,19 @@ StayReason stay_reason(const TensorEntry& tensor, const Neighbours& beside,
 }
 
 std::vector<EncodedEntry> encode(const LayerToEncode& job, std::pmr::memory_resource& /*memory*/) {
-  const auto* const found = std::ranges::find(kFormats, job.format->spec->name,
-                                              [](const auto& each) { return each.second; });
-  return {{job.tensor->name, job.tensor->shape, found->first, Role::kCodes, {}}};
+  return {{job.tensor->name, job.tensor->shape, codes_type(*job.format), Role::kCodes, {}}};
 }
 
 void decode(const Checkpoint& file, StoredLayers& layers) {
-  const auto format_of = [](const TensorEntry& tensor) {
-    return std::ranges::find(kFormats, tensor.dtype, [](const auto& each) { return each.first; });
-  };
-  const auto is_candidate = [&](const TensorEntry& tensor) {
-    return format_of(tensor) != kFormats.end() && tensor.shape.size() >= 2 &&
+  const auto is_candidate = [](const TensorEntry& tensor) {
+    return is_narrow_float(tensor.dtype) && tensor.shape.size() >= 2 &&
            tensor.shape.size() <= kMaxDimensions && tensor.name.ends_with(kWeightSuffix);
   };
-  if (std::ranges::none_of(file.tensors.entries(), is_candidate)) return;
   UsualDType usual(file);
   for (const TensorEntry& tensor : file.tensors.entries()) {
     if (!is_candidate(tensor) || layers.dialects().of(tensor) != &kPlainFloat8Dialect) continue;
-    Format format = default_format(*find_format(format_of(tensor)->second));
-    format.scaled = false;
-    add_codes_alone(tensor, format, kStorage, usual, layers);
+    const std::optional<Format> format = format_of(tensor.dtype);
+    if (format) add_codes_alone(tensor, *format, kStorage, usual, layers);
   }
 }
 
