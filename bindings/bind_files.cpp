@@ -51,12 +51,14 @@ class FileJob {
     const StoredLayer* layer = stored_.owner(index);
     return text_object(layer != nullptr ? layer->name : source_->tensors[index].name);
   }
-  // Which of them a tensor of the plan is; a decoded layer is its codes.
+  // Which of them a tensor of the plan is; all of a quantized layer is its codes.
   std::size_t source_index(std::size_t index) const {
     check_planned();
     if (index >= size()) throw nb::index_error();
-    return static_cast<std::size_t>(plan_.tensors[index].source -
-                                    source_->tensors.entries().data());
+    const TensorEntry* const first = source_->tensors.entries().data();
+    const auto number = static_cast<std::size_t>(plan_.tensors[index].source - first);
+    const StoredLayer* layer = stored_.owner(number);
+    return layer == nullptr ? number : static_cast<std::size_t>(layer->codes() - first);
   }
 
   void plan(nb::handle chosen_formats, const nb::bytes& choices, nb::handle dtype,
@@ -343,7 +345,8 @@ void bind_files(nb::module_& m) {
           nb::sig("def take_entries(self, as_torch: bool, entries: dict[str, typing.Any]) -> None"),
           "Add what run_in_memory() made, and what it left of its source, to a dict.")
       .def("source_index", &FileJob::source_index, "index"_a,
-           "Which tensor of the source a tensor of the plan is; a decoded layer is its codes.")
+           "Which tensor of the source a tensor of the plan is; all of a quantized layer is its "
+           "codes.")
       .def("__len__", &FileJob::size)
       .def("tensor", &FileJob::tensor, "index"_a,
            nb::sig("def tensor(self, index: int) -> tuple[str, int | None, str, str | None, "

@@ -334,6 +334,9 @@ std::string_view text_of(StayReason reason) noexcept {
     case StayReason::kTensorScale:
       return "compressed-tensors packs no layer that has one scale; choose the group_size 'row', "
              "or a number of columns";
+    case StayReason::kReshaped:
+      return "its rows were cut anew for blocks, and come back in its own shape "
+             "(comfy.gguf.orig_shape)";
     case StayReason::kFewRows:
       return "compressed-tensors fails to unpack the zero points of so few rows; choose symmetric "
              "codes, which have none, or int8";

@@ -30,7 +30,7 @@ class LayerReport:
     reason : str or None
         Why it was not quantized.
     shape : tuple of int
-        As in the source, and for a restored layer as before it was quantized.
+        As in the source, and for a layer that is decoded as before it was quantized.
     dtype, dtype_out : str
         Of its values before and after, as safetensors spells it, and of GGUF's blocks ggml: "BF16",
         "Q4_K". A quantized tensor keeps its dtype: it is what ``dequantize`` restores.

@@ -79,7 +79,8 @@ def quantize_file(
         on no tensor is a warning.
     dtype : "float32", "float16" or "bfloat16", optional
         For the float tensors that are not quantized; what belongs to a layer that stays quantized
-        keeps its own. Layers that stay, but not in a new file of another kind, become floats.
+        keeps its own. Layers that stay become floats where the new file is of another kind, which has no
+        place for them.
     on_error : "raise" or "skip"
         What to do when a layer cannot be quantized: stop, or leave it as it is, with its exception
         in the report.
@@ -199,8 +200,8 @@ def quantize_file(
         if refusal is not None:
             warnings.append(refusal)
         if skipped:
-            stay = verb(len(skipped), "stays as it is", "stay as they are")
-            warnings.append(f"{counted(len(skipped), 'layer')} {stay} because of an error")
+            left = verb(len(skipped), "was not quantized", "were not quantized")
+            warnings.append(f"{counted(len(skipped), 'layer')} {left} because of an error")
         # What the caller may make an error of is no warning yet.
         warn(each for each in warnings if not (dry_run and each is refusal))
         return FileReport(

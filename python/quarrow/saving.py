@@ -102,6 +102,7 @@ def save(
         )
         layers = JobLayers(job, [each.name for each in chosen.formats], lambda _: None)
         _check_stored(job, layers, chosen)
+        _check_kept(layers, chosen_container)
         job.run(
             destination,
             saturate=False,
@@ -207,6 +208,17 @@ def _check_stored(job: _core.FileJob, layers: JobLayers, chosen: _Choices) -> No
         format = chosen.formats[choice].name
         msg = f"layer {layer.name!r} cannot be stored in {format}: {layer.reason}; or leave it out"
         raise UnsupportedFormatError(msg, name=layer.name)
+
+
+def _check_kept(layers: JobLayers, container: str) -> None:
+    """Raise UnsupportedFormatError for arrays of a layer that this kind of file cannot hold."""
+    for layer in layers:
+        if layer.action in ("restored", "requantized"):
+            msg = (
+                f"layer {layer.name!r}: {container} files have no place for the arrays of a layer "
+                "that is quantized for others; dequantize_state_dict makes floats of them"
+            )
+            raise UnsupportedFormatError(msg, name=layer.name)
 
 
 def _warnings(job: _core.FileJob) -> list[str]:

@@ -122,7 +122,7 @@ void write_gguf_header(const Metadata& metadata, std::span<const TensorEntry> en
 }
 
 ElementType kept_in_gguf(const TensorEntry& tensor) noexcept {
-  const bool is_matrix = tensor.shape.size() >= 2 && tensor.name.ends_with(".weight");
+  const bool is_matrix = tensor.shape.size() == 2 && tensor.name.ends_with(".weight");
   return tensor.dtype == ElementType::kBF16 && !is_matrix ? ElementType::kF32 : tensor.dtype;
 }
 

@@ -119,7 +119,7 @@ class Decoder {
         ++left;
       }
     }
-    if (!found.empty() && left == 0) add_markers(found.front());
+    if (!found.empty() && left == 0) add_markers();
     for (const StoredLayer& layer : found) layers_.add(layer);
   }
 
@@ -137,6 +137,7 @@ class Decoder {
                       .dtype = usual_.of(layer),
                       .format = default_format(*find_format(stored->format)),
                       .storage = &kStorage,
+                      .needs_markers = true,
                       .others = present(file_.tensors, layer, kOldOthers, layers_.memory())};
     found.parts[Role::kCodes] = codes;
     found.parts[Role::kTensorScale] = &scale;
@@ -150,15 +151,15 @@ class Decoder {
     return is_read && scale.bytes() == block_of(scale.dtype).bytes;
   }
 
-  void add_markers(StoredLayer& layer) {
-    std::vector<const TensorEntry*> all(layer.others.begin(), layer.others.end());
+  void add_markers() {
+    std::vector<const TensorEntry*> all;
     for (const TensorEntry& entry : file_.tensors.entries()) {
       const bool is_marker = entry.name == kOldMarker ||
                              (entry.name.ends_with(kOldMarker) &&
                               entry.name[entry.name.size() - kOldMarker.size() - 1] == '.');
       if (is_marker) all.push_back(&entry);
     }
-    layer.others = keep(all, layers_.memory());
+    layers_.set_markers(std::move(all));
   }
 
   void check_size(const StoredLayer& stored, const TensorEntry& codes) const {

@@ -11,6 +11,7 @@
 #include "layouts/compressed_tensors.h"
 #include "layouts/description.h"
 #include "layouts/gguf_architecture.h"
+#include "layouts/gguf_shapes.h"
 #include "layouts/layer_names.h"
 #include "quarrow/containers/checkpoint_fault.h"
 
@@ -231,12 +232,19 @@ std::optional<TensorTable::Metadata> metadata_after(const Checkpoint& source,
   return Rewriter(source, dialects, std::move(changed), memory).run(before);
 }
 
-void complete_metadata(const Checkpoint& source, const ContainerSpec& container,
+void complete_metadata(const Checkpoint& source, const TensorTable& model,
+                       const ContainerSpec& container,
                        std::optional<TensorTable::Metadata>& metadata,
                        std::pmr::memory_resource& memory) {
   MetadataOrigin origin{.is_foreign = source.container != container.container};
   if (!origin.is_foreign && metadata == source.tensors.metadata()) return;
-  if (origin.is_foreign) origin.architecture = gguf_architecture(source.tensors);
+  if (origin.is_foreign) {
+    origin.architecture = gguf_architecture(model);
+    // The tensors have these shapes now.
+    if (metadata) {
+      std::erase_if(*metadata, [](const auto& item) { return is_shape_before(item.first); });
+    }
+  }
   container.complete(metadata, origin, memory);
 }
 

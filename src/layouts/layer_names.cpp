@@ -22,14 +22,16 @@ bool contains(std::string_view text, std::string_view part) noexcept {
   return text.find(part) != std::string_view::npos;
 }
 
-// torch's and transformers' names, GPT-2's "ln_1", "wte" and "wpe", T5's "shared" and its table of
-// biases, which llama.cpp (attn_rel_b) and ComfyUI-GGUF leave in floats too.
+// torch's and transformers' names, llama.cpp's "token_embd", GPT-2's "ln_1", "wte" and "wpe", T5's
+// "shared" and its table of biases, which llama.cpp (attn_rel_b) and ComfyUI-GGUF leave in floats
+// too.
 bool is_norm(std::string_view module) noexcept {
   return contains(module, "norm") || module.starts_with("ln_");
 }
 bool is_embedding(std::string_view module) noexcept {
-  return contains(module, "embed") || module.ends_with("_emb") || module == "wte" ||
-         module == "wpe" || module == "shared" || module == "relative_attention_bias";
+  return contains(module, "embed") || module.ends_with("_emb") || module.ends_with("_embd") ||
+         module == "wte" || module == "wpe" || module == "shared" ||
+         module == "relative_attention_bias";
 }
 
 }  // namespace

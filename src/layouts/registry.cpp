@@ -97,6 +97,8 @@ std::string_view name_of(StayReason reason) noexcept {
       return "many_dimensions";
     case StayReason::kTensorScale:
       return "tensor_scale";
+    case StayReason::kReshaped:
+      return "reshaped";
     case StayReason::kFewRows:
       return "few_rows";
     case StayReason::kNorm:

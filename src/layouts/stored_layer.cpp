@@ -38,6 +38,31 @@ void StoredLayers::add(const StoredLayer& layer) {
   // Pages that are not used are never touched; growing would hold two copies.
   if (layers_.empty()) layers_.reserve(most_);
   layers_.push_back(layer);
+  layers_.back().scheme = scheme_;
+}
+
+bool StoredLayers::is_marker(const TensorEntry& tensor) const noexcept {
+  return std::ranges::find(markers_, &tensor) != markers_.end();
+}
+
+TensorTable StoredLayers::as_before(const TensorTable& file) const {
+  TensorTable before;
+  before.reserve(file.size());
+  for (std::size_t index = 0; index < file.size(); ++index) {
+    const TensorEntry& entry = file[index];
+    const StoredLayer* layer = owner(index);
+    if (layer == nullptr) {
+      before.add(entry);
+    } else if (layer->codes() == &entry) {
+      TensorEntry weight = entry;
+      weight.name = layer->name;
+      weight.shape = layer->shape;
+      weight.dtype = layer->dtype;
+      before.add(weight);
+    }
+  }
+  before.seal();
+  return before;
 }
 
 const StoredLayer* StoredLayers::owner(std::size_t tensor) const noexcept {
@@ -89,6 +114,12 @@ void StoredLayers::seal(const Checkpoint& file) {
       owners_[static_cast<std::size_t>(&entry - first)] = index;
     });
   }
+  const auto marked = std::ranges::find_if(layers_, &StoredLayer::needs_markers);
+  if (marked == layers_.end()) markers_.clear();
+  for (const TensorEntry* marker : markers_) {
+    owners_[static_cast<std::size_t>(marker - first)] =
+        static_cast<std::uint32_t>(marked - layers_.begin());
+  }
   std::ranges::sort(notes_);
   for (const DialectLayer& layer : dialects_.layers()) {
     if (has_layer(layer.name)) continue;
@@ -109,6 +140,7 @@ StoredLayers find_stored_layers(const Checkpoint& file) {
   for (const Layout& layout : layouts()) {
     if (std::ranges::find(asked, layout.scheme) != asked.end()) continue;
     asked.push_back(layout.scheme);
+    layers.begin(*layout.scheme);
     layout.scheme->decode(file, layers);
   }
   layers.seal(file);

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "layouts/gguf_shapes.h"
 #include "pipeline/placement.h"
 #include "quarrow/containers/container.h"
 #include "quarrow/core/status.h"
@@ -25,7 +26,9 @@ class Planner {
         dialects_(stored.dialects()),
         formats_(formats.begin(), formats.end()),
         options_(options),
-        is_foreign_(source.container != options.container) {
+        is_foreign_(source.container != options.container),
+        before_(stored.layers().empty() ? TensorTable() : stored.as_before(source.tensors)),
+        model_(stored.layers().empty() ? source.tensors : before_) {
     check_descriptions(source);
     if (options.dtype && !is_written(*options.dtype)) {
       throw StatusError({.code = StatusCode::kBadDType});
@@ -39,10 +42,11 @@ class Planner {
       if (format.spec->bits < 8) format.packed = true;
     }
     plan_.memory = std::make_unique<std::pmr::monotonic_buffer_resource>();
+    if (is_foreign_) shapes_ = shapes_before(source, *plan_.memory);
     const bool comfy = std::ranges::any_of(
         layouts_, [&](const Layout* layout) { return runtime_of(layout) == Runtime::kComfyUi; });
     if (!comfy) return;
-    comfy_.emplace(source.tensors);
+    comfy_.emplace(model_);
     plan_.rules.runtime = Runtime::kComfyUi;
     plan_.rules.known_model = comfy_->known();
   }
@@ -108,6 +112,10 @@ class Planner {
     for (std::size_t index = 0; index < count; ++index) {
       const TensorEntry& tensor = source_.tensors[index];
       const StoredLayer* layer = stored_.owner(index);
+      if (stored_.is_marker(tensor)) {
+        if (drops_markers()) continue;
+        layer = nullptr;
+      }
       const Decision decision = layer == nullptr ? decide_plain(tensor) : decision_of(*layer);
       // A layer comes where its codes were.
       if (decision.is_decoded && layer->codes() != &tensor) continue;
@@ -118,6 +126,13 @@ class Planner {
     plan_.placed.resize(plan_.layers.layers.size());
     placement.finish();
     return std::move(plan_);
+  }
+
+  // A layer that is left would not be known without them.
+  bool drops_markers() const {
+    return std::ranges::all_of(stored_.layers(), [this](const StoredLayer& layer) {
+      return !layer.needs_markers || decision_of(layer).is_decoded;
+    });
   }
 
   std::size_t index_of(const TensorEntry& tensor) const {
@@ -151,12 +166,17 @@ class Planner {
     const Format& format = formats_[decision.choice];
     const Dialect* dialect = stored == nullptr ? dialect_of(values) : nullptr;
     const bool is_left = dialect != nullptr && !dialect->reader.empty();
-    if (is_left || (stored != nullptr && !is_foreign_ && is_same(stored->format, format))) {
+    const bool is_same_layer =
+        stored != nullptr && stored->scheme == layout->scheme && is_same(stored->format, format);
+    if (is_left || (is_same_layer && !is_foreign_)) {
       decision.reason = StayReason::kAlreadyQuantized;
       return decision;
     }
     const Neighbours beside(source_.tensors, values.name, stored);
     decision.reason = layout->scheme->stay_reason(values, beside, format);
+    if (decision.reason == StayReason::kNone && shapes_.contains(values.name)) {
+      decision.reason = StayReason::kReshaped;
+    }
     if (by_default && decision.reason == StayReason::kNone) {
       decision.reason = default_stay_reason(values);
     }
@@ -191,7 +211,8 @@ class Planner {
     keep(planned);
     EncodedEntry entry;
     entry.name = planned.name();
-    entry.shape = planned.shape();
+    const auto before = shapes_.find(planned.name());
+    entry.shape = before == shapes_.end() ? planned.shape() : before->second;
     entry.dtype = planned.dtype;
     entry.role = Role::kCodes;
     placement.add(number, {&entry, 1});
@@ -282,7 +303,7 @@ class Planner {
     for (const StoredLayer& layer : stored_.layers()) {
       if (decision_of(layer).is_decoded) changed.layers.push_back(layer.name);
     }
-    const bool any_stays = std::ranges::any_of(dialects_.layers(), [&](const DialectLayer& layer) {
+    const bool any_left = std::ranges::any_of(dialects_.layers(), [&](const DialectLayer& layer) {
       return layer.dialect == &kCompressedTensorsDialect && !is_replaced(layer);
     });
     const auto kept = metadata_after(source_, dialects_, std::move(changed), *plan_.memory);
@@ -291,6 +312,11 @@ class Planner {
       if (key.empty()) continue;
       const bool is_kept =
           kept && std::ranges::any_of(*kept, [&](const auto& item) { return item.first == key; });
+      // Those of a byte each are known by their configuration alone.
+      const bool any_stays =
+          any_left || std::ranges::any_of(stored_.layers(), [&](const StoredLayer& layer) {
+            return layer.scheme->config_key == key && !decision_of(layer).is_decoded;
+          });
       if (any_stays || is_kept) taken_.push_back(key);
     }
   }
@@ -341,7 +367,7 @@ class Planner {
       if (!plan_.metadata) plan_.metadata.emplace();
       scheme->describe(layers, *plan_.memory, *plan_.metadata);
     }
-    complete_metadata(source_, spec_of(options_.container), plan_.metadata, *plan_.memory);
+    complete_metadata(source_, model_, spec_of(options_.container), plan_.metadata, *plan_.memory);
   }
 
   const Checkpoint& source_;
@@ -350,6 +376,9 @@ class Planner {
   std::vector<Format> formats_;
   const FilePlanOptions& options_;
   const bool is_foreign_;                      // the new file is of another container
+  const TensorTable before_;                   // with each stored layer as the tensor that it was
+  const TensorTable& model_;                   // that, or the source's where there are none
+  Shapes shapes_;                              // of tensors that get those of before
   std::vector<Decision> decided_;              // of each stored layer
   std::vector<const DialectLayer*> replaced_;  // those that are not in the new file, sorted
   std::vector<std::string_view> taken_;        // keys of the metadata that are described already

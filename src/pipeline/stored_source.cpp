@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <numeric>
 
 #include "core/checked_math.h"
 #include "pipeline/layer_reader.h"
@@ -12,24 +11,6 @@
 
 namespace quarrow {
 namespace {
-
-// Columns of a row that are decoded at once to have others among them: from where a step of codes
-// begins, in two pieces where the first begins within a group that ends before the last.
-struct Stretch {
-  Stretch(const Encoding& encoding, std::uint64_t cols, const Tile& tile) {
-    const std::uint64_t group = encoding.block_cols;
-    const std::uint64_t step = encoding.codes().step_cols;
-    // A group that ends amid a byte: only whole groups can be decoded, from one that begins on one.
-    const std::uint64_t from = group % step == 0 || group >= cols ? step : std::lcm(group, step);
-    begin = tile.col - tile.col % from;
-    end = std::min(round_up(tile.col + tile.cols, step), cols);
-    split = begin % group == 0 ? end : std::min(begin - begin % group + group, end);
-  }
-
-  std::uint64_t begin = 0;
-  std::uint64_t split = 0;
-  std::uint64_t end = 0;
-};
 
 // Whether one of them may be Inf or NaN.
 bool any_not_finite(const std::byte* values, std::uint64_t count, DType dtype) {
@@ -86,23 +67,47 @@ void StoredSource::decode(const TensorPlan& tensor, const Tile& tile, DType dtyp
   // Made anew for each tile, which costs nothing beside it: the plans of all layers would take as
   // much memory as the header.
   const LayerPlan layer = plan_stored_layers({tensor.stored, 1}).layers[0];
-  const LayerReader reader(source_, *tensor.stored, layer, target_);
-  const auto decode_piece = [&](const Tile& piece, std::byte* values) {
-    dequantize_tile(layer, piece, reader.parts(piece, mine.parts), target_, {values, dtype},
-                    static_cast<std::size_t>(piece.cols * size_of(dtype)));
-  };
-  if (tile.cols == layer.cols) return decode_piece(tile, to);
-  const Stretch stretch(layer.encoding, layer.cols, tile);
-  std::byte* const values = mine.stretch.room((stretch.end - stretch.begin) * size_of(dtype));
-  Tile piece{.row = tile.row, .rows = 1, .col = stretch.begin};
-  piece.cols = stretch.split - stretch.begin;
-  decode_piece(piece, values);
-  if (stretch.split != stretch.end) {
-    piece.col = stretch.split;
-    piece.cols = stretch.end - stretch.split;
-    decode_piece(piece, values + (stretch.split - stretch.begin) * size_of(dtype));
+  if (tile.cols == layer.cols) {
+    const LayerReader reader(source_, *tensor.stored, layer, target_);
+    return dequantize_tile(layer, tile, reader.parts(tile, mine.parts), target_, {to, dtype},
+                           static_cast<std::size_t>(tile.cols * size_of(dtype)));
   }
-  std::memcpy(to, values + (tile.col - stretch.begin) * size_of(dtype), tile.cols * size_of(dtype));
+  // Of one row: each group by itself where they end amid a byte, else what is left of the first one
+  // and then all others.
+  const std::uint64_t group = layer.encoding.block_cols;
+  const bool one_by_one = group % layer.encoding.codes().step_cols != 0;
+  const std::uint64_t end = tile.col + tile.cols;
+  for (std::uint64_t col = tile.col; col < end;) {
+    const std::uint64_t in_group = col % group;
+    const bool to_its_end = one_by_one || in_group != 0;
+    const std::uint64_t next = to_its_end ? std::min(col - in_group + group, end) : end;
+    decode_stretch(tensor, layer, {.row = tile.row, .rows = 1, .col = col, .cols = next - col},
+                   dtype, to + (col - tile.col) * size_of(dtype), mine);
+    col = next;
+  }
+}
+
+void StoredSource::decode_stretch(const TensorPlan& tensor, LayerPlan layer, const Tile& stretch,
+                                  DType dtype, std::byte* to, Buffers& mine) const {
+  const std::uint64_t step = layer.encoding.codes().step_cols;
+  const std::uint64_t before = stretch.col % step;
+  Tile whole = stretch;
+  whole.col -= before;
+  whole.cols = std::min(round_up(stretch.col + stretch.cols, step), layer.cols) - whole.col;
+  const LayerReader reader(source_, *tensor.stored, layer, target_);
+  PerRole<PartInput> parts = reader.parts(whole, mine.parts);
+  if (before != 0) {
+    // The codes of the byte before, with the scale of this group.
+    for (const PartSpec& part : layer.encoding.parts()) {
+      if (part.role == Role::kCodes) continue;
+      parts[part.role].data = reader.part(part, stretch, mine.parts.room(part, stretch));
+    }
+    layer.encoding.block_cols = whole.cols;
+  }
+  std::byte* const values = mine.stretch.room(whole.cols * size_of(dtype));
+  dequantize_tile(layer, whole, parts, target_, {values, dtype},
+                  static_cast<std::size_t>(whole.cols * size_of(dtype)));
+  std::memcpy(to, values + before * size_of(dtype), stretch.cols * size_of(dtype));
 }
 
 }  // namespace quarrow

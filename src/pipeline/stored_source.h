@@ -24,13 +24,17 @@ class StoredSource final : public ValueSource {
  private:
   struct Buffers {
     TileMemory parts;
-    Scratch stretch;  // of a row, from where codes can be decoded
+    Scratch stretch;  // of a row, from where a byte of codes begins
     Scratch values;   // f32
   };
 
   // `dtype`: f32, f16 or bf16.
   void decode(const TensorPlan& tensor, const Tile& tile, DType dtype, std::byte* to,
               Buffers& mine) const;
+
+  // Of one group, or of whole ones.
+  void decode_stretch(const TensorPlan& tensor, LayerPlan layer, const Tile& stretch, DType dtype,
+                      std::byte* to, Buffers& mine) const;
 
   const Checkpoint& source_;
   Target target_;

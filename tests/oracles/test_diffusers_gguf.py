@@ -25,7 +25,11 @@ SMALL: dict[str, Any] = {
     "axes_dims_rope": (8, 12, 12),
 }
 # Its converter from the original names knows one width.
-WIDE = SMALL | {"attention_head_dim": 128, "num_attention_heads": 24, "axes_dims_rope": (16, 56, 56)}
+WIDE = SMALL | {
+    "attention_head_dim": 128,
+    "num_attention_heads": 24,
+    "axes_dims_rope": (16, 56, 56),
+}
 
 
 def forward(transformer: FluxTransformer2DModel) -> torch.Tensor:
@@ -74,7 +78,7 @@ def assert_it_computes_with_our_values(source: Path, format_: str, layers: int) 
     path, floats = source.with_name(f"{format_}.gguf"), source.with_name(f"{format_}.safetensors")
     report = qr.quantize_file(source, path, format_)
     assert sum(layer.is_quantized for layer in report.layers) == layers
-    # It decodes in float16, the type of the blocks' scales, whatever it computes in; and sums there.
+    # Whatever it computes in, it decodes in float16, the type of the blocks' scales.
     qr.dequantize_file(path, floats, dtype="float16")
     transformer = loaded(path)
     assert sum(isinstance(each, GGUFLinear) for each in transformer.modules()) >= layers

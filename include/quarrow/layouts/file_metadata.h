@@ -29,8 +29,10 @@ std::optional<TensorTable::Metadata> metadata_after(const Checkpoint& source,
                                                     std::pmr::memory_resource& memory);
 
 // Metadata that is not that of the source becomes what readers of the new file's container expect.
-// Texts that are made lie in `memory`. Throws ContainerFault.
-void complete_metadata(const Checkpoint& source, const ContainerSpec& container,
+// `model`: the source's tensors by the names of the model. Texts that are made lie in `memory`.
+// Throws ContainerFault.
+void complete_metadata(const Checkpoint& source, const TensorTable& model,
+                       const ContainerSpec& container,
                        std::optional<TensorTable::Metadata>& metadata,
                        std::pmr::memory_resource& memory);
 

@@ -47,6 +47,7 @@ enum class StayReason : std::uint8_t {
   kPartialBlock,    // rows that are not whole blocks of the format
   kManyDimensions,  // more than kMaxDimensions
   kTensorScale,     // one scale for the tensor, which the container cannot say
+  kReshaped,        // its shape was changed to fit blocks, and is changed back
   kFewRows,         // so few rows that the runtime fails to unpack the zero points
   // Defaults: a format that the caller chose for this tensor overrules them.
   kNorm,

@@ -24,6 +24,7 @@ namespace quarrow {
 inline constexpr std::uint64_t kMaxRowAlignment = 4;
 
 struct Packing;
+struct Scheme;
 
 // How a part lies in its entry. Floats have the dtype of the entry.
 struct PartStorage {
@@ -45,6 +46,8 @@ struct StoredLayer {
   ElementType dtype = ElementType::kF32;  // as it was: f16, bf16, f32 or f64
   Format format;
   const Storage* storage = nullptr;
+  const Scheme* scheme = nullptr;  // that found it
+  bool needs_markers = false;      // is known for what it is by StoredLayers::markers() alone
   // Entries of the file. Their dtypes and shapes fit the format's encoding; null are those that it
   // does not have.
   PerRole<const TensorEntry*> parts = {};
@@ -87,6 +90,12 @@ class StoredLayers {
   }
   // All quantized layers of the file, decoded or not.
   const DialectLayers& dialects() const noexcept { return dialects_; }
+  // Entries that speak of all layers that need them. They belong to the first of these.
+  std::span<const TensorEntry* const> markers() const noexcept { return markers_; }
+  bool is_marker(const TensorEntry& tensor) const noexcept;
+  // The file's tensors with each of these layers as the one tensor that it was, for what knows
+  // models by names. Borrows from both.
+  TensorTable as_before(const TensorTable& file) const;
   // The config.json that describes some of these layers; empty when none does.
   const std::string& config_file() const noexcept { return config_file_; }
 
@@ -94,6 +103,8 @@ class StoredLayers {
   std::pmr::memory_resource& memory() noexcept { return *memory_; }
   std::size_t size() const noexcept { return layers_.size(); }
   void add(const StoredLayer& layer);
+  void begin(const Scheme& scheme) noexcept { scheme_ = &scheme; }  // the layers to come are its
+  void set_markers(std::vector<const TensorEntry*> markers) { markers_ = std::move(markers); }
   // Says more exactly than the table of dialects how a layer that is left is stored.
   void leave(std::string_view layer, std::string_view as) { notes_.emplace_back(layer, as); }
   void set_config_file(std::string path) { config_file_ = std::move(path); }
@@ -108,6 +119,8 @@ class StoredLayers {
 
   std::unique_ptr<std::pmr::monotonic_buffer_resource> memory_;
   std::size_t most_;  // layers that there may be
+  const Scheme* scheme_ = nullptr;
+  std::vector<const TensorEntry*> markers_;
   std::vector<StoredLayer> layers_;
   std::vector<std::uint32_t> owners_;    // of each tensor, an index of layers_
   std::vector<std::string_view> names_;  // sorted

@@ -148,10 +148,14 @@ FilePlan plan_quantized(const Checkpoint& source, const StoredLayers&& stored,
 // The same where all stored layers become what they were.
 FilePlan plan_restored(const Checkpoint& source, const StoredLayers& stored,
                        const FilePlanOptions& options);
+FilePlan plan_restored(const Checkpoint& source, const StoredLayers&& stored,
+                       const FilePlanOptions& options) = delete;
 
 // The same where nothing is quantized, and stored layers stay so where the container has a place
 // for them.
 FilePlan plan_converted(const Checkpoint& source, const StoredLayers& stored,
                         const FilePlanOptions& options);
+FilePlan plan_converted(const Checkpoint& source, const StoredLayers&& stored,
+                        const FilePlanOptions& options) = delete;
 
 }  // namespace quarrow
