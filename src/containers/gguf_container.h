@@ -43,8 +43,9 @@ std::uint64_t gguf_alignment(const std::optional<TensorTable::Metadata>& metadat
 Checkpoint read_gguf(OpenedFile&& file);
 bool is_in_gguf(ElementType type) noexcept;
 bool is_gguf_name(std::string_view name) noexcept;
-// BF16 is read in matrices of linear layers alone, two dimensions of a weight: ComfyUI-GGUF's loader (loader.py) sees nothing
-// but F32 and F16 as numbers, and its convert.py writes the others as F32.
+// BF16 is read in matrices of linear layers alone, two dimensions of a weight: ComfyUI-GGUF's
+// loader (loader.py) sees nothing but F32 and F16 as numbers, and its convert.py writes the others
+// as F32.
 ElementType kept_in_gguf(const TensorEntry& tensor) noexcept;
 FileSizes place_gguf(const std::optional<TensorTable::Metadata>& metadata,
                      std::span<TensorEntry> entries, std::vector<std::uint32_t>& order);

@@ -18,8 +18,8 @@ using Sink = FunctionRef<void(std::string_view)>;
 constexpr std::size_t kWriteBytes = std::size_t{256} << 10;
 
 // Said of a file in another container, these are texts, and mean other bytes or nothing.
-constexpr std::array<std::string_view, 4> kNotOfGguf = {
-    "format", kGgufAlignmentKey, kGgufQuantizationKey, kGgufFileTypeKey};
+constexpr std::array<std::string_view, 4> kNotOfGguf = {"format", kGgufAlignmentKey,
+                                                        kGgufQuantizationKey, kGgufFileTypeKey};
 
 constexpr std::array<std::uint64_t, 1> kOneElement = {1};
 

@@ -167,7 +167,8 @@ TEST_F(FileMetadata, ThatIsNewSaysWhichFrameworksTensorsTheseAre) {
                              std::optional<TensorTable::Metadata> metadata) {
     source_.tensors = table_of(tensors_);
     if (before) source_.tensors.set_metadata(*before);
-    complete_metadata(source_, source_.tensors, spec_of(Container::kSafetensors), metadata, memory_);
+    complete_metadata(source_, source_.tensors, spec_of(Container::kSafetensors), metadata,
+                      memory_);
     return metadata;
   };
   using Metadata = TensorTable::Metadata;
