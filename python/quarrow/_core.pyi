@@ -816,7 +816,7 @@ class FileJob:
 
     def source_index(self, index: int) -> int:
         """
-        Which tensor of the source a tensor of the plan is; a decoded layer is its codes.
+        Which tensor of the source a tensor of the plan is; all of a quantized layer is its codes.
         """
 
     def __len__(self) -> int: ...

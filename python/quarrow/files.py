@@ -79,8 +79,8 @@ def quantize_file(
         on no tensor is a warning.
     dtype : "float32", "float16" or "bfloat16", optional
         For the float tensors that are not quantized; what belongs to a layer that stays quantized
-        keeps its own. Layers that stay become floats where the new file is of another kind, which has no
-        place for them.
+        keeps its own. Layers that stay become floats where the new file is of another kind, which
+        has no place for them.
     on_error : "raise" or "skip"
         What to do when a layer cannot be quantized: stop, or leave it as it is, with its exception
         in the report.
