@@ -9,6 +9,7 @@
 
 #include "layouts/gguf_shapes.h"
 #include "pipeline/placement.h"
+#include "pipeline/replaced_layers.h"
 #include "quarrow/containers/container.h"
 #include "quarrow/core/status.h"
 #include "quarrow/layouts/comfy_model.h"
@@ -113,7 +114,7 @@ class Planner {
       const TensorEntry& tensor = source_.tensors[index];
       const StoredLayer* layer = stored_.owner(index);
       if (stored_.is_marker(tensor)) {
-        if (drops_markers()) continue;
+        if (replaced_.have_all_marked()) continue;
         layer = nullptr;
       }
       const Decision decision = layer == nullptr ? decide_plain(tensor) : decision_of(*layer);
@@ -126,13 +127,6 @@ class Planner {
     plan_.placed.resize(plan_.layers.layers.size());
     placement.finish();
     return std::move(plan_);
-  }
-
-  // A layer that is left would not be known without them.
-  bool drops_markers() const {
-    return std::ranges::all_of(stored_.layers(), [this](const StoredLayer& layer) {
-      return !layer.needs_markers || decision_of(layer).is_decoded;
-    });
   }
 
   std::size_t index_of(const TensorEntry& tensor) const {
@@ -164,7 +158,7 @@ class Planner {
     if (choice == kLeaveTensor) return decision;
     const Layout* layout = layouts_.at(decision.choice);
     const Format& format = formats_[decision.choice];
-    const Dialect* dialect = stored == nullptr ? dialect_of(values) : nullptr;
+    const Dialect* dialect = stored == nullptr ? replaced_.dialect_of(values) : nullptr;
     const bool is_left = dialect != nullptr && !dialect->reader.empty();
     const bool is_same_layer =
         stored != nullptr && stored->scheme == layout->scheme && is_same(stored->format, format);
@@ -218,15 +212,9 @@ class Planner {
     placement.add(number, {&entry, 1});
   }
 
-  // That of the quantized layer that it is a part of; null where there is none in the new file.
-  const Dialect* dialect_of(const TensorEntry& tensor) const {
-    const DialectLayer* owner = replaced_.empty() ? nullptr : dialects_.owner(tensor);
-    return owner != nullptr && is_replaced(*owner) ? nullptr : dialects_.of(tensor);
-  }
-
   // Of which quantized layer that stays it is a part.
   void note_stored(TensorPlan& planned) const {
-    const Dialect* dialect = dialect_of(*planned.source);
+    const Dialect* dialect = replaced_.dialect_of(*planned.source);
     if (dialect == nullptr) return;
     const bool is_left = planned.reason == StayReason::kNotDecoded;
     planned.stored_as = is_left ? stored_.left_as(*planned.source) : dialect->name;
@@ -304,7 +292,7 @@ class Planner {
       if (decision_of(layer).is_decoded) changed.layers.push_back(layer.name);
     }
     const bool any_left = std::ranges::any_of(dialects_.layers(), [&](const DialectLayer& layer) {
-      return layer.dialect == &kCompressedTensorsDialect && !is_replaced(layer);
+      return layer.dialect == &kCompressedTensorsDialect && !replaced_.has(layer);
     });
     const auto kept = metadata_after(source_, dialects_, std::move(changed), *plan_.memory);
     for (const Layout* layout : layouts_) {
@@ -322,15 +310,7 @@ class Planner {
   }
 
   void find_replaced() {
-    replaced_.clear();
-    replaced_.reserve(stored_.layers().size());
-    for (const StoredLayer& layer : stored_.layers()) {
-      if (decision_of(layer).is_decoded) replaced_.push_back(dialects_.owner(*layer.codes()));
-    }
-    std::ranges::sort(replaced_);
-  }
-  bool is_replaced(const DialectLayer& layer) const {
-    return std::ranges::binary_search(replaced_, &layer);
+    replaced_.find([this](const StoredLayer& layer) { return decision_of(layer).is_decoded; });
   }
 
   void find_readers() {
@@ -339,7 +319,7 @@ class Planner {
       if (!layout->scheme->reader.empty()) plan_.readers.push_back(layout->scheme->reader);
     }
     for (const DialectLayer& layer : dialects_.layers()) {
-      if (layer.dialect->reader.empty() || is_replaced(layer)) continue;
+      if (layer.dialect->reader.empty() || replaced_.has(layer)) continue;
       plan_.readers.push_back(layer.dialect->reader);
     }
     std::ranges::sort(plan_.readers);
@@ -375,13 +355,13 @@ class Planner {
   const DialectLayers& dialects_;
   std::vector<Format> formats_;
   const FilePlanOptions& options_;
-  const bool is_foreign_;                      // the new file is of another container
-  const TensorTable before_;                   // with each stored layer as the tensor that it was
-  const TensorTable& model_;                   // that, or the source's where there are none
-  Shapes shapes_;                              // of tensors that get those of before
-  std::vector<Decision> decided_;              // of each stored layer
-  std::vector<const DialectLayer*> replaced_;  // those that are not in the new file, sorted
-  std::vector<std::string_view> taken_;        // keys of the metadata that are described already
+  const bool is_foreign_;          // the new file is of another container
+  const TensorTable before_;       // with each stored layer as the tensor that it was
+  const TensorTable& model_;       // that, or the source's where there are none
+  Shapes shapes_;                  // of tensors that get those of before
+  std::vector<Decision> decided_;  // of each stored layer
+  ReplacedLayers replaced_{stored_};
+  std::vector<std::string_view> taken_;  // keys of the metadata that are described already
   std::vector<const Layout*> layouts_;
   std::optional<ComfyModel> comfy_;             // when a runtime's rules are ComfyUI's
   std::vector<LayerToEncode> to_encode_;        // of each layer
