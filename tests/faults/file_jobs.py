@@ -124,6 +124,17 @@ def dequantize_sharded(folder: Path) -> Job:
     return Job(job.run)
 
 
+def requantize(folder: Path) -> Job:
+    """From codes in words and zero points down the columns."""
+    source = quantized(folder, "int4")
+    return quantize_job(source, folder, "int8_rowwise", measure_error=True)
+
+
+def convert(folder: Path) -> Job:
+    source, out = quantized(folder, "int8_rowwise"), folder / "out" / "out.safetensors"
+    return Job(lambda: reported(qr.convert_file(source, out, dtype="float16")), OLD)
+
+
 def gguf(folder: Path) -> Job:
     """Read a GGUF file, and write another one."""
     source, out = folder / "in" / "model.gguf", folder / "out" / "out.gguf"
@@ -185,6 +196,8 @@ KINDS = {
     "dequantize_file": JobKind(dequantize_file),
     "dequantize_comfy": JobKind(dequantize_comfy),
     "dequantize_sharded": JobKind(dequantize_sharded),
+    "requantize": JobKind(requantize),
+    "convert": JobKind(convert),
     "gguf": JobKind(gguf),
     "open": JobKind(open_plain),
     "open_quantized": JobKind(open_quantized),
