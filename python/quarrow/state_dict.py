@@ -101,6 +101,8 @@ def quantize_state_dict(
 
     Raises
     ------
+    CheckpointError
+        The entries of a quantized layer do not fit together.
     UnsupportedFormatError
         The format is unknown, or no file can carry it.
     NonFiniteError
