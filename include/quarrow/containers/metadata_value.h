@@ -39,8 +39,8 @@ class MetadataValue {
   MetadataValue() = default;
   template <typename Text>
     requires std::is_convertible_v<const Text&, std::string_view>
-  // NOLINTNEXTLINE(google-explicit-constructor): most values are texts, and those of safetensors
-  // all
+  // Most values are texts, and those of safetensors all.
+  // NOLINTNEXTLINE(google-explicit-constructor)
   MetadataValue(const Text& text) noexcept : MetadataValue(ValueType::kText, text) {}
   // The bytes as GGUF stores them: of a number little-endian, of a list (which whoever calls has
   // checked) the type of its items, their count and the items; of a text without its length. Fewer
