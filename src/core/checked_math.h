@@ -19,6 +19,10 @@ constexpr std::optional<std::uint64_t> checked_product(std::uint64_t a, std::uin
   return product;
 }
 
+constexpr std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) noexcept {
+  return a / b + (a % b != 0);
+}
+
 // The least multiple of `step` that is not below `bytes`, which are far from 2^64.
 constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t step) noexcept {
   return (bytes + step - 1) / step * step;

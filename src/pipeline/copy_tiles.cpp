@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "core/checked_math.h"
 #include "quarrow/containers/checkpoint_fault.h"
 
 namespace quarrow {
@@ -12,10 +13,6 @@ namespace {
 // Larger than a tile that is computed: it costs no memory, and less time.
 constexpr std::uint64_t kCopyBytes = std::uint64_t{1} << 20;
 constexpr std::uint64_t kBufferBytes = std::uint64_t{256} << 10;
-
-constexpr std::uint64_t pieces(std::uint64_t whole, std::uint64_t piece) {
-  return whole / piece + (whole % piece != 0);
-}
 
 }  // namespace
 
@@ -27,7 +24,7 @@ CopyTiles::CopyTiles(const Checkpoint& source, const FilePlan& plan, Outputs out
       buffers_(std::max<std::size_t>(context.threads, 1)) {}
 
 std::size_t CopyTiles::tile_count(const TensorPlan& tensor) const {
-  return pieces(tensor.source->bytes(), kCopyBytes);
+  return divide_up(tensor.source->bytes(), kCopyBytes);
 }
 
 std::uint64_t CopyTiles::run(std::size_t tile, std::size_t tensor, std::size_t worker) {

@@ -3,16 +3,13 @@
 
 #include <algorithm>
 
+#include "core/checked_math.h"
 #include "quarrow/pipeline/file_job.h"
 
 namespace quarrow {
 namespace {
 
 constexpr std::uint64_t kTileElements = std::uint64_t{64} << 10;
-
-constexpr std::uint64_t pieces(std::uint64_t whole, std::uint64_t piece) {
-  return whole / piece + (whole % piece != 0);
-}
 
 // How a tensor is cut: a plain one as if it were one row.
 struct Cut {
@@ -25,8 +22,8 @@ struct Cut {
     }
     rows_of_tile = std::max<std::uint64_t>(kTileElements / cols, 1);
     cols_of_tile = std::min(kTileElements, cols);
-    in_row = pieces(cols, cols_of_tile);
-    tiles = pieces(rows, rows_of_tile) * in_row;
+    in_row = divide_up(cols, cols_of_tile);
+    tiles = divide_up(rows, rows_of_tile) * in_row;
   }
 
   Tile tile(std::size_t index) const {

@@ -9,8 +9,6 @@
 namespace quarrow {
 namespace {
 
-constexpr std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return a / b + (a % b != 0); }
-
 PartSpec codes_of(const Format& format, std::uint64_t rows, std::uint64_t cols) {
   const auto bits = static_cast<std::uint64_t>(format.spec->bits);
   const bool packed = format.packed && bits < 8;

@@ -114,11 +114,8 @@ PartSlice slice_of(const PartSpec& part, const Tile& tile) noexcept {
                   .row_bytes = part.row_bytes,
                   .owned = first && tile.col == 0};
   if (part.step_cols != 0) {
-    const auto steps = [&part](std::uint64_t cols) {
-      return cols / part.step_cols + (cols % part.step_cols != 0);
-    };
     slice.offset += tile.col / part.step_cols * part.step_bytes;
-    slice.row_bytes = steps(tile.cols) * part.step_bytes;
+    slice.row_bytes = divide_up(tile.cols, part.step_cols) * part.step_bytes;
     slice.owned = first && tile.col % part.step_cols == 0;
   }
   return slice;

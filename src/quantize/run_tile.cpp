@@ -5,6 +5,8 @@
 #include <array>
 #include <cmath>
 
+#include "core/checked_math.h"
+
 namespace quarrow {
 namespace {
 
@@ -171,7 +173,7 @@ std::uint64_t range_index(const LayerPlan& layer, const Tile& tile) noexcept {
       return tile.row;
     case RangeSpan::kGroup: {
       const std::uint64_t group = layer.encoding.block_cols;
-      return tile.row * (layer.cols / group + (layer.cols % group != 0)) + tile.col / group;
+      return tile.row * divide_up(layer.cols, group) + tile.col / group;
     }
   }
   return 0;
