@@ -89,8 +89,8 @@ def dequantize_file(
         return _float_file(
             source,
             destination,
-            True,
             lambda job: (restoring_warnings(job), nothing_restored(job)),
+            restore=True,
             dtype=dtype,
             progress=progress,
             threads=threads,
@@ -168,8 +168,8 @@ def convert_file(
         return _float_file(
             source,
             destination,
-            False,
             lambda job: (converting_warnings(job), None),
+            restore=False,
             dtype=dtype,
             progress=progress,
             threads=threads,
@@ -183,9 +183,9 @@ def convert_file(
 def _float_file(
     source: Path,
     destination: Path,
-    restore: bool,  # noqa: FBT001 (as FileJob takes it)
     findings: Callable[[_core.FileJob], tuple[list[str], str | None]],
     *,
+    restore: bool,
     dtype: str | None,
     progress: Progress | None,
     threads: int | None,
@@ -203,7 +203,7 @@ def _float_file(
     opened = open_source(source_bytes, io)
     job = _core.FileJob(opened)
     job.plan_floats(
-        restore,
+        restore=restore,
         dtype=dtype,
         max_shard_bytes=most_bytes,
         container=container_of(destination_bytes),

@@ -214,7 +214,7 @@ def dequantize_state_dict(
             dtype = _dtype_like(like, dtype)
         entries = _entries(state_dict, metadata, strict=strict)
         job = _core.FileJob(entries.opened)
-        job.plan_floats(True, dtype=dtype, max_shard_bytes=0, in_memory=True)
+        job.plan_floats(restore=True, dtype=dtype, max_shard_bytes=0, in_memory=True)
         if like is None:
             _check_bfloat16(job, entries)
         job.run_in_memory(saturate=False, threads=threads, skip_faults=False, progress=progress)

@@ -29,6 +29,13 @@ std::uint64_t StoredLayer::bytes() const noexcept {
   return bytes;
 }
 
+TensorEntry StoredLayer::as_before() const noexcept {
+  bool partial_byte = false;
+  // Whoever found the layer has seen that it has a size.
+  const std::uint64_t bytes = *tensor_bytes(dtype, shape, partial_byte);
+  return {.name = name, .shape = shape, .dtype = dtype, .file = codes()->file, .end = bytes};
+}
+
 StoredLayers::StoredLayers(const TensorTable& file)
     : memory_(std::make_unique<std::pmr::monotonic_buffer_resource>()),
       most_(file.size()),
@@ -54,11 +61,7 @@ TensorTable StoredLayers::as_before(const TensorTable& file) const {
     if (layer == nullptr) {
       before.add(entry);
     } else if (layer->codes() == &entry) {
-      TensorEntry weight = entry;
-      weight.name = layer->name;
-      weight.shape = layer->shape;
-      weight.dtype = layer->dtype;
-      before.add(weight);
+      before.add(layer->as_before());
     }
   }
   before.seal();

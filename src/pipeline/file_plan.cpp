@@ -28,8 +28,8 @@ class Planner {
         formats_(formats.begin(), formats.end()),
         options_(options),
         is_foreign_(source.container != options.container),
-        before_(stored.layers().empty() ? TensorTable() : stored.as_before(source.tensors)),
-        model_(stored.layers().empty() ? source.tensors : before_) {
+        before_(asks_for_model() ? stored.as_before(source.tensors) : TensorTable()),
+        model_(asks_for_model() ? before_ : source.tensors) {
     check_descriptions(source);
     if (options.dtype && !is_written(*options.dtype)) {
       throw StatusError({.code = StatusCode::kBadDType});
@@ -129,6 +129,11 @@ class Planner {
     return std::move(plan_);
   }
 
+  // Whether stored layers hide names by which a runtime, or the new container, knows the model.
+  bool asks_for_model() const {
+    return !stored_.layers().empty() && (is_foreign_ || !formats_.empty());
+  }
+
   std::size_t index_of(const TensorEntry& tensor) const {
     return static_cast<std::size_t>(&tensor - source_.tensors.entries().data());
   }
@@ -138,15 +143,8 @@ class Planner {
 
   // The tensor that a stored layer was.
   const TensorEntry& values_of(const StoredLayer& layer) const {
-    bool partial_byte = false;
-    // Whoever found the layer has seen that it has a size.
-    const std::uint64_t bytes = *tensor_bytes(layer.dtype, layer.shape, partial_byte);
     std::pmr::polymorphic_allocator<> memory(plan_.memory.get());
-    return *memory.new_object<TensorEntry>(TensorEntry{.name = layer.name,
-                                                       .shape = layer.shape,
-                                                       .dtype = layer.dtype,
-                                                       .file = layer.codes()->file,
-                                                       .end = bytes});
+    return *memory.new_object<TensorEntry>(layer.as_before());
   }
 
   // `values`: of the plain tensor, or of the stored layer.
@@ -231,10 +229,8 @@ class Planner {
     if (options_.dtype) {
       planned.dtype = element_type(*options_.dtype);
     } else if (is_foreign_) {
-      TensorEntry values = *planned.source;
-      values.name = planned.name();
-      values.shape = planned.shape();
-      values.dtype = planned.dtype;
+      const TensorEntry values =
+          planned.is_decoded() ? planned.stored->as_before() : *planned.source;
       planned.dtype = spec_of(options_.container).kept_as(values);
     }
     if (planned.is_copied()) return;
@@ -287,6 +283,8 @@ class Planner {
   }
 
   void find_config() {
+    const auto has_key = [](const Layout* layout) { return !layout->scheme->config_key.empty(); };
+    if (std::ranges::none_of(layouts_, has_key)) return;
     ChangedTensors changed{.layers = {}, .any = true};
     for (const StoredLayer& layer : stored_.layers()) {
       if (decision_of(layer).is_decoded) changed.layers.push_back(layer.name);

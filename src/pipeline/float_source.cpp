@@ -58,12 +58,8 @@ FloatSource::FloatSource(const Checkpoint& source, const Context& context)
       target_(context.target),
       buffers_(std::max<std::size_t>(context.threads, 1)) {}
 
-DType FloatSource::dtype(const TensorPlan& tensor) const noexcept {
-  return *float_dtype(tensor.source->dtype);
-}
-
 const std::byte* FloatSource::read(const TensorPlan& tensor, const Tile& tile, std::size_t worker) {
-  const std::size_t element_bytes = size_of(dtype(tensor));
+  const std::size_t element_bytes = size_of(*float_dtype(tensor.source->dtype));
   const std::uint64_t bytes = tile.rows * tile.cols * element_bytes;
   return source_.read(*tensor.source, first_element(*tensor.source, tile) * element_bytes, bytes,
                       buffers_[worker].stored.room(bytes));
@@ -71,7 +67,7 @@ const std::byte* FloatSource::read(const TensorPlan& tensor, const Tile& tile, s
 
 std::uint64_t FloatSource::convert(const TensorPlan& tensor, const Tile& tile, DType dtype,
                                    std::byte* to, std::size_t worker) {
-  const DType from = this->dtype(tensor);
+  const DType from = *float_dtype(tensor.source->dtype);
   const std::byte* const input = read(tensor, tile, worker);
   const auto count = static_cast<std::size_t>(tile.rows * tile.cols);
   auto* const values =

@@ -15,7 +15,6 @@ class FloatSource final : public ValueSource {
  public:
   FloatSource(const Checkpoint& source, const Context& context);
 
-  DType dtype(const TensorPlan& tensor) const noexcept override;
   const std::byte* read(const TensorPlan& tensor, const Tile& tile, std::size_t worker) override;
   // Values are rounded to f32 first, to nearest even both times. NaN and Inf stay what they are.
   std::uint64_t convert(const TensorPlan& tensor, const Tile& tile, DType dtype, std::byte* to,

@@ -31,8 +31,6 @@ StoredSource::StoredSource(const Checkpoint& source, const Context& context)
       target_(context.target),
       buffers_(std::max<std::size_t>(context.threads, 1)) {}
 
-DType StoredSource::dtype(const TensorPlan& /*tensor*/) const noexcept { return DType::kF32; }
-
 const std::byte* StoredSource::read(const TensorPlan& tensor, const Tile& tile,
                                     std::size_t worker) {
   Buffers& mine = buffers_[worker];

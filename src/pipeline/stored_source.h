@@ -16,7 +16,6 @@ class StoredSource final : public ValueSource {
  public:
   StoredSource(const Checkpoint& source, const Context& context);
 
-  DType dtype(const TensorPlan& tensor) const noexcept override;
   const std::byte* read(const TensorPlan& tensor, const Tile& tile, std::size_t worker) override;
   std::uint64_t convert(const TensorPlan& tensor, const Tile& tile, DType dtype, std::byte* to,
                         std::size_t worker) override;

@@ -22,9 +22,6 @@ class ValueSource {
   ValueSource& operator=(const ValueSource&) = delete;
   virtual ~ValueSource() = default;
 
-  // Of what read() hands out.
-  virtual DType dtype(const TensorPlan& tensor) const noexcept = 0;
-
   // The values of a tile, rows one behind the other: where they lie, or in memory of the worker,
   // which holds them until its next call.
   virtual const std::byte* read(const TensorPlan& tensor, const Tile& tile, std::size_t worker) = 0;

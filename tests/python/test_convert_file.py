@@ -87,7 +87,9 @@ def test_blocks_become_floats_where_a_file_has_none(tmp_path: Path, dtype: str |
     assert "1 quantized layer is a float tensor now" in report.warnings[0]
     assert {layer.name: layer.action for layer in report.layers}[LAYER] == "restored"
     with qr.open(blocks) as opened:
-        expected = opened[LAYER].dequantize(dtype or "float16")  # type: ignore[union-attr]
+        layer = opened[LAYER]
+        assert isinstance(layer, qr.QuantizedTensor)
+        expected = layer.dequantize(dtype or "float16")
     np.testing.assert_array_equal(bits(load_file(new)[LAYER]), bits(expected))
 
 

@@ -59,6 +59,8 @@ struct StoredLayer {
   const TensorEntry* scales() const noexcept { return parts[Role::kScales]; }
   // Of all entries.
   std::uint64_t bytes() const noexcept;
+  // As the one tensor that it was, of as many bytes.
+  TensorEntry as_before() const noexcept;
   // Calls visit(entry) for each entry that there is.
   template <typename Visit>
   void for_each_entry(Visit visit) const {

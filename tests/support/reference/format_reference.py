@@ -44,8 +44,6 @@ class FormatReference:
     """Whether the rule says what becomes of NaN and Inf."""
     in_files: Callable[[Fields], bool] = lambda _: True
     """Whether files can say what the fields say."""
-    integer_codes: bool = False
-    """Whether codes are whole multiples of a scale, in uint8 or int8."""
 
 
 @cache

@@ -100,7 +100,6 @@ def _reference(format: str, *variants: Mapping[str, Any]) -> FormatReference:
         partial(_bound, format),
         variants,
         in_files=lambda fields: fields.get("group_size") != "tensor",
-        integer_codes=True,
     )
 
 
